@@ -1,0 +1,49 @@
+# make: from a fresh clone to the leaderboards. make help: everything else.
+.DEFAULT_GOAL := run
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test lint format ui benchmark constraints clean help
+
+run: $(VENV)/installed ## Run every stage that is not up to date and print the leaderboards
+	@dvc repro
+	@python -m pipeline.leaderboard
+	@echo "Every run is in MLflow: make ui"
+
+test: $(VENV)/installed ## Run the tests
+	@pytest
+
+lint: $(VENV)/installed ## Check style and types
+	@ruff check .
+	@ruff format --check .
+	@mypy
+
+format: $(VENV)/installed ## Put the code in the project's style
+	@ruff check --fix .
+	@ruff format .
+
+ui: $(VENV)/installed ## Open the runs in MLflow's UI on 127.0.0.1:5000
+	@python -m pipeline.tracking.ui
+
+benchmark: $(VENV)/installed ## Time the project against its peers
+	@for file in benchmarks/*.py; do python $$file || exit; done
+
+constraints: $(VENV)/installed ## Refresh the exact versions in constraints.txt
+	@uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --upgrade --output-file constraints.txt
+
+clean: ## Remove what the stages wrote; runs and the virtual environment stay
+	@rm -rf data/ingested data/features models metrics reports multirun dvc_plots
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+# Anew only when what is to be installed has changed.
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "error: Python 3.11 to 3.13 is needed, this is $$($(PYTHON) --version): make PYTHON=python3.12"; exit 1; }
+	@echo "Installing into $(VENV), a few minutes the first time ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[parallel,dev]'
+	@touch $@
