@@ -1,0 +1,1 @@
+"""Bakeoff: which model, classical or deep, and at what price."""

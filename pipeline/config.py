@@ -1,0 +1,436 @@
+"""The schema of conf/ and params.yaml, and the command that every stage is."""
+
+import importlib
+import inspect
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+import yaml
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+)
+from hydra.types import RunMode
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pipeline.errors import UserError, nearest
+
+ROOT = Path(__file__).resolve().parents[1]
+CONF = ROOT / "conf"
+PARAMS = ROOT / "params.yaml"
+
+
+@dataclass
+class Split:
+    """Which share of the examples is held out; groups stay whole."""
+
+    test: float = 0.2
+    validation: float = 0.2
+
+
+@dataclass
+class Variants:
+    """Which variant of the models that have several suits the task."""
+
+    baseline: str = "majority_class"
+    neural_net: str = MISSING
+
+
+@dataclass
+class Task:
+    """One prediction problem: one file in conf/task/."""
+
+    name: str = "${hydra:runtime.choices.task}"
+    source: dict[str, Any] = MISSING
+    split: Split = MISSING
+    views: dict[str, dict[str, Any]] = MISSING
+    metric: str = MISSING
+    metrics: list[str] = MISSING
+    positive: str | None = None
+    variants: Variants = MISSING
+
+
+@dataclass
+class Tracking:
+    """Where runs are recorded."""
+
+    uri: str = MISSING
+
+
+@dataclass
+class Stage:
+    """What every stage knows: params.yaml and one task."""
+
+    tasks: list[str] = MISSING
+    models: list[str] = MISSING
+    seed: int = MISSING
+    task: Task = MISSING
+
+
+@dataclass
+class Model:
+    """What makes predictions: one file in conf/model/, settled on the task's variant."""
+
+    name: str
+    family: str
+    view: str
+    estimator: dict[str, Any]
+
+
+@dataclass
+class Train(Stage):
+    """One experiment: a task, a model, and where its run is recorded."""
+
+    model: Any = MISSING
+    tracking: Tracking = MISSING
+
+
+@dataclass
+class Evaluate(Stage):
+    """The comparison of every model of a task."""
+
+    resamples: int = MISSING
+    confidence: float = MISSING
+    tracking: Tracking = MISSING
+
+
+SCHEMAS = {"ingest": Stage, "featurize": Stage, "train": Train, "evaluate": Evaluate}
+
+
+def params() -> dict[str, Any]:
+    """
+    Read params.yaml.
+
+    Raises
+    ------
+    UserError
+        When it is missing or is not YAML.
+    """
+    try:
+        read: dict[str, Any] = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{PARAMS} cannot be read: {' '.join(str(error).split())}") from None
+    return read
+
+
+def store_uri() -> str:
+    """
+    Say where runs are recorded when conf/ is not composed.
+
+    The environment decides, otherwise it is a SQLite file at the root of the
+    project, not of the copy that a DVC experiment runs in.
+    """
+    root = Path(os.environ.get("DVC_ROOT", ROOT))
+    return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root.as_posix()}/mlflow.db")
+
+
+def ingested(task: str) -> Path:
+    """Folder of a task's checked and split examples."""
+    return ROOT / "data" / "ingested" / task
+
+
+def features(task: str, view: str) -> Path:
+    """Folder of one view of a task."""
+    return ROOT / "data" / "features" / task / view
+
+
+def trained(task: str, model: str) -> Path:
+    """Folder of a trained model: the project's, or in a multirun the job's own."""
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return Path(HydraConfig.get().runtime.output_dir) / "model"
+    return ROOT / "models" / task / model
+
+
+def validation_metrics(task: str, model: str) -> Path:
+    """File of a trained model's scores on validation."""
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return Path(HydraConfig.get().runtime.output_dir) / "metrics.json"
+    return ROOT / "metrics" / task / f"{model}.json"
+
+
+def reports(task: str) -> Path:
+    """Folder of a task's leaderboard, predictions and plots."""
+    return ROOT / "reports" / task
+
+
+def recorded(cfg: Train) -> dict[str, Any]:
+    """
+    Pick what decides an experiment's result, to be recorded with its run.
+
+    Parameters
+    ----------
+    cfg : Train
+        A checked configuration.
+
+    Returns
+    -------
+    dict
+        Plain values: seed, task with the model's view alone, and model. Where
+        runs are recorded is left out: it decides nothing, and may hold a password.
+    """
+    settings = asdict(cfg.task) | {"views": {cfg.model.view: cfg.task.views[cfg.model.view]}}
+    model = asdict(cfg.model)
+    return {"seed": cfg.seed, "task": settings, "model": model.pop("estimator") | model}
+
+
+def build(node: dict[str, Any]) -> Any:
+    """
+    Build what a node of the configuration names by its ``_target_``.
+
+    Raises
+    ------
+    UserError
+        When the target refuses a value.
+    """
+    try:
+        return hydra.utils.instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, UserError | OSError):
+            raise cause from None
+        raise
+
+
+def settled_model(node: dict[str, Any], name: str, task: Task) -> Model:
+    """
+    Settle a file of conf/model/ on the variant that the task names, if it has several.
+
+    Parameters
+    ----------
+    node : dict
+        The file's content: ``family``, ``view``, ``_target_``, hyperparameters,
+        and perhaps ``variants``, each of which adds or replaces keys.
+    name : str
+        The file's name.
+    task : Task
+        The task to be learned.
+
+    Returns
+    -------
+    Model
+        With ``_target_`` and hyperparameters alone in ``estimator``.
+
+    Raises
+    ------
+    UserError
+        When the task names an unknown variant or lacks the model's view.
+    """
+    estimator = {key: value for key, value in node.items() if key != "variants"}
+    if "variants" in node:
+        choice = getattr(task.variants, name)
+        if choice not in node["variants"]:
+            raise UserError(
+                f"task.variants.{name}: unknown variant '{choice}'"
+                + nearest(choice, node["variants"])
+            )
+        estimator |= node["variants"][choice]
+    family, view = estimator.pop("family"), estimator.pop("view")
+    if view not in task.views:
+        raise UserError(
+            f"model {name} reads the view '{view}', which task {task.name} lacks"
+            + nearest(view, task.views)
+        )
+    return Model(name, family, view, estimator)
+
+
+def run(name: str) -> None:
+    """
+    Be the command of a stage: compose conf/<name>.yaml, check it, and call the stage's main.
+
+    Mistakes of the user's are told in a line or two on standard error.
+
+    Parameters
+    ----------
+    name : str
+        The stage: a module of this package, a primary config in conf/, and a
+        key of `SCHEMAS`.
+
+    Raises
+    ------
+    SystemExit
+        With code 1 on a mistake, 130 on Ctrl-C and 143 on SIGTERM.
+    """
+
+    def job(composed: DictConfig) -> None:
+        # By name, so that a launcher can send this function to another process.
+        main = importlib.import_module(f"pipeline.{name}").main
+        try:
+            main(_checked(composed, name))
+        except (UserError, OSError) as error:
+            if HydraConfig.get().mode == RunMode.RUN:
+                _exit(f"error: {_told(error)}", 1)
+            # One failed job of a sweep does not end the others.
+            overrides = " ".join(HydraConfig.get().overrides.task)
+            print(f"error: {overrides}: {_told(error)}", file=sys.stderr)
+            raise UserError("not every job of the sweep was done, see above") from None
+
+    # Hydra then raises what it would print, and this module words it.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        _register_schema(name)
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(job)()
+    except KeyboardInterrupt:
+        _exit("interrupted", 130)
+    except (UserError, OSError) as error:
+        _exit(f"error: {_told(error)}", 1)
+    except (HydraException, OmegaConfBaseException) as error:
+        _exit(f"error: {_worded(error, name)}", 1)
+
+
+def _exit(message: str, code: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(code)
+
+
+def _told(error: UserError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename!s}: {error.strerror}"
+    return str(error)
+
+
+def _terminated(signum: int, _frame: object) -> None:
+    sys.exit(128 + signum)
+
+
+def _register_schema(name: str) -> None:
+    """Give Hydra the schema and params.yaml, whatever the working directory."""
+    store = ConfigStore.instance()
+    store.store("schema", SCHEMAS[name])
+    store.store("params", params())
+
+
+# Here, so that the processes of a parallel sweep know them too.
+OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
+OmegaConf.register_new_resolver("store_uri", store_uri, replace=True)
+
+
+def _checked(composed: DictConfig, name: str) -> Any:
+    schema = SCHEMAS[name]
+    known = [field.name for field in fields(schema)]
+    for key in map(str, composed):
+        if key not in known:
+            raise UserError(f"unknown key '{key}'{nearest(key, known)}")
+    _require_git()
+    cfg: Any = OmegaConf.to_object(composed)
+    if isinstance(cfg, Train):
+        model = str(HydraConfig.get().runtime.choices["model"])
+        cfg.model = settled_model(cfg.model, model, cfg.task)
+        check_targets(cfg.model.estimator, "model")
+    check_targets(cfg.task.source, "task.source")
+    check_targets(cfg.task.views, "task.views")
+    return cfg
+
+
+def _require_git() -> None:
+    found = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "--verify", "HEAD"],
+        capture_output=True,
+        check=False,
+    )
+    if found.returncode:
+        raise UserError(
+            f"{ROOT} is not a git repository with a commit: every run is recorded with its commit. "
+            "Clone the project, or `git init && git add --all && git commit`"
+        )
+
+
+def check_targets(node: Any, where: str) -> None:
+    """
+    Check every ``_target_`` below a node: it exists and takes the keys beside it.
+
+    Parameters
+    ----------
+    node : dict, list or scalar
+        A part of the composed configuration.
+    where : str
+        Its dotted place, for the error.
+
+    Raises
+    ------
+    UserError
+        For a target that cannot be imported, a key that it does not take
+        (with the nearest that it takes), or a value of another type than its
+        annotation says.
+    """
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            check_targets(item, f"{where}.{index}")
+    if not isinstance(node, dict):
+        return
+    if "_target_" in node:
+        _check_call(node, where)
+    for key, value in node.items():
+        check_targets(value, f"{where}.{key}")
+
+
+def _check_call(node: dict[str, Any], where: str) -> None:
+    try:
+        target = hydra.utils.get_object(node["_target_"])
+    except (ImportError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{where}._target_: '{node['_target_']}' cannot be imported "
+            f"({' '.join(str(error).split())})"
+        ) from None
+    parameters = inspect.signature(target).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for key, value in node.items():
+        if key in ("_target_", "_partial_"):
+            continue
+        if key not in parameters:
+            if open_ended:
+                continue
+            raise UserError(f"unknown key '{where}.{key}'{nearest(key, parameters)}")
+        annotation = parameters[key].annotation
+        allowed = {int: (int,), float: (int, float), bool: (bool,), str: (str,)}.get(annotation)
+        if allowed and (
+            not isinstance(value, allowed) or (isinstance(value, bool) and annotation is not bool)
+        ):
+            raise UserError(f"{where}.{key}: {value!r} is not of type {annotation.__name__}")
+
+
+def _worded(error: Exception, name: str) -> str:
+    """Put an error of Hydra or OmegaConf in one line that names the nearest right key."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        if group:
+            return f"unknown {group} '{choice}'{nearest(choice, error.options or [])}"
+    cause = error.__cause__ or error
+    key = getattr(cause, "full_key", None)
+    message = " ".join(str(cause).split(" full_key:")[0].split("\n")[0].split())
+    if isinstance(error, ConfigCompositionException) and str(error).startswith("Could not over"):
+        wrong = str(error).split("'")[1]
+        return f"unknown key '{wrong}'{nearest(wrong, _keys(name))}"
+    return f"{key}: {message}" if key else message
+
+
+def _keys(name: str) -> list[str]:
+    """Every key and group that this command line could have named."""
+    groups = [path.name for path in CONF.iterdir() if path.is_dir()]
+    choices = [
+        argument
+        for argument in sys.argv[1:]
+        if argument.partition("=")[0] in groups and "," not in argument
+    ]
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = hydra.compose(name, choices)
+    return [*groups, *dict(_dotted(OmegaConf.to_container(composed, resolve=False)))]
+
+
+def _dotted(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield f"{prefix}{key}", value
+            yield from _dotted(value, f"{prefix}{key}.")

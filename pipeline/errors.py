@@ -1,0 +1,32 @@
+"""Mistakes of the user's, told in one or two lines instead of a traceback."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Something the user can put right; its message says what and how."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """
+    Suggest the right spelling of a name.
+
+    Parameters
+    ----------
+    name : str
+        What the user wrote.
+    known : iterable of str
+        What would have been right.
+
+    Returns
+    -------
+    str
+        ``"; did you mean 'x'?"`` when a known name is close, otherwise
+        ``"; known: a, b, c"``.
+    """
+    choices = sorted(set(known))
+    close = get_close_matches(name, choices, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(choices)}"

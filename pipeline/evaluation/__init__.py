@@ -1,0 +1,1 @@
+"""Metrics, the comparison of models, and what is shown of it."""

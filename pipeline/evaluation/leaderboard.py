@@ -1,0 +1,107 @@
+"""The leaderboard: every model of a task, best first, with what it costs."""
+
+import io
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+
+def leaderboard(scores: pd.DataFrame, costs: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """
+    Put scores and costs together and mark the best.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        What `comparison.compare` gives: a row a model, best first.
+    costs : mapping of str to mapping
+        For each model ``family``, ``fit_seconds``, ``predict_ms_per_1000``
+        and ``model_bytes``.
+
+    Returns
+    -------
+    DataFrame
+        A row a model, best first. ``best`` is ``overall``, ``family`` for the
+        best of each other family, or empty.
+    """
+    board = scores.join(pd.DataFrame(costs).T.infer_objects())
+    first = ~board["family"].duplicated()
+    board.insert(0, "best", np.where(first, "family", ""))
+    board.iloc[0, 0] = "overall"
+    return board.rename_axis("model").reset_index()
+
+
+def interval(row: "pd.Series[float]", name: str, digits: int = 3) -> str:
+    """Write a score with the ends of its interval."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return f"{row[name]:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def readable_bytes(count: float) -> str:
+    """Write a size in kB or MB."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
+def shown(board: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
+    """
+    Word a leaderboard for people.
+
+    Parameters
+    ----------
+    board : DataFrame
+        What `leaderboard` gives.
+    metrics : list of str
+        Which scores to show, the deciding one first.
+
+    Returns
+    -------
+    DataFrame
+        Texts only, the columns headed as they should be read.
+    """
+    marks = board["best"].map({"overall": " ★", "family": " ☆", "": ""})
+    columns = {"model": board["model"] + marks, "family": board["family"]}
+    for name in metrics:
+        columns[name] = board.apply(interval, axis=1, name=name)
+    columns["behind best"] = board.apply(interval, axis=1, name="behind")
+    columns["fit s"] = board["fit_seconds"].map("{:.2f}".format)
+    columns["ms/1,000"] = board["predict_ms_per_1000"].map("{:.0f}".format)
+    columns["size"] = board["model_bytes"].map(readable_bytes)
+    return pd.DataFrame(columns)
+
+
+LEGEND = "★ best, ☆ best of its family; [{share:.0%} bootstrap interval], {n:,} test examples"
+
+
+def table(title: str, rows: pd.DataFrame, legend: str) -> str:
+    """Lay out worded rows for a console of 80 columns; how far behind is left out."""
+    laid_out = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=legend,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    rows = rows.drop(columns="behind best")
+    for index, column in enumerate(rows):
+        laid_out.add_column(str(column), justify="left" if index < 2 else "right", no_wrap=True)
+    for row in rows.itertuples(index=False):
+        laid_out.add_row(*row)
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(laid_out)
+    return "\n".join(line.rstrip() for line in console.export_text().splitlines())
+
+
+def markdown(title: str, rows: pd.DataFrame, legend: str) -> str:
+    """Lay out worded rows as a Markdown page."""
+    lines = [
+        "| " + " | ".join(rows) + " |",
+        "|" + " --- |" * 2 + " ---: |" * (rows.shape[1] - 2),
+        *("| " + " | ".join(row) + " |" for row in rows.to_numpy()),
+    ]
+    return f"# {title}\n\n" + "\n".join(lines) + "\n\n" + legend + "\n"

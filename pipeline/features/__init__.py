@@ -1,0 +1,1 @@
+"""Views: the numbers a model sees, by kind of data."""

@@ -1,0 +1,229 @@
+"""Views of texts: TF-IDF and style for classical models, token ids for networks."""
+
+import re
+from collections import Counter
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+TEXT = "text"
+_TOKEN = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
+_WORD = r"\w+(?:'\w+)*"
+
+
+def engineered(words: int, characters: int, min_texts: int) -> ColumnTransformer:
+    """
+    Describe a text by its words, its character n-grams and its style.
+
+    Parameters
+    ----------
+    words : int
+        How many of the most frequent words and word pairs to weigh.
+    characters : int
+        How many of the most frequent runs of 2 to 4 characters to weigh.
+    min_texts : int
+        Terms in fewer training texts are left out.
+
+    Returns
+    -------
+    ColumnTransformer
+        From a column ``text`` to a sparse matrix of
+        ``words + characters + len(StyleMeasures.NAMES)`` columns at most.
+    """
+    common = {"sublinear_tf": True, "min_df": min_texts, "dtype": np.float32}
+    return ColumnTransformer(
+        [
+            ("words", Tfidf(ngram_range=(1, 2), max_features=words, **common), TEXT),
+            (
+                "characters",
+                Tfidf(
+                    analyzer="char_wb",
+                    ngram_range=(2, 4),
+                    max_features=characters,
+                    **common,
+                ),
+                TEXT,
+            ),
+            ("style", make_pipeline(StyleMeasures(), StandardScaler()), [TEXT]),
+        ],
+        sparse_threshold=1.0,
+    )
+
+
+class Tfidf(TfidfVectorizer):
+    """
+    TF-IDF whose vocabulary is stored as one array.
+
+    skops stores a dictionary term by term: 20,000 terms take it seconds and
+    megabytes, an array of them milliseconds.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        # An address in memory, which would differ each time.
+        state.pop("_stop_words_id", None)
+        if "vocabulary_" in state:
+            state["vocabulary_"] = np.array(
+                sorted(self.vocabulary_, key=self.vocabulary_.__getitem__)
+            )
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "vocabulary_" in state:
+            self.vocabulary_ = {str(term): i for i, term in enumerate(state["vocabulary_"])}
+
+
+class StyleMeasures(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Measures of how a text is written, whatever it is about: see `NAMES`."""
+
+    NAMES = (
+        "log_words",
+        "word_length",
+        "sentence_length",
+        "root_type_token_ratio",
+        "commas",
+        "semicolons_and_colons",
+        "stops",
+        "questions",
+        "exclamations",
+        "quotes",
+        "dashes",
+        "capitals",
+    )
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:
+        """Learn nothing: every measure is of the text alone."""
+        validate_data(self, X, skip_check_array=True)
+        return self
+
+    def transform(self, X: pd.DataFrame) -> np.ndarray:
+        """
+        Measure texts.
+
+        Parameters
+        ----------
+        X : DataFrame
+            With a column ``text``.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, len(NAMES))
+            Marks and capitals are per word, lengths are means in words or
+            characters, and the type/token ratio is Guiraud's (types over the
+            square root of tokens), which depends less on length.
+        """
+        text = X[TEXT]
+        words = text.str.findall(_WORD)
+        count = words.str.len().clip(lower=1)
+        types = text.str.lower().str.findall(_WORD).map(set).str.len()
+
+        def per_word(marks: str) -> pd.Series:
+            return text.str.count(marks) / count
+
+        sentences = text.str.count(r"[.!?]+(?=\W|$)").clip(lower=1)
+        return np.column_stack(
+            [
+                np.log(count),
+                words.str.join("").str.len() / count,
+                count / sentences,
+                types / np.sqrt(count),
+                per_word(","),
+                per_word("[;:]"),
+                per_word(r"\."),
+                per_word(r"\?"),
+                per_word("!"),
+                per_word('"'),
+                per_word("[—–]|--|- "),
+                per_word(r"\b[A-Z]"),
+            ]
+        ).astype(np.float64)
+
+
+class WordCount(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """The number of words of a text, separated by white space."""
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:
+        """Learn nothing."""
+        validate_data(self, X, skip_check_array=True)
+        return self
+
+    def transform(self, X: pd.DataFrame) -> np.ndarray:
+        """
+        Count words.
+
+        Parameters
+        ----------
+        X : DataFrame
+            With a column ``text``.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, 1)
+            Counts as 32-bit floats.
+        """
+        return X[TEXT].str.split().str.len().to_numpy(np.float32)[:, np.newaxis]
+
+
+class TokenIds(TransformerMixin, BaseEstimator):
+    """
+    Words and marks as ids, cut or padded to one length.
+
+    Parameters
+    ----------
+    max_length : int
+        Tokens kept of a text.
+    min_texts : int
+        A token seen in fewer training texts gets the id of the unknown.
+
+    Attributes
+    ----------
+    tokens_ : ndarray of str
+        Known tokens, the most frequent first; the id of ``tokens_[i]`` is
+        ``i + 2``. Id 0 is padding and id 1 any token that is not known.
+    """
+
+    PADDING, UNKNOWN, FIRST = 0, 1, 2
+
+    def __init__(self, max_length: int = 400, min_texts: int = 2) -> None:
+        self.max_length = max_length
+        self.min_texts = min_texts
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:
+        """Learn which tokens are known."""
+        texts = Counter(token for tokens in self._tokens(X) for token in set(tokens))
+        known = [(-n, token) for token, n in texts.items() if n >= self.min_texts]
+        self.tokens_ = np.array([token for _, token in sorted(known)], dtype=str)
+        validate_data(self, X, skip_check_array=True)
+        return self
+
+    def transform(self, X: pd.DataFrame) -> np.ndarray:
+        """
+        Turn texts into ids.
+
+        Parameters
+        ----------
+        X : DataFrame
+            With a column ``text``.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, max_length)
+            Ids as 32-bit integers.
+        """
+        check_is_fitted(self)
+        ids = {str(token): i for i, token in enumerate(self.tokens_, self.FIRST)}
+        rows = np.full((len(X), self.max_length), self.PADDING, dtype=np.int32)
+        for row, tokens in zip(rows, self._tokens(X), strict=True):
+            row[: len(tokens)] = [ids.get(token, self.UNKNOWN) for token in tokens]
+        return rows
+
+    def _tokens(self, X: pd.DataFrame) -> list[list[str]]:
+        return [_TOKEN.findall(text.lower())[: self.max_length] for text in X[TEXT]]

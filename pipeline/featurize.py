@@ -1,0 +1,69 @@
+"""Stage 2: examples to numbers, fitted on train only."""
+
+from typing import Any
+
+import pandas as pd
+
+from pipeline import config, scoring, storage
+from pipeline.features import store
+from pipeline.features.store import Numbers
+from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
+from pipeline.progress import console, track
+from pipeline.sources.examples import inputs_of
+
+
+def main(cfg: config.Stage) -> None:
+    """Fit each view of a task on train, and write train and validation as it sees them."""
+    ingested = config.ingested(cfg.task.name)
+    train = read_table(ingested / "train.parquet")
+    validation = read_table(ingested / "validation.parquet")
+    about = description(train, read_json(ingested / "card.json")) | {"digest": dvc_digest(ingested)}
+    for view, node in track(cfg.task.views.items(), "featurizing", len(cfg.task.views)):
+        featurizer = config.build(node)
+        X = featurizer.fit_transform(train[inputs_of(train)], train["label"])
+        with new_folder(config.features(cfg.task.name, view)) as folder:
+            store.save(folder / "train.npz", numbers(X, train))
+            X_validation = featurizer.transform(validation[inputs_of(validation)])
+            store.save(folder / "validation.npz", numbers(X_validation, validation))
+            storage.dump(featurizer, folder / scoring.FEATURIZER)
+            write_json(folder / "view.json", about)
+        console.print(f"{cfg.task.name}: view {view}, {X.shape[1]:,} columns")
+
+
+def numbers(X: Any, examples: pd.DataFrame) -> Numbers:
+    """Put what a view sees together with the labels and groups of the examples."""
+    return Numbers(X, examples["label"].to_numpy(), examples["group"].to_numpy())
+
+
+def description(train: pd.DataFrame, card: dict[str, Any]) -> dict[str, Any]:
+    """
+    Say what a trained model must know of its raw inputs.
+
+    Parameters
+    ----------
+    train : DataFrame
+        Ingested training examples.
+    card : dict
+        The card that ingest wrote.
+
+    Returns
+    -------
+    dict
+        Plain values: the kind of each input, two raw examples, the classes,
+        and the origin of the data.
+    """
+    inputs = train[card["inputs"]]
+    kinds = {
+        name: "double" if pd.api.types.is_numeric_dtype(inputs[name]) else "string"
+        for name in inputs
+    }
+    return {
+        "inputs": kinds,
+        "example": inputs.head(2).to_dict("records"),
+        "classes": card["classes"],
+        "origin": card["origin"],
+    }
+
+
+if __name__ == "__main__":
+    config.run("featurize")

@@ -1,0 +1,70 @@
+"""Stage 1: examples in, checked and split."""
+
+from typing import Any
+
+import pandas as pd
+
+from pipeline import config
+from pipeline.files import new_folder, write_json
+from pipeline.progress import console
+from pipeline.sources.examples import Source, check, drop_duplicates, inputs_of
+from pipeline.sources.split import split
+
+
+def main(cfg: config.Stage) -> None:
+    """Read a task's examples, check them, split them, and write them with their card."""
+    source: Source = config.build(cfg.task.source)
+    examples, dropped = drop_duplicates(check(source.examples))
+    parts = split(examples, cfg.task.split.test, cfg.task.split.validation, cfg.seed)
+    with new_folder(config.ingested(cfg.task.name)) as folder:
+        for name, part in parts.items():
+            part.to_parquet(folder / f"{name}.parquet", index=False)
+        write_json(folder / "card.json", card(source, parts, dropped))
+    console.print(summary(cfg.task.name, parts, dropped))
+
+
+def card(source: Source, parts: dict[str, pd.DataFrame], dropped: dict[str, int]) -> dict[str, Any]:
+    """
+    Say what the ingested examples are.
+
+    Parameters
+    ----------
+    source : Source
+        What was read.
+    parts : dict of str to DataFrame
+        The splits.
+    dropped : dict of str to int
+        Rows left out, by reason.
+
+    Returns
+    -------
+    dict
+        Plain values for ``card.json``: origin, inputs, rows dropped and why,
+        and per split the number of examples, of groups, and of each class.
+    """
+    return {
+        "origin": source.origin,
+        "inputs": inputs_of(source.examples),
+        "classes": sorted(source.examples["label"].unique()),
+        "dropped": dropped,
+        "splits": {
+            name: {
+                "examples": len(part),
+                "groups": part["group"].nunique(),
+                "classes": part["label"].value_counts().sort_index().to_dict(),
+            }
+            for name, part in parts.items()
+        },
+    }
+
+
+def summary(task: str, parts: dict[str, pd.DataFrame], dropped: dict[str, int]) -> str:
+    """Tell in a line what was ingested."""
+    counts = ", ".join(f"{name} {len(part):,}" for name, part in parts.items())
+    left_out = "".join(f"; {count:,} dropped ({why})" for why, count in dropped.items())
+    classes = pd.concat(parts.values())["label"].nunique()
+    return f"{task}: {classes} classes; {counts}{left_out}"
+
+
+if __name__ == "__main__":
+    config.run("ingest")

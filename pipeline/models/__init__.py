@@ -1,0 +1,1 @@
+"""Estimators and networks, all scikit-learn classifiers."""

@@ -1,0 +1,71 @@
+"""The rules to beat."""
+
+from typing import Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+
+class WordCountRule(ClassifierMixin, BaseEstimator):
+    """
+    Short is poetry, middling an essay, long a novel.
+
+    Parameters
+    ----------
+    poetry_below : int, default=100
+        Fewer words than this are poetry.
+    novel_above : int, default=1000
+        More words than this are a novel; anything between is an essay.
+
+    Attributes
+    ----------
+    classes_ : ndarray of str
+        The classes seen in training, sorted. The rule learns nothing else.
+    """
+
+    SHORT_TO_LONG = ("poetry", "essay", "novel")
+
+    def __init__(self, poetry_below: int = 100, novel_above: int = 1000) -> None:
+        self.poetry_below = poetry_below
+        self.novel_above = novel_above
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
+        """
+        Check that the task is the rule's.
+
+        Parameters
+        ----------
+        X : array of shape (n_texts, 1)
+            Numbers of words.
+        y : array of str
+            Labels.
+
+        Raises
+        ------
+        ValueError
+            When X has another number of columns than one, or y other labels
+            than poetry, essay and novel.
+        """
+        X, y = validate_data(self, X, y)
+        check_classification_targets(y)
+        if X.shape[1] != 1:
+            raise ValueError(f"the rule reads one column, the number of words, not {X.shape[1]}")
+        self.classes_ = unique_labels(y)
+        strange = sorted(set(self.classes_) - set(self.SHORT_TO_LONG))
+        if strange:
+            raise ValueError(f"the rule knows poetry, essay and novel, not {strange}")
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Label texts by their number of words."""
+        check_is_fitted(self)
+        words = validate_data(self, X, reset=False)[:, 0]
+        # An essay runs from `poetry_below` to `novel_above`, both included.
+        place = (words >= self.poetry_below).astype(int) + (words > self.novel_above)
+        return np.array(self.SHORT_TO_LONG)[place]
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Give the rule's class probability 1: it knows no doubt."""
+        return (self.predict(X)[:, np.newaxis] == self.classes_).astype(float)

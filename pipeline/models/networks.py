@@ -1,0 +1,111 @@
+"""Network architectures; each says what it needs to know of the data."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+
+class MLP(nn.Module):
+    """
+    Layers of ReLU units on a flat vector.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Columns of the input.
+    n_classes : int
+        Outputs, one logit a class.
+    hidden : list of int
+        Units of each hidden layer.
+    dropout : float
+        Share of units dropped in training, after each hidden layer.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_classes: int,
+        hidden: tuple[int, ...] = (64, 64),
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        widths = [n_inputs, *hidden]
+        layers: list[nn.Module] = []
+        for width, following in pairwise(widths):
+            layers += [nn.Linear(width, following), nn.ReLU(), nn.Dropout(dropout)]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
+
+    @staticmethod
+    def dimensions(X: Tensor) -> dict[str, int]:
+        """Read the sizes that depend on the data from training inputs."""
+        return {"n_inputs": X.shape[1]}
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Map (batch, n_inputs) to logits (batch, n_classes)."""
+        logits: Tensor = self.layers(X)
+        return logits
+
+
+class TextCNN(nn.Module):
+    """
+    Convolutions over word embeddings, pooled over the text (Kim, EMNLP 2014).
+
+    Beside the strongest response of each filter it pools the mean one, so that
+    how often a thing occurs counts as well as whether it does.
+
+    Parameters
+    ----------
+    n_tokens : int
+        Ids of the vocabulary; id 0 is padding.
+    n_classes : int
+        Outputs, one logit a class.
+    embedding : int
+        Numbers an embedding.
+    filters : int
+        Filters of each width.
+    widths : list of int
+        Widths of the filters, in tokens.
+    dropout : float
+        Share of pooled responses dropped in training.
+    token_dropout : float
+        Share of tokens hidden in training, so that it leans on no single word.
+    """
+
+    def __init__(
+        self,
+        n_tokens: int,
+        n_classes: int,
+        embedding: int = 64,
+        filters: int = 64,
+        widths: tuple[int, ...] = (1, 2, 3),
+        dropout: float = 0.5,
+        token_dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.token_dropout = token_dropout
+        self.embed = nn.Embedding(n_tokens, embedding, padding_idx=0)
+        self.convolve = nn.ModuleList(
+            nn.Conv1d(embedding, filters, width, padding=width // 2) for width in widths
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.decide = nn.Linear(2 * filters * len(widths), n_classes)
+
+    @staticmethod
+    def dimensions(X: Tensor) -> dict[str, int]:
+        """Read the sizes that depend on the data from training inputs."""
+        return {"n_tokens": int(X.max()) + 1}
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Map token ids (batch, length) to logits (batch, n_classes)."""
+        if self.training and self.token_dropout:
+            X = X.masked_fill(torch.rand(X.shape, device=X.device) < self.token_dropout, 0)
+        embedded = self.embed(X).transpose(1, 2)
+        seen = (X != 0).unsqueeze(1)
+        count = seen.sum(2).clamp(min=1)
+        pooled = []
+        for convolution in self.convolve:
+            response = torch.relu(convolution(embedded)[:, :, : X.shape[1]]) * seen
+            pooled += [response.amax(2), response.sum(2) / count]
+        logits: Tensor = self.decide(self.dropout(torch.cat(pooled, 1)))
+        return logits

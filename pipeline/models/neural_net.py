@@ -1,0 +1,308 @@
+"""Networks as scikit-learn classifiers, trained by skorch."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from pipeline.files import damaged, missing, read_json, write_json
+from pipeline.models import networks
+
+Report = Callable[[int, Mapping[str, float]], None]
+WEIGHTS, RECIPE = "network.pt", "network.json"
+
+
+class TensorBatches:
+    """
+    Batches sliced from whole tensors.
+
+    PyTorch's DataLoader fetches and stacks examples one by one, which takes
+    longer than a small network's own work.
+
+    Parameters
+    ----------
+    dataset : skorch.dataset.Dataset
+        With the tensors ``X`` and ``y``.
+    batch_size : int
+        Examples a batch; the last one may be smaller.
+    shuffle : bool, default=False
+        Draw a new order each time.
+    """
+
+    def __init__(self, dataset: Any, batch_size: int, shuffle: bool = False) -> None:
+        self.X, self.y = dataset.X, dataset.y
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        if not self.shuffle:
+            yield from zip(
+                self.X.split(self.batch_size),
+                self.y.split(self.batch_size),
+                strict=True,
+            )
+            return
+        for chosen in torch.randperm(len(self.X)).to(self.X.device).split(self.batch_size):
+            yield self.X[chosen], self.y[chosen]
+
+    def __len__(self) -> int:
+        return -(-len(self.X) // self.batch_size)
+
+
+class NeuralNet(ClassifierMixin, BaseEstimator):
+    """
+    A PyTorch network as a scikit-learn classifier.
+
+    Parameters
+    ----------
+    network : callable, default=networks.MLP
+        A class of `pipeline.models.networks`, or a partial of one that sets
+        its own parameters.
+    lr : float
+        Learning rate of AdamW.
+    weight_decay : float
+        Weight decay of AdamW.
+    batch_size : int
+        Examples a step.
+    max_epochs : int
+        Most passes over the training examples.
+    patience : int
+        Epochs without a lower log loss on validation before it stops; the best
+        weights are restored. Without validation all epochs are run.
+    device : str
+        A torch device, or ``auto``: a GPU when there is one.
+    random_state : int, RandomState or None
+        Decides the first weights, the order of examples, and dropout.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        The labels, sorted; columns of `predict_proba`.
+    module_ : torch.nn.Module
+        The trained network, on the CPU.
+    n_epochs_ : int
+        Epochs that were run.
+    """
+
+    def __init__(
+        self,
+        network: Callable[..., torch.nn.Module] = networks.MLP,
+        lr: float = 1e-3,
+        weight_decay: float = 1e-2,
+        batch_size: int = 32,
+        max_epochs: int = 100,
+        patience: int = 10,
+        device: str = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.network = network
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.device = device
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        validation: tuple[np.ndarray, np.ndarray] | None = None,
+        report: Report | None = None,
+    ) -> Self:
+        """
+        Train the network.
+
+        Parameters
+        ----------
+        X : array of shape (n_examples, ...)
+            What the network reads.
+        y : array of shape (n_examples,)
+            Labels.
+        validation : tuple of (X, y), optional
+            Examples to stop on.
+        report : callable, optional
+            Called with the epoch and the log loss on train and validation.
+        """
+        from skorch import NeuralNetClassifier
+        from skorch.callbacks import EarlyStopping
+        from skorch.dataset import Dataset
+        from skorch.helper import predefined_split
+
+        X, y = validate_data(self, X, y, dtype=[np.float32, np.int32])
+        check_classification_targets(y)
+        encoder = LabelEncoder().fit(y)
+        self.classes_ = encoder.classes_
+        if len(self.classes_) < 2:
+            raise ValueError(f"Classifier can't train when only one class is present: {y[0]!r}.")
+        device = torch.device(_device() if self.device == "auto" else self.device)
+
+        def tensors(X: np.ndarray, y: np.ndarray) -> Any:
+            labels = torch.from_numpy(encoder.transform(y).astype(np.int64))
+            return Dataset(torch.from_numpy(X).to(device), labels.to(device))
+
+        callbacks: list[Any] = []
+        if report is not None:
+            callbacks.append(("report", _reporting(report)))
+        held_out = None
+        if validation is not None:
+            held_out = predefined_split(tensors(_as_numbers(validation[0]), validation[1]))
+            callbacks.append(
+                (
+                    "stop",
+                    EarlyStopping(patience=self.patience, load_best=True, sink=_silent),
+                )
+            )
+        training = tensors(X, y)
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.dimensions_ = _network_class(self.network).dimensions(training.X)
+            module = self.network(n_classes=len(self.classes_), **self.dimensions_)
+            net = NeuralNetClassifier(
+                module,
+                criterion=torch.nn.CrossEntropyLoss,
+                optimizer=torch.optim.AdamW,
+                optimizer__weight_decay=self.weight_decay,
+                lr=self.lr,
+                batch_size=self.batch_size,
+                max_epochs=self.max_epochs,
+                iterator_train=TensorBatches,
+                iterator_train__shuffle=True,
+                iterator_valid=TensorBatches,
+                train_split=held_out,
+                classes=np.arange(len(self.classes_)),
+                callbacks=callbacks,
+                callbacks__print_log=None,
+                callbacks__valid_acc=None,
+                verbose=0,
+                device=device,
+            )
+            net.fit(training, None)
+        self.n_epochs_ = len(net.history)
+        self.module_ = net.module_.cpu().eval()
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """
+        Give the probability of each class.
+
+        Parameters
+        ----------
+        X : array of shape (n_examples, ...)
+            What the network reads.
+
+        Returns
+        -------
+        ndarray of shape (n_examples, n_classes)
+            Rows sum to 1; columns are in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=[np.float32, np.int32])
+        with torch.inference_mode():
+            batches = torch.from_numpy(X).split(1024)
+            logits = torch.cat([self.module_(batch) for batch in batches])
+            probabilities: np.ndarray = torch.softmax(logits.double(), 1).numpy()
+        return probabilities
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Give the most probable class."""
+        return self.classes_[self.predict_proba(X).argmax(1)]
+
+    def save(self, folder: Path) -> None:
+        """Write the weights and the recipe that rebuilds the network around them."""
+        torch.save(self.module_.state_dict(), folder / WEIGHTS)
+        parameters = self.get_params()
+        network = parameters.pop("network")
+        keywords = network.keywords if isinstance(network, functools.partial) else {}
+        recipe = {
+            "network": {
+                "class": _network_class(network).__name__,
+                **keywords,
+                **self.dimensions_,
+            },
+            "parameters": parameters,
+            "classes": self.classes_.tolist(),
+            "n_features": self.n_features_in_,
+            "n_epochs": self.n_epochs_,
+        }
+        write_json(folder / RECIPE, recipe)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """
+        Read what `save` wrote.
+
+        Raises
+        ------
+        UserError
+            When a file is missing or damaged.
+        """
+        recipe = read_json(folder / RECIPE)
+        weights = folder / WEIGHTS
+        if not weights.is_file():
+            raise missing(weights)
+        try:
+            options = dict(recipe["network"])
+            network = functools.partial(getattr(networks, options.pop("class")), **options)
+            self = cls(network, **recipe["parameters"])
+            self.classes_ = np.array(recipe["classes"])
+            self.n_features_in_ = recipe["n_features"]
+            self.n_epochs_ = recipe["n_epochs"]
+            self.module_ = network(n_classes=len(self.classes_)).eval()
+            self.module_.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
+        except (
+            RuntimeError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            EOFError,
+            ValueError,
+        ) as error:
+            raise damaged(weights, error) from None
+        return self
+
+
+def _device() -> str:
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return accelerator.type if accelerator else "cpu"
+
+
+def _network_class(network: Callable[..., torch.nn.Module]) -> Any:
+    return network.func if isinstance(network, functools.partial) else network
+
+
+def _as_numbers(X: np.ndarray) -> np.ndarray:
+    return X if X.dtype in (np.float32, np.int32) else X.astype(np.float32)
+
+
+def _silent(message: str) -> None:
+    """Take skorch's message that training stopped early, which progress tells already."""
+
+
+def _reporting(report: Report) -> Any:
+    from skorch.callbacks import Callback
+
+    class Reporting(Callback):
+        def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+            row = net.history[-1]
+            names = {
+                "train_loss": "train/log_loss",
+                "valid_loss": "validation/log_loss",
+            }
+            report(
+                row["epoch"],
+                {name: row[key] for key, name in names.items() if key in row},
+            )
+
+    return Reporting()

@@ -1,0 +1,116 @@
+"""Forests and boosting that tell how far they are."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import numpy as np
+from lightgbm import LGBMClassifier, early_stopping
+from lightgbm.basic import LGBMDeprecationWarning
+from lightgbm.callback import CallbackEnv
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import log_loss
+
+Report = Callable[[int, Mapping[str, float]], None]
+
+
+class LightGBM(LGBMClassifier):
+    """
+    LightGBM that stops when validation no longer gets better.
+
+    Parameters
+    ----------
+    patience : int, default=50
+        Rounds without a lower log loss on validation before it stops; the
+        best round is kept. Without validation all rounds are run.
+    **kwargs
+        LightGBM's own parameters.
+    """
+
+    def __init__(self, *, patience: int = 50, **kwargs: Any) -> None:
+        self.patience = patience
+        super().__init__(**kwargs)
+
+    def fit(
+        self,
+        X: Any,
+        y: np.ndarray,
+        validation: tuple[Any, np.ndarray] | None = None,
+        report: Report | None = None,
+    ) -> Self:
+        """
+        Fit, with early stopping when there is validation.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_examples, n_features)
+            Numbers of the training examples.
+        y : array of shape (n_examples,)
+            Labels.
+        validation : tuple of (X, y), optional
+            Examples to stop on.
+        report : callable, optional
+            Called with the round and the log loss on train and validation.
+        """
+        if validation is None:
+            return super().fit(X, y)
+
+        def tell(env: CallbackEnv) -> None:
+            if report is not None:
+                losses = {
+                    f"{split}/log_loss": loss for split, _, loss, _ in env.evaluation_result_list
+                }
+                report(env.iteration + 1, losses)
+
+        with warnings.catch_warnings():
+            # LightGBM 4.7 would have `eval_X` and `eval_y`, but encodes labels in `eval_set` only.
+            warnings.simplefilter("ignore", LGBMDeprecationWarning)
+            return super().fit(
+                X,
+                y,
+                eval_set=[(X, y), validation],
+                eval_names=["train", "validation"],
+                callbacks=[tell, early_stopping(self.patience, verbose=False)],
+            )
+
+
+class RandomForest(RandomForestClassifier):
+    """A random forest that grows in steps and tells the validation score of each."""
+
+    STEPS = 10
+
+    def fit(
+        self,
+        X: Any,
+        y: np.ndarray,
+        validation: tuple[Any, np.ndarray] | None = None,
+        report: Report | None = None,
+    ) -> Self:
+        """
+        Fit the same forest that scikit-learn would, a tenth of the trees at a time.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_examples, n_features)
+            Numbers of the training examples.
+        y : array of shape (n_examples,)
+            Labels.
+        validation : tuple of (X, y), optional
+            Examples to score; they have no part in the fit.
+        report : callable, optional
+            Called with the number of trees and the log loss on validation.
+        """
+        if validation is None or report is None:
+            return super().fit(X, y)
+        asked = {name: self.get_params()[name] for name in ("n_estimators", "warm_start")}
+        sizes = np.linspace(0, asked["n_estimators"], self.STEPS + 1, dtype=int)[1:]
+        try:
+            for step, trees in enumerate(np.unique(sizes)):
+                self.set_params(n_estimators=int(trees), warm_start=step > 0)
+                super().fit(X, y)
+                given = self.predict_proba(validation[0])
+                loss = log_loss(validation[1], given, labels=self.classes_)
+                report(int(trees), {"validation/log_loss": loss})
+        finally:
+            self.set_params(**asked)
+        return self

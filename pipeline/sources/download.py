@@ -1,0 +1,98 @@
+"""Files from the network, or from a folder that mirrors it, checked by hash."""
+
+import hashlib
+import urllib.parse
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import pooch
+import requests
+
+from pipeline.errors import UserError
+from pipeline.progress import track
+
+AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on the network whose bytes are known."""
+
+    url: str
+    sha256: str
+
+
+def fetch(files: list[Remote], mirror: str | None) -> list[Path]:
+    """
+    Bring files to this machine, eight at a time.
+
+    What is complete in the cache is not fetched again, so that a cut download
+    goes on where it stopped.
+
+    Parameters
+    ----------
+    files : list of Remote
+        What to fetch.
+    mirror : str or None
+        A folder to look in before the network: ``https://HOST/PATH`` is
+        expected at ``HOST/PATH`` below it.
+
+    Returns
+    -------
+    list of Path
+        Where each file is, in the order of `files`.
+
+    Raises
+    ------
+    UserError
+        When a file can be had neither from the mirror, the cache nor the
+        network, or its bytes are not what their hash says.
+    """
+    if mirror is not None and not Path(mirror).is_dir():
+        raise UserError(f"{mirror} is not a folder: task.source.mirror names a mirror of files")
+    cache = pooch.create(
+        path=pooch.os_cache("bakeoff"),
+        base_url="",
+        registry={file.sha256: f"sha256:{file.sha256}" for file in files},
+        urls={file.sha256: file.url for file in files},
+        retry_if_failed=2,
+    )
+    pooch.get_logger().setLevel("ERROR")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        waiting = {pool.submit(_one, file, mirror, cache): file for file in files}
+        try:
+            for future in track(as_completed(waiting), "downloading", len(files)):
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [future.result() for future in waiting]
+
+
+def _one(file: Remote, mirror: str | None, cache: pooch.Pooch) -> Path:
+    if mirror is not None:
+        parts = urllib.parse.urlsplit(file.url)
+        mirrored = Path(mirror, parts.netloc, urllib.parse.unquote(parts.path.lstrip("/")))
+        if mirrored.is_file():
+            return _verified(mirrored, file)
+    try:
+        return Path(cache.fetch(file.sha256))
+    except requests.RequestException as error:
+        raise UserError(
+            f"{file.url} cannot be downloaded ({type(error).__name__}): check the network, or set "
+            "BAKEOFF_MIRROR or task.source.mirror to a folder that holds it"
+        ) from None
+    except ValueError:
+        raise UserError(
+            f"{file.url}: the downloaded bytes are not those that were expected "
+            f"(sha256 {file.sha256}); the file was not kept"
+        ) from None
+
+
+def _verified(path: Path, file: Remote) -> Path:
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    if digest != file.sha256:
+        raise UserError(f"{path}: sha256 is {digest}, expected {file.sha256}; replace the file")
+    return path

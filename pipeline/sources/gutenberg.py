@@ -1,0 +1,126 @@
+"""Passages cut from books of Project Gutenberg."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import UserError
+from pipeline.sources.download import Remote, fetch
+from pipeline.sources.examples import Source
+from pipeline.sources.text import decoding_problem, normalise
+
+_START = re.compile(r"\*\*\* ?START OF TH.*?\*\*\*", re.DOTALL)
+_END = re.compile(r"\*\*\* ?END OF TH|End of (?:the |this )?Project Gutenberg", re.IGNORECASE)
+
+
+def read(
+    manifest: str,
+    passages: int,
+    shortest: int,
+    longest: int,
+    seed: int,
+    mirror: str | None = None,
+    keep_layout: bool = False,
+) -> Source:
+    """
+    Read books and cut the same number of passages from each.
+
+    Parameters
+    ----------
+    manifest : str
+        CSV with a row a book: ``label``, ``author``, ``gutenberg_id``,
+        ``encoding``, ``sha256``, ``url``.
+    passages : int
+        How many to cut from each book, each at a random place.
+    shortest, longest : int
+        Range of a passage's length in words; lengths are log-uniform.
+    seed : int
+        Decides places and lengths.
+    mirror : str, optional
+        Folder to look in before the network.
+    keep_layout : bool, default=False
+        Keep line breaks and indents instead of collapsing white space.
+
+    Returns
+    -------
+    Source
+        Input ``text``; the group is the author.
+
+    Raises
+    ------
+    UserError
+        When a book cannot be had, decoded, or is shorter than `longest`.
+    """
+    if not 0 < shortest <= longest:
+        raise UserError(
+            f"task.source: shortest ({shortest}) is above longest ({longest}) or not above 0"
+        )
+    books = pd.read_csv(manifest, dtype=str)
+    remotes = [Remote(*pair) for pair in books[["url", "sha256"]].itertuples(index=False)]
+    rows = []
+    for book, path in zip(books.itertuples(), fetch(remotes, mirror), strict=True):
+        text = normalise(body(_decoded(path, str(book.encoding))), keep_layout)
+        rng = np.random.default_rng([seed, int(str(book.gutenberg_id))])
+        try:
+            cuts = cut(text, passages, shortest, longest, rng)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from None
+        for number, passage in enumerate(cuts):
+            rows.append((f"{book.gutenberg_id}-{number:03d}", passage, book.label, book.author))
+    examples = pd.DataFrame(rows, columns=["example_id", "text", "label", "group"])
+    return Source(examples, [{"url": remote.url, "sha256": remote.sha256} for remote in remotes])
+
+
+def body(book: str) -> str:
+    """Strip what Project Gutenberg put before and after a book."""
+    start = _START.search(book)
+    inner = book[start.end() :] if start else book
+    end = _END.search(inner)
+    return inner[: end.start()] if end else inner
+
+
+def cut(
+    text: str, passages: int, shortest: int, longest: int, rng: np.random.Generator
+) -> list[str]:
+    """
+    Cut passages of log-uniform length at uniform places.
+
+    Parameters
+    ----------
+    text : str
+        The whole book.
+    passages : int
+        How many.
+    shortest, longest : int
+        Range of lengths in words, both included.
+    rng : Generator
+        Source of randomness.
+
+    Returns
+    -------
+    list of str
+        In order of drawing; they may overlap.
+
+    Raises
+    ------
+    ValueError
+        When the text has fewer words than `longest`.
+    """
+    spans = [match.span() for match in re.finditer(r"\S+", text)]
+    if len(spans) < longest:
+        raise ValueError(f"has {len(spans):,} words, fewer than a passage may have ({longest:,})")
+    lengths = np.exp(rng.uniform(np.log(shortest), np.log(longest + 1), passages)).astype(int)
+    starts = rng.integers(0, len(spans) - lengths + 1)
+    return [
+        text[spans[start][0] : spans[start + length - 1][1]]
+        for start, length in zip(starts, lengths, strict=True)
+    ]
+
+
+def _decoded(path: Path, encoding: str) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} {decoding_problem(error)}") from None

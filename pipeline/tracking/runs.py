@@ -1,0 +1,308 @@
+"""One run: what the stages know as plain values, written to MLflow in few calls."""
+
+import getpass
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import pandas as pd
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+
+from pipeline.tracking import store
+from pipeline.tracking.git import revision
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FLUSH_SECONDS = 5.0
+LONGEST_PARAM = 6000
+SERVING = ["mlflow", "numpy", "pandas", "scikit-learn", "skops"]
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class Run:
+    """
+    A run that is open for writing.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        Bound to the store.
+    uri : str
+        The store.
+    run_id : str
+        The run.
+    """
+
+    def __init__(self, client: MlflowClient, uri: str, run_id: str) -> None:
+        self.client = client
+        self.uri = uri
+        self.id = run_id
+        self.waiting: list[Metric] = []
+        self.flushed = time.monotonic()
+
+    def curve(self, step: int, values: Mapping[str, float]) -> None:
+        """
+        Add a point to curves, which are recorded as ``curve/<name>``.
+
+        Points are sent together, every few seconds.
+        """
+        now = int(time.time() * 1000)
+        self.waiting += [
+            Metric(f"curve/{name}", float(value), now, step) for name, value in values.items()
+        ]
+        if time.monotonic() - self.flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send the points that are waiting."""
+        for start in range(0, len(self.waiting), 1000):
+            self.client.log_batch(self.id, metrics=self.waiting[start : start + 1000])
+        self.waiting = []
+        self.flushed = time.monotonic()
+
+    def scores(self, values: Mapping[str, float]) -> None:
+        """Write final scores and costs."""
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, float(value), now, 0) for name, value in values.items()]
+        self.client.log_batch(self.id, metrics=metrics)
+
+    def text(self, name: str, content: str) -> None:
+        """Write a text file among the run's artifacts."""
+        self.client.log_text(self.id, content, name)
+
+    def figure(self, name: str, drawn: "Figure") -> None:
+        """Write a picture among the run's artifacts."""
+        self.client.log_figure(self.id, drawn, name)
+
+    def trained(self, record: Mapping[str, Any], folder: Path) -> None:
+        """
+        Write what is known once a model is trained, and the model.
+
+        Parameters
+        ----------
+        record : mapping
+            Plain values, as in ``run.json``: ``about`` the data, ``scores`` on
+            validation, ``costs``.
+        folder : Path
+            The trained model with its featurizer.
+        """
+        self.scores({f"validation/{name}": value for name, value in record["scores"].items()})
+        self.scores({f"cost/{name}": value for name, value in record["costs"].items()})
+        about = record["about"]
+        data = Dataset(record["experiment"], about["digest"], "local", json.dumps(about["origin"]))
+        training = InputTag("mlflow.data.context", "training")
+        self.client.log_inputs(self.id, [DatasetInput(data, [training])])
+        self.model(folder, about, record["tags"]["family"])
+
+    def model(self, folder: Path, about: Mapping[str, Any], family: str) -> None:
+        """
+        Log a trained model that answers raw input.
+
+        Parameters
+        ----------
+        folder : Path
+            The trained model with its featurizer.
+        about : mapping
+            ``inputs``, the kind of each raw input; ``example``, a few raw
+            examples; ``classes``, the labels that it can give.
+        family : str
+            Decides which libraries it needs.
+        """
+        inputs: list[Any] = [
+            ColSpec(DataType[kind], name) for name, kind in about["inputs"].items()
+        ]
+        answers: list[Any] = [
+            ColSpec(DataType.string, "label"),
+            *(ColSpec(DataType.double, f"probability_{name}") for name in about["classes"]),
+        ]
+        signature = ModelSignature(Schema(inputs), Schema(answers))
+        before = mlflow.get_tracking_uri()
+        mlflow.set_tracking_uri(self.uri)
+        try:
+            with mlflow.start_run(run_id=self.id):
+                mlflow.pyfunc.log_model(
+                    name="model",
+                    loader_module="pipeline.scoring",
+                    data_path=str(folder),
+                    code_paths=[str(PACKAGE)],
+                    pip_requirements=requirements(family),
+                    signature=signature,
+                    input_example=pd.DataFrame(about["example"]),
+                )
+        finally:
+            mlflow.set_tracking_uri(before)
+
+
+def requirements(family: str) -> list[str]:
+    """State, with their installed versions, the libraries that a logged model needs."""
+    names = [*SERVING, "torch"] if family == "deep" else [*SERVING, "lightgbm"]
+    return [f"{name}=={version(name)}" for name in names]
+
+
+@contextmanager
+def started(
+    uri: str,
+    root: Path,
+    experiment: str,
+    name: str,
+    settings: Mapping[str, Any],
+    tags: Mapping[str, str],
+) -> Iterator[Run]:
+    """
+    Start a run, and end it with a status that is true.
+
+    Parameters
+    ----------
+    uri : str
+        The store.
+    root : Path
+        The project, whose commit and changes are recorded.
+    experiment : str
+        MLflow experiment, made when it is new.
+    name : str
+        Name of the run.
+    settings : mapping
+        Nested plain values: recorded flat as parameters, and whole as
+        ``config.yaml``.
+    tags : mapping of str to str
+        What to search by.
+
+    Yields
+    ------
+    Run
+        Ended as FINISHED; KILLED by Ctrl-C or SIGTERM; FAILED by an exception.
+
+    Raises
+    ------
+    UserError
+        When the store cannot be reached.
+    """
+    client = store.connect(uri)
+    experiment_id = store.experiment(client, uri, experiment)
+    _bury(client, experiment_id)
+    code = revision(root)
+    facts = {
+        "mlflow.source.name": Path(sys.argv[0]).stem,
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": code.commit,
+        "mlflow.user": getpass.getuser(),
+        "git.dirty": str(bool(code.changes)).lower(),
+        "dvc.stage": os.environ.get("DVC_STAGE", ""),
+        "dvc.exp_name": os.environ.get("DVC_EXP_NAME", ""),
+        "process.host": socket.gethostname(),
+        "process.id": str(os.getpid()),
+        **tags,
+    }
+    kept = {key: value for key, value in facts.items() if value}
+    created = client.create_run(experiment_id, run_name=name, tags=kept)
+    run = Run(client, uri, created.info.run_id)
+    status = "FAILED"
+    try:
+        params = [Param(key, value[:LONGEST_PARAM]) for key, value in _flat(settings)]
+        client.log_batch(run.id, params=params)
+        run.text("config.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
+        if code.changes:
+            run.text("uncommitted.diff", code.changes)
+        yield run
+        status = "FINISHED"
+    except (KeyboardInterrupt, SystemExit):
+        status = "KILLED"
+        raise
+    finally:
+        run.flush()
+        client.set_terminated(run.id, status)
+
+
+@contextmanager
+def restored(uri: str, root: Path, record: Mapping[str, Any]) -> Iterator[Run]:
+    """
+    Start a run for a model that was trained under a run which this store lacks.
+
+    Parameters
+    ----------
+    uri, root
+        As for `started`.
+    record : mapping
+        What train wrote beside the model, ``run.json``.
+
+    Yields
+    ------
+    Run
+        With the curves of the training. The tag ``restored_from`` holds the
+        id of the run that is not here.
+    """
+    names = ("experiment", "name", "settings")
+    tags = record["tags"] | {"restored_from": record["run_id"]}
+    with started(uri, root, **{name: record[name] for name in names}, tags=tags) as run:
+        for point in record["curve"]:
+            run.curve(point["step"], {key: point[key] for key in point if key != "step"})
+        yield run
+
+
+def reopened(uri: str, experiment: str, run_id: str) -> Run | None:
+    """
+    Open the run that trained a model, or the one restored for it, to add to it.
+
+    Parameters
+    ----------
+    uri : str
+        The store.
+    experiment : str
+        MLflow experiment of a restored run.
+    run_id : str
+        The run that trained the model.
+
+    Returns
+    -------
+    Run or None
+        None when the store knows neither.
+
+    Raises
+    ------
+    UserError
+        When the store cannot be reached.
+    """
+    client = store.connect(uri)
+    try:
+        found = client.get_run(run_id)
+        if found.info.lifecycle_stage == "active":
+            return Run(client, uri, run_id)
+    except MlflowException:
+        pass  # not in this store
+    experiment_id = store.experiment(client, uri, experiment)
+    again = client.search_runs([experiment_id], f"tags.restored_from = '{run_id}'", max_results=1)
+    return Run(client, uri, again[0].info.run_id) if again else None
+
+
+def _flat(nested: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(nested, Mapping):
+        for key, value in nested.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, str(nested)
+
+
+def _bury(client: MlflowClient, experiment_id: str) -> None:
+    """Mark as KILLED what is RUNNING in the name of a process of this machine that is gone."""
+    here = f"attributes.status = 'RUNNING' and tags.`process.host` = '{socket.gethostname()}'"
+    for run in client.search_runs([experiment_id], here):
+        try:
+            os.kill(int(run.data.tags["process.id"]), 0)
+        except ProcessLookupError:
+            client.set_terminated(run.info.run_id, "KILLED")
+        except PermissionError:
+            continue

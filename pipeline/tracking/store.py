@@ -1,0 +1,115 @@
+"""The MLflow store: reached before any work is done, and created once."""
+
+import logging
+import os
+import urllib.parse
+from pathlib import Path
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import requests
+import sqlalchemy
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from pipeline.errors import UserError
+
+SQLITE = "sqlite:///"
+for chatty in ("mlflow", "alembic"):
+    logging.getLogger(chatty).setLevel(logging.ERROR)
+
+
+def connect(uri: str) -> MlflowClient:
+    """
+    Reach a tracking store, creating it when it is a SQLite file that does not exist.
+
+    Parameters
+    ----------
+    uri : str
+        What MLflow takes as a tracking URI.
+
+    Returns
+    -------
+    MlflowClient
+        Bound to that store.
+
+    Raises
+    ------
+    UserError
+        When the store cannot be reached. A password in the URI is not told.
+    """
+    try:
+        if uri.startswith(("http://", "https://")):
+            requests.get(f"{uri.rstrip('/')}/health", timeout=5).raise_for_status()
+        elif uri.startswith(SQLITE):
+            _create(Path(uri.removeprefix(SQLITE)))
+        else:
+            sqlalchemy.create_engine(uri).connect().close()
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
+    except (
+        requests.RequestException,
+        sqlalchemy.exc.SQLAlchemyError,
+        ImportError,
+    ) as error:
+        raise _unreachable(uri, type(error).__name__) from None
+    except MlflowException as error:
+        raise _unreachable(uri, str(error).splitlines()[0]) from None
+    return client
+
+
+def experiment(client: MlflowClient, uri: str, name: str) -> str:
+    """
+    Find or make the MLflow experiment of a task.
+
+    Returns
+    -------
+    str
+        Its id. Artifacts of a SQLite store lie in ``mlruns/<name>`` beside it.
+
+    Raises
+    ------
+    UserError
+        When the experiment was deleted in MLflow.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        place = None
+        if uri.startswith(SQLITE):
+            place = Path(uri.removeprefix(SQLITE)).absolute().with_name("mlruns") / name
+        try:
+            return client.create_experiment(name, place.as_uri() if place else None)
+        except MlflowException:  # another process was faster
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    if found.lifecycle_stage != "active":
+        raise UserError(
+            f"the MLflow experiment '{name}' was deleted: "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
+        )
+    return str(found.experiment_id)
+
+
+def _create(path: Path) -> None:
+    """Make the tables aside, under a lock: two first writers would break a new SQLite file."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        if path.exists():
+            return
+        aside = path.with_name(f".{path.name}.new")
+        aside.unlink(missing_ok=True)
+        MlflowClient(f"{SQLITE}{aside.as_posix()}").search_experiments(max_results=1)
+        aside.rename(path)
+
+
+def _unreachable(uri: str, reason: str) -> UserError:
+    parts = urllib.parse.urlsplit(uri)
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return UserError(
+        f"the tracking store {address} cannot be reached ({reason}): "
+        "start it, or set MLFLOW_TRACKING_URI to another"
+    )

@@ -1,0 +1,65 @@
+"""MLflow's UI on this machine: python -m pipeline.tracking.ui."""
+
+import os
+import socket
+import sys
+
+from mlflow.entities import ViewType
+from rich.console import Console
+
+from pipeline import config
+from pipeline.errors import UserError
+from pipeline.tracking import store
+
+HOST, PORT = "127.0.0.1", 5000
+
+
+def main(uri: str, port: int = PORT) -> None:
+    """
+    Serve the UI in the place of this process, and print where each experiment is.
+
+    Parameters
+    ----------
+    uri : str
+        The store.
+    port : int, default=5000
+        Port on 127.0.0.1.
+
+    Raises
+    ------
+    UserError
+        When the store cannot be reached or the port is taken.
+    """
+    experiments = store.connect(uri).search_experiments(ViewType.ACTIVE_ONLY)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise UserError(
+                f"port {port} on {HOST} cannot be used ({error.strerror}): "
+                "end what uses it, or `make ui PORT=5001`"
+            ) from None
+    console = Console(highlight=False, soft_wrap=True)
+    console.print("Starting MLflow, some seconds. Then open:")
+    for experiment in experiments:
+        if experiment.name != "Default":
+            # Without the query MLflow opens its page for generative AI.
+            page = f"#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
+            console.print(f"  {experiment.name}: http://{HOST}:{port}/{page}")
+    console.print("Ctrl-C ends it.")
+    sys.stdout.flush()
+    # One worker: MLflow's four take 40 s to start on two cores.
+    options = ["--backend-store-uri", uri, "--host", HOST, "--port", str(port)]
+    options += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    os.environ |= {"MLFLOW_LOGGING_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}
+    os.execv(  # noqa: S606 the process becomes MLflow's, so that Ctrl-C ends it
+        sys.executable, [sys.executable, "-m", "mlflow", "server", *options]
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main(config.store_uri(), int(os.environ.get("PORT", PORT)))
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,136 @@
+"""Stage 3: a model fitted, scored on validation, and recorded."""
+
+import shutil
+from collections.abc import Mapping
+
+import numpy as np
+
+from pipeline import config, scoring, tracking
+from pipeline.evaluation import metrics
+from pipeline.evaluation.comparison import compare
+from pipeline.evaluation.metrics import Answers
+from pipeline.features import store
+from pipeline.features.store import Numbers
+from pipeline.files import new_folder, read_json, size, write_json
+from pipeline.models.fitting import fit, timed
+from pipeline.progress import Bar, console
+
+
+def main(cfg: config.Train) -> None:
+    """Fit a model on its view of a task, score it on validation, and record the run."""
+    view = config.features(cfg.task.name, cfg.model.view)
+    train, validation = (
+        store.load(view / "train.npz"),
+        store.load(view / "validation.npz"),
+    )
+    about = read_json(view / "view.json")
+    metrics.check(cfg.task.metric, cfg.task.metrics, cfg.task.positive, about["classes"])
+    identity = {
+        "experiment": cfg.task.name,
+        "name": cfg.model.name,
+        "settings": config.recorded(cfg),
+        "tags": tags(cfg),
+    }
+    with tracking.started(cfg.tracking.uri, config.ROOT, **identity) as run:
+        model = config.build(cfg.model.estimator)
+        curve = Curve(run, f"{cfg.task.name} {cfg.model.name}", most_steps(cfg.model))
+        with curve.bar:
+            fit_seconds = fit(model, train, validation, curve.add)
+        probabilities, predict_ms = timed(model.predict_proba, validation.X)
+        scores = validation_scores(cfg, list(model.classes_), probabilities, validation)
+        target = config.trained(cfg.task.name, cfg.model.name)
+        with new_folder(target) as folder:
+            scoring.save(model, folder)
+            shutil.copy(view / scoring.FEATURIZER, folder)
+            costs = {
+                "fit_seconds": fit_seconds,
+                "predict_ms_per_1000": predict_ms,
+                "model_bytes": size(folder),
+            }
+            record = {"run_id": run.id, **identity, "about": about}
+            record |= {"scores": scores, "costs": costs, "curve": curve.points}
+            write_json(folder / "run.json", record)
+        write_json(config.validation_metrics(cfg.task.name, cfg.model.name), scores)
+        run.trained(record, target)
+    console.print(summary(cfg, scores, fit_seconds))
+
+
+class Curve:
+    """
+    The losses of a fit as they come: kept, recorded, and shown.
+
+    Parameters
+    ----------
+    run : tracking.Run
+        Where to record them.
+    title : str
+        What is being fitted.
+    most : int or None
+        The last step that there can be.
+    """
+
+    def __init__(self, run: tracking.Run, title: str, most: int | None) -> None:
+        self.run = run
+        self.bar = Bar(title, most)
+        self.points: list[dict[str, float]] = []
+        self.best = np.inf
+
+    def add(self, step: int, losses: Mapping[str, float]) -> None:
+        """Take the losses of a step."""
+        self.points.append({"step": step} | {name: float(loss) for name, loss in losses.items()})
+        self.run.curve(step, losses)
+        now = losses["validation/log_loss"]
+        self.best = min(self.best, now)
+        self.bar.step(step, f"validation log loss {now:.4f}, best {self.best:.4f}")
+
+
+def most_steps(model: config.Model) -> int | None:
+    """Read how many epochs, rounds or trees a model may take."""
+    for name in ("max_epochs", "n_estimators"):
+        if name in model.estimator:
+            return int(model.estimator[name])
+    return None
+
+
+def tags(cfg: config.Train) -> dict[str, str]:
+    """Name what an experiment is, to search runs by."""
+    return {
+        "task": cfg.task.name,
+        "model": cfg.model.name,
+        "family": cfg.model.family,
+        "view": cfg.model.view,
+        "seed": str(cfg.seed),
+    }
+
+
+def validation_scores(
+    cfg: config.Train,
+    classes: list[str],
+    probabilities: np.ndarray,
+    validation: Numbers,
+) -> dict[str, float]:
+    """Score a fitted model on validation; the deciding metric with its 95 % interval."""
+    answers = Answers.of(validation.y, probabilities, classes, cfg.task.positive)
+    row = compare(
+        {cfg.model.name: answers},
+        validation.group,
+        cfg.task.metric,
+        cfg.task.metrics,
+        cfg.seed,
+    ).loc[cfg.model.name]
+    shown = [*cfg.task.metrics, f"{cfg.task.metric}_low", f"{cfg.task.metric}_high"]
+    return {name: float(row[name]) for name in shown}
+
+
+def summary(cfg: config.Train, scores: Mapping[str, float], fit_seconds: float) -> str:
+    """Tell in a line how good the model is on validation, and what it cost."""
+    metric = cfg.task.metric
+    return (
+        f"{cfg.task.name} {cfg.model.name}: validation {metric} {scores[metric]:.3f} "
+        f"[{scores[f'{metric}_low']:.3f}, {scores[f'{metric}_high']:.3f}], "
+        f"fitted in {fit_seconds:.1f} s"
+    )
+
+
+if __name__ == "__main__":
+    config.run("train")
