@@ -1,5 +1,6 @@
 """Fitted scikit-learn objects on disk, through skops: nothing is pickled or unpickled."""
 
+import importlib
 import io
 import json
 import re
@@ -9,16 +10,18 @@ from typing import Any
 from unittest.mock import patch
 
 import sklearn.utils
+from sklearn.base import BaseEstimator
 
 from pipeline.errors import UserError
 from pipeline.files import damaged, missing
 
 # To list the types that it trusts, skops imports every module of scikit-learn and
-# with them torch: seconds. TRUSTED below says what this project trusts instead.
+# with them torch: seconds. `_trusted` asks about the types at hand instead.
 with patch.object(sklearn.utils, "all_estimators", return_value=[]):
     import skops.io as skops
 
-TRUSTED = [
+# Beside scikit-learn's estimators, which skops would trust by itself.
+TRUSTED = {
     "collections.OrderedDict",
     "collections.defaultdict",
     "lightgbm.basic.Booster",
@@ -30,16 +33,8 @@ TRUSTED = [
     "pipeline.models.baseline.WordCountRule",
     "pipeline.models.trees.LightGBM",
     "pipeline.models.trees.RandomForest",
-    "sklearn.compose._column_transformer.ColumnTransformer",
-    "sklearn.dummy.DummyClassifier",
-    "sklearn.feature_extraction.text.TfidfTransformer",
-    "sklearn.linear_model._logistic.LogisticRegression",
-    "sklearn.pipeline.Pipeline",
-    "sklearn.preprocessing._data.StandardScaler",
-    "sklearn.preprocessing._label.LabelEncoder",
-    "sklearn.tree._classes.DecisionTreeClassifier",
     "sklearn.tree._tree.Tree",
-]
+}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -53,11 +48,23 @@ def dump(fitted: Any, path: Path) -> None:
     Parameters
     ----------
     fitted : object
-        An estimator or transformer made of types in `TRUSTED`.
+        An estimator or transformer made of trusted types.
     path : Path
         File to write, ``.skops``.
+
+    Raises
+    ------
+    UserError
+        When it holds a type that `load` would refuse.
     """
-    with zipfile.ZipFile(io.BytesIO(skops.dumps(fitted))) as raw:
+    content = skops.dumps(fitted)
+    strange = _strange(content)
+    if strange:
+        raise UserError(
+            f"{type(fitted).__name__} holds types that are not trusted: {', '.join(strange)}; "
+            "add them to TRUSTED in pipeline/storage.py if they are safe to load"
+        )
+    with zipfile.ZipFile(io.BytesIO(content)) as raw:
         schema = raw.read("schema.json").decode()
         numbers: dict[str, str] = {}
 
@@ -88,10 +95,10 @@ def load(path: Path) -> Any:
         raise missing(path)
     try:
         content = path.read_bytes()
-        strange = sorted(set(skops.get_untrusted_types(data=content)) - set(TRUSTED))
+        strange = _strange(content)
         if strange:
             raise UserError(f"{path} holds types that are not trusted: {', '.join(strange)}")
-        return skops.loads(content, trusted=TRUSTED)
+        return skops.loads(content, trusted=skops.get_untrusted_types(data=content))
     except (
         zipfile.BadZipFile,
         json.JSONDecodeError,
@@ -100,3 +107,18 @@ def load(path: Path) -> Any:
         TypeError,
     ) as error:
         raise damaged(path, error) from None
+
+
+def _strange(content: bytes) -> list[str]:
+    """List the types in a file that are not trusted."""
+    return [name for name in skops.get_untrusted_types(data=content) if not _trusted(name)]
+
+
+def _trusted(name: str) -> bool:
+    if name in TRUSTED:
+        return True
+    module, _, attribute = name.rpartition(".")
+    if not module.startswith("sklearn."):
+        return False
+    found = getattr(importlib.import_module(module), attribute, None)
+    return isinstance(found, type) and issubclass(found, BaseEstimator)
