@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from hydra.errors import (
     HydraException,
     InstantiationException,
     MissingConfigException,
+    OverrideParseException,
 )
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -384,7 +386,9 @@ def _check_call(node: dict[str, Any], where: str) -> None:
             f"{where}._target_: '{node['_target_']}' cannot be imported "
             f"({' '.join(str(error).split())})"
         ) from None
-    parameters = inspect.signature(target).parameters
+    parameters = dict(inspect.signature(target).parameters)
+    for base in getattr(target, "__mro__", ()):  # what a subclass passes on as **kwargs
+        parameters = {**inspect.signature(base.__init__).parameters, **parameters}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for key, value in node.items():
         if key in ("_target_", "_partial_"):
@@ -403,16 +407,20 @@ def _check_call(node: dict[str, Any], where: str) -> None:
 
 def _worded(error: Exception, name: str) -> str:
     """Put an error of Hydra or OmegaConf in one line that names the nearest right key."""
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        if group:
-            return f"unknown {group} '{choice}'{nearest(choice, error.options or [])}"
-    cause = error.__cause__ or error
-    key = getattr(cause, "full_key", None)
-    message = " ".join(str(cause).split(" full_key:")[0].split("\n")[0].split())
-    if isinstance(error, ConfigCompositionException) and str(error).startswith("Could not over"):
-        wrong = str(error).split("'")[1]
+    text = str(error)
+    if isinstance(error, OverrideParseException):
+        return f"'{error.override}' is not an override: expected key=value, quoted for the shell"
+    absent = re.search(r"Could not find '(.+)/(.+)'", text)
+    if isinstance(error, MissingConfigException) and absent:
+        group, choice = absent.groups()
+        options = [path.stem for path in (CONF / group).glob("*.yaml")]
+        return f"unknown {group} '{choice}'{nearest(choice, options)}"
+    if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
+        wrong = text.split("'")[1]
         return f"unknown key '{wrong}'{nearest(wrong, _keys(name))}"
+    cause = error.__cause__ or error
+    message = str(cause).splitlines()[0]
+    key = getattr(cause, "full_key", None)
     return f"{key}: {message}" if key else message
 
 

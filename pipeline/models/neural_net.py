@@ -2,14 +2,16 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
@@ -93,6 +95,17 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         Epochs that were run.
     """
 
+    _parameter_constraints: ClassVar = {
+        "network": [callable],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "device": [str],
+        "random_state": ["random_state"],
+    }
+
     def __init__(
         self,
         network: Callable[..., torch.nn.Module] = networks.MLP,
@@ -139,6 +152,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         from skorch.dataset import Dataset
         from skorch.helper import predefined_split
 
+        self._validate_params()
         X, y = validate_data(self, X, y, dtype=[np.float32, np.int32])
         check_classification_targets(y)
         encoder = LabelEncoder().fit(y)

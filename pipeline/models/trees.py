@@ -1,17 +1,30 @@
 """Forests and boosting that tell how far they are."""
 
+import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
 from lightgbm import LGBMClassifier, early_stopping
-from lightgbm.basic import LGBMDeprecationWarning
+from lightgbm.basic import LGBMDeprecationWarning, LightGBMError
 from lightgbm.callback import CallbackEnv
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import log_loss
+from sklearn.utils._param_validation import InvalidParameterError
 
 Report = Callable[[int, Mapping[str, float]], None]
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Tell refused hyperparameters as scikit-learn's estimators do."""
+    try:
+        yield
+    except LightGBMError as error:
+        reason = re.sub(r" at /.*, line \d+ ?\.?", "", str(error)).strip()
+        raise InvalidParameterError(f"LightGBM refuses: {reason}") from None
 
 
 class LightGBM(LGBMClassifier):
@@ -53,7 +66,8 @@ class LightGBM(LGBMClassifier):
             Called with the round and the log loss on train and validation.
         """
         if validation is None:
-            return super().fit(X, y)
+            with _refusals():
+                return super().fit(X, y)
 
         def tell(env: CallbackEnv) -> None:
             if report is not None:
@@ -62,7 +76,7 @@ class LightGBM(LGBMClassifier):
                 }
                 report(env.iteration + 1, losses)
 
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _refusals():
             # LightGBM 4.7 would have `eval_X` and `eval_y`, but encodes labels in `eval_set` only.
             warnings.simplefilter("ignore", LGBMDeprecationWarning)
             return super().fit(
