@@ -286,10 +286,10 @@ def run(name: str) -> None:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(job)()
     except KeyboardInterrupt:
         _exit("interrupted", 130)
-    except (UserError, OSError) as error:
-        _exit(f"error: {_told(error)}", 1)
     except (HydraException, OmegaConfBaseException) as error:
         _exit(f"error: {_worded(error, name)}", 1)
+    except (UserError, OSError) as error:
+        _exit(f"error: {_told(error)}", 1)
 
 
 def _exit(message: str, code: int) -> NoReturn:

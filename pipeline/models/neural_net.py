@@ -11,7 +11,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, InvalidParameterError
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
@@ -159,7 +159,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         self.classes_ = encoder.classes_
         if len(self.classes_) < 2:
             raise ValueError(f"Classifier can't train when only one class is present: {y[0]!r}.")
-        device = torch.device(_device() if self.device == "auto" else self.device)
+        device = _device(self.device)
 
         def tensors(X: np.ndarray, y: np.ndarray) -> Any:
             labels = torch.from_numpy(encoder.transform(y).astype(np.int64))
@@ -287,9 +287,15 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         return self
 
 
-def _device() -> str:
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    return accelerator.type if accelerator else "cpu"
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator or torch.device("cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidParameterError(f"device '{name}' cannot be used: {reason}") from None
 
 
 def _network_class(network: Callable[..., torch.nn.Module]) -> Any:
