@@ -53,7 +53,7 @@ def answered(task: config.Task, model: str, test: pd.DataFrame, classes: list[st
         When the model is missing, damaged, or was trained for other classes.
     """
     folder = config.trained(task.name, model)
-    trained = read_json(folder / "run.json")
+    trained = read_json(folder / scoring.RECORD)
     scorer = scoring.load(folder)
     if scorer.classes != classes:
         raise UserError(

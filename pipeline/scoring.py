@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline import storage
 from pipeline.errors import UserError
 
-ESTIMATOR, FEATURIZER = "estimator.skops", "featurizer.skops"
+ESTIMATOR, FEATURIZER, RECORD = "estimator.skops", "featurizer.skops", "run.json"
 
 
 class Scorer(NamedTuple):

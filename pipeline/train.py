@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,45 +16,57 @@ from pipeline.features.store import Numbers
 from pipeline.files import new_folder, read_json, size, write_json
 from pipeline.models.fitting import fit, timed
 from pipeline.progress import Bar, console
+from pipeline.scoring import RECORD
 
 
 def main(cfg: config.Train) -> None:
     """Fit a model on its view of a task, score it on validation, and record the run."""
     view = config.features(cfg.task.name, cfg.model.view)
-    train, validation = (
-        store.load(view / "train.npz"),
-        store.load(view / "validation.npz"),
-    )
+    train, validation = (store.load(view / f"{split}.npz") for split in ("train", "validation"))
     about = read_json(view / "view.json")
     metrics.check(cfg.task.metric, cfg.task.metrics, cfg.task.positive, about["classes"])
-    identity = {
-        "experiment": cfg.task.name,
-        "name": cfg.model.name,
-        "settings": config.recorded(cfg),
-        "tags": tags(cfg),
-    }
-    with tracking.started(cfg.tracking.uri, config.ROOT, **identity) as run:
+    who = identity(cfg)
+    with tracking.started(cfg.tracking.uri, config.ROOT, **who) as run:
         model = config.build(cfg.model.estimator)
         curve = Curve(run, f"{cfg.task.name} {cfg.model.name}", most_steps(cfg.model))
         with curve.bar:
             fit_seconds = fit(model, train, validation, curve.add)
         probabilities, predict_ms = timed(model.predict_proba, validation.X)
         scores = validation_scores(cfg, list(model.classes_), probabilities, validation)
-        target = config.trained(cfg.task.name, cfg.model.name)
-        with new_folder(target) as folder:
-            scoring.save(model, folder)
-            shutil.copy(view / scoring.FEATURIZER, folder)
-            costs = {
-                "fit_seconds": fit_seconds,
-                "predict_ms_per_1000": predict_ms,
-                "model_bytes": size(folder),
-            }
-            record = {"run_id": run.id, **identity, "about": about}
-            record |= {"scores": scores, "costs": costs, "curve": curve.points}
-            write_json(folder / "run.json", record)
-        write_json(config.validation_metrics(cfg.task.name, cfg.model.name), scores)
-        run.trained(record, target)
+        costs = {"fit_seconds": fit_seconds, "predict_ms_per_1000": predict_ms}
+        record = {"run_id": run.id, **who, "about": about, "scores": scores, "costs": costs}
+        folder = write(cfg, model, record | {"curve": curve.points})
+        run.trained(read_json(folder / RECORD), folder)
     console.print(summary(cfg, scores, fit_seconds))
+
+
+def write(cfg: config.Train, model: Any, record: dict[str, Any]) -> Path:
+    """
+    Write a trained model with its featurizer and record, and its scores.
+
+    Parameters
+    ----------
+    cfg : config.Train
+        The experiment.
+    model : classifier
+        Fitted.
+    record : dict
+        Plain values; the size of the model is added to its ``costs``.
+
+    Returns
+    -------
+    Path
+        The model's folder.
+    """
+    target = config.trained(cfg.task.name, cfg.model.name)
+    with new_folder(target) as folder:
+        scoring.save(model, folder)
+        featurizer = config.features(cfg.task.name, cfg.model.view) / scoring.FEATURIZER
+        shutil.copy(featurizer, folder)
+        costs = record["costs"] | {"model_bytes": size(folder)}
+        write_json(folder / RECORD, record | {"costs": costs})
+    write_json(config.validation_metrics(cfg.task.name, cfg.model.name), record["scores"])
+    return target
 
 
 class Curve:
@@ -92,14 +106,20 @@ def most_steps(model: config.Model) -> int | None:
     return None
 
 
-def tags(cfg: config.Train) -> dict[str, str]:
-    """Name what an experiment is, to search runs by."""
-    return {
+def identity(cfg: config.Train) -> dict[str, Any]:
+    """Say which experiment this is: what its run is called, searched by, and set to."""
+    tags = {
         "task": cfg.task.name,
         "model": cfg.model.name,
         "family": cfg.model.family,
         "view": cfg.model.view,
         "seed": str(cfg.seed),
+    }
+    return {
+        "experiment": cfg.task.name,
+        "name": cfg.model.name,
+        "settings": config.recorded(cfg),
+        "tags": tags,
     }
 
 
