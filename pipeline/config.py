@@ -231,7 +231,7 @@ def settled_model(node: dict[str, Any], name: str, task: Task) -> Model:
     """
     estimator = {key: value for key, value in node.items() if key != "variants"}
     if "variants" in node:
-        choice = getattr(task.variants, name)
+        choice = str(getattr(task.variants, name, None))
         if choice not in node["variants"]:
             raise UserError(
                 f"task.variants.{name}: unknown variant '{choice}'"
@@ -386,15 +386,14 @@ def _check_call(node: dict[str, Any], where: str) -> None:
             f"{where}._target_: '{node['_target_']}' cannot be imported "
             f"({' '.join(str(error).split())})"
         ) from None
-    parameters = dict(inspect.signature(target).parameters)
-    for base in getattr(target, "__mro__", ()):  # what a subclass passes on as **kwargs
-        parameters = {**inspect.signature(base.__init__).parameters, **parameters}
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    if not callable(target):
+        raise UserError(f"{where}._target_: '{node['_target_']}' is not a class or function")
+    parameters, open_ended = _parameters(target)
     for key, value in node.items():
         if key in ("_target_", "_partial_"):
             continue
         if key not in parameters:
-            if open_ended:
+            if open_ended and "did you mean" not in nearest(key, parameters):
                 continue
             raise UserError(f"unknown key '{where}.{key}'{nearest(key, parameters)}")
         annotation = parameters[key].annotation
@@ -403,6 +402,24 @@ def _check_call(node: dict[str, Any], where: str) -> None:
             not isinstance(value, allowed) or (isinstance(value, bool) and annotation is not bool)
         ):
             raise UserError(f"{where}.{key}: {value!r} is not of type {annotation.__name__}")
+
+
+def _parameters(target: Any) -> tuple[dict[str, inspect.Parameter], bool]:
+    """Name what a target takes, and say whether it takes other keys too."""
+    calls = [target]
+    if isinstance(target, type):  # which passes **kwargs on to the next in line
+        calls = [vars(base)["__init__"] for base in target.__mro__[:-1] if "__init__" in vars(base)]
+    known: dict[str, inspect.Parameter] = {}
+    for call in calls:
+        try:
+            parameters = dict(inspect.signature(call).parameters)
+        except ValueError:  # not written in Python
+            return known, True
+        parameters.pop("self", None)
+        known = parameters | known
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            return known, False
+    return known, bool(calls)
 
 
 def _worded(error: Exception, name: str) -> str:

@@ -40,7 +40,12 @@ def new_folder(target: Path) -> Iterator[Path]:
         yield filling
         if target.exists():
             target.rename(old)
-        filling.rename(target)
+        try:
+            filling.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
 
 
 def write_json(path: Path, value: Any) -> None:

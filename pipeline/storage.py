@@ -2,9 +2,9 @@
 
 import importlib
 import io
-import json
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -24,6 +24,12 @@ with patch.object(sklearn.utils, "all_estimators", return_value=[]):
 TRUSTED = {
     "collections.OrderedDict",
     "collections.defaultdict",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.neighbors._ball_tree.BallTree",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
     "pipeline.features.text.StyleMeasures",
@@ -35,6 +41,18 @@ TRUSTED = {
     "pipeline.models.trees.RandomForest",
     "sklearn.tree._tree.Tree",
 }
+# What reading a zip file whose bytes were changed can raise.
+DAMAGE = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -99,13 +117,7 @@ def load(path: Path) -> Any:
         if strange:
             raise UserError(f"{path} holds types that are not trusted: {', '.join(strange)}")
         return skops.loads(content, trusted=skops.get_untrusted_types(data=content))
-    except (
-        zipfile.BadZipFile,
-        json.JSONDecodeError,
-        KeyError,
-        ValueError,
-        TypeError,
-    ) as error:
+    except DAMAGE as error:
         raise damaged(path, error) from None
 
 
@@ -120,5 +132,8 @@ def _trusted(name: str) -> bool:
     module, _, attribute = name.rpartition(".")
     if not module.startswith("sklearn."):
         return False
-    found = getattr(importlib.import_module(module), attribute, None)
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ImportError:
+        return False
     return isinstance(found, type) and issubclass(found, BaseEstimator)

@@ -86,13 +86,14 @@ def table(title: str, rows: pd.DataFrame, legend: str) -> str:
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        collapse_padding=True,
     )
     rows = rows.drop(columns="behind best")
     for index, column in enumerate(rows):
         laid_out.add_column(str(column), justify="left" if index < 2 else "right", no_wrap=True)
     for row in rows.itertuples(index=False):
         laid_out.add_row(*row)
-    console = Console(width=100, record=True, file=io.StringIO())
+    console = Console(width=80, record=True, file=io.StringIO())
     console.print(laid_out)
     return "\n".join(line.rstrip() for line in console.export_text().splitlines())
 

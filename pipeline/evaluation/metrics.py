@@ -49,7 +49,15 @@ class Answers:
             Sorted.
         positive : str or None
             The class that sensitivity is about, if any.
+
+        Raises
+        ------
+        UserError
+            For a label that is not among the classes.
         """
+        strange = sorted(set(labels) - set(classes))
+        if strange:
+            raise UserError(f"label '{strange[0]}' is not a class that the model was trained for")
         actual = np.searchsorted(classes, labels)
         return cls(actual, probabilities, classes.index(positive) if positive else 0)
 

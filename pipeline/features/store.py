@@ -1,6 +1,5 @@
 """One view of a task on disk: arrays without pickle, the fitted featurizer beside them."""
 
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from pipeline.files import damaged, missing
+from pipeline.storage import DAMAGE
 
 
 class Numbers(NamedTuple):
@@ -55,7 +55,7 @@ def load(path: Path) -> Numbers:
         When the file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             y, group = stored["y"], stored["group"]
             if "X" in stored:
                 return Numbers(stored["X"], y, group)
@@ -63,5 +63,5 @@ def load(path: Path) -> Numbers:
             return Numbers(sparse.csr_matrix(triple, shape=stored["shape"]), y, group)
     except FileNotFoundError:
         raise missing(path) from None
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
+    except DAMAGE as error:
         raise damaged(path, error) from None

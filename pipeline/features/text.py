@@ -81,7 +81,7 @@ class Tfidf(TfidfVectorizer):
             self.vocabulary_ = {str(term): i for i, term in enumerate(state["vocabulary_"])}
 
 
-class StyleMeasures(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class StyleMeasures(TransformerMixin, BaseEstimator):
     """Measures of how a text is written, whatever it is about: see `NAMES`."""
 
     NAMES = (
@@ -145,6 +145,10 @@ class StyleMeasures(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 per_word(r"\b[A-Z]"),
             ]
         ).astype(np.float64)
+
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
+        """Name the measures."""
+        return np.array(self.NAMES, dtype=object)
 
 
 class WordCount(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):

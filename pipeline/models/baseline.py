@@ -45,17 +45,17 @@ class WordCountRule(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When X has another number of columns than one, or y other labels
-            than poetry, essay and novel.
+            When X has another number of columns than one, or the labels are not
+            poetry, essay and novel.
         """
         X, y = validate_data(self, X, y)
         check_classification_targets(y)
         if X.shape[1] != 1:
             raise ValueError(f"the rule reads one column, the number of words, not {X.shape[1]}")
         self.classes_ = unique_labels(y)
-        strange = sorted(set(self.classes_) - set(self.SHORT_TO_LONG))
-        if strange:
-            raise ValueError(f"the rule knows poetry, essay and novel, not {strange}")
+        classes = [str(name) for name in self.classes_]
+        if classes != sorted(self.SHORT_TO_LONG):
+            raise ValueError(f"the rule is for poetry, essay and novel, not {', '.join(classes)}")
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:

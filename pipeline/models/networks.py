@@ -43,7 +43,7 @@ class MLP(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Map (batch, n_inputs) to logits (batch, n_classes)."""
-        logits: Tensor = self.layers(X)
+        logits: Tensor = self.layers(X.float())
         return logits
 
 

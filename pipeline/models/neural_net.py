@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from numbers import Integral, Real
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -147,7 +148,6 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         report : callable, optional
             Called with the epoch and the log loss on train and validation.
         """
-        from skorch import NeuralNetClassifier
         from skorch.callbacks import EarlyStopping
         from skorch.dataset import Dataset
         from skorch.helper import predefined_split
@@ -171,19 +171,17 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         held_out = None
         if validation is not None:
             held_out = predefined_split(tensors(_as_numbers(validation[0]), validation[1]))
-            callbacks.append(
-                (
-                    "stop",
-                    EarlyStopping(patience=self.patience, load_best=True, sink=_silent),
-                )
+            stopping = EarlyStopping(
+                patience=self.patience, threshold=0, load_best=True, sink=_silent
             )
+            callbacks.append(("stopping", stopping))
         training = tensors(X, y)
         seed = int(check_random_state(self.random_state).randint(2**31))
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.dimensions_ = _network_class(self.network).dimensions(training.X)
             module = self.network(n_classes=len(self.classes_), **self.dimensions_)
-            net = NeuralNetClassifier(
+            net = _interruptible()(
                 module,
                 criterion=torch.nn.CrossEntropyLoss,
                 optimizer=torch.optim.AdamW,
@@ -202,7 +200,10 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
                 verbose=0,
                 device=device,
             )
-            net.fit(training, None)
+            try:
+                net.fit(training, None)
+            except _Interrupted:
+                raise KeyboardInterrupt from None
         self.n_epochs_ = len(net.history)
         self.module_ = net.module_.cpu().eval()
         return self
@@ -231,7 +232,8 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Give the most probable class."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
+        best = self.predict_proba(X).argmax(1)
+        return self.classes_[best]
 
     def save(self, folder: Path) -> None:
         """Write the weights and the recipe that rebuilds the network around them."""
@@ -240,11 +242,8 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         network = parameters.pop("network")
         keywords = network.keywords if isinstance(network, functools.partial) else {}
         recipe = {
-            "network": {
-                "class": _network_class(network).__name__,
-                **keywords,
-                **self.dimensions_,
-            },
+            "network": {"class": _network_class(network).__name__, **keywords},
+            "dimensions": self.dimensions_,
             "parameters": parameters,
             "classes": self.classes_.tolist(),
             "n_features": self.n_features_in_,
@@ -271,18 +270,15 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             network = functools.partial(getattr(networks, options.pop("class")), **options)
             self = cls(network, **recipe["parameters"])
             self.classes_ = np.array(recipe["classes"])
+            self.dimensions_ = recipe["dimensions"]
             self.n_features_in_ = recipe["n_features"]
             self.n_epochs_ = recipe["n_epochs"]
-            self.module_ = network(n_classes=len(self.classes_)).eval()
+            self.module_ = network(n_classes=len(self.classes_), **self.dimensions_).eval()
+        except (RuntimeError, KeyError, TypeError, AttributeError, ValueError) as error:
+            raise damaged(folder / RECIPE, error) from None
+        try:
             self.module_.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
-        except (
-            RuntimeError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            EOFError,
-            ValueError,
-        ) as error:
+        except (RuntimeError, EOFError, ValueError, TypeError, UnpicklingError) as error:
             raise damaged(weights, error) from None
         return self
 
@@ -308,6 +304,28 @@ def _as_numbers(X: np.ndarray) -> np.ndarray:
 
 def _silent(message: str) -> None:
     """Take skorch's message that training stopped early, which progress tells already."""
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C, as opposed to the KeyboardInterrupt by which skorch stops early."""
+
+
+def _interruptible() -> Any:
+    from skorch import NeuralNetClassifier
+
+    class Interruptible(NeuralNetClassifier):
+        """skorch takes any KeyboardInterrupt for the end of training; Ctrl-C shall end the run."""
+
+        def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super().fit_loop(*args, **kwargs)
+            except KeyboardInterrupt:
+                stopping = dict(self.callbacks_).get("stopping")
+                if stopping is not None and stopping.misses_ == stopping.patience:
+                    raise
+                raise _Interrupted from None
+
+    return Interruptible
 
 
 def _reporting(report: Report) -> Any:

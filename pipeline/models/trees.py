@@ -119,7 +119,7 @@ class RandomForest(RandomForestClassifier):
         asked = {name: self.get_params()[name] for name in ("n_estimators", "warm_start")}
         sizes = np.linspace(0, asked["n_estimators"], self.STEPS + 1, dtype=int)[1:]
         try:
-            for step, trees in enumerate(np.unique(sizes)):
+            for step, trees in enumerate(np.unique(sizes[sizes > 0])):
                 self.set_params(n_estimators=int(trees), warm_start=step > 0)
                 super().fit(X, y)
                 given = self.predict_proba(validation[0])

@@ -70,18 +70,25 @@ def check(examples: pd.DataFrame) -> pd.DataFrame:
     try:
         return schema.validate(examples, lazy=True)
     except SchemaErrors as error:
-        failure = error.failure_cases.iloc[0]
-        more = len(error.failure_cases) - 1
-        row = failure["index"]
-        place = f", example {examples['example_id'].get(row, row)}" if pd.notna(row) else ""
-        rule = {
-            "not_nullable": "must not be missing",
-            "field_uniqueness": "must be unique",
-        }.get(failure["check"], failure["check"])
-        raise UserError(
-            f"column '{failure['column']}'{place}: {failure['failure_case']!r} {rule}"
-            + (f" (and {more:,} more)" if more else "")
-        ) from None
+        raise UserError(_first_failure(error.failure_cases, examples)) from None
+
+
+def _first_failure(failures: pd.DataFrame, examples: pd.DataFrame) -> str:
+    failure = failures.iloc[0]
+    rules = {
+        "not_nullable": "must not be missing",
+        "field_uniqueness": "must be unique",
+        "str_length(1, None)": "must not be empty",
+    }
+    if failure["check"] == "column_in_dataframe":
+        return f"column '{failure['failure_case']}' is missing"
+    if str(failure["check"]).startswith("dtype"):
+        return f"column '{failure['column']}' must hold text, not {failure['failure_case']}"
+    row = failure["index"]
+    place = f", example {examples['example_id'].get(row, row)}" if pd.notna(row) else ""
+    more = f" (and {len(failures) - 1:,} more)" if len(failures) > 1 else ""
+    rule = rules.get(failure["check"], failure["check"])
+    return f"column '{failure['column']}'{place}: '{failure['failure_case']}' {rule}{more}"
 
 
 def drop_duplicates(examples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:

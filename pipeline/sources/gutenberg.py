@@ -124,3 +124,5 @@ def _decoded(path: Path, encoding: str) -> str:
         return path.read_bytes().decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except UnicodeDecodeError as error:
         raise UserError(f"{path} {decoding_problem(error)}") from None
+    except LookupError:
+        raise UserError(f"{path}: the manifest names an unknown encoding, '{encoding}'") from None

@@ -39,13 +39,14 @@ def split(
         class has too few independent examples to be in every split.
     """
     _check_shares(test=test, validation=validation)
-    _check_classes(examples, max(round(1 / test), round(1 / validation)))
-    held_out = _one_fold(examples, round(1 / test), seed)
+    testing, validating = _parts(test), _parts(validation)
+    _check_classes(examples, max(testing, validating))
+    held_out = _one_fold(examples, testing, seed)
     rest = examples[~held_out]
-    validating = _one_fold(rest, round(1 / validation), seed)
+    watched = _one_fold(rest, validating, seed)
     parts = {
-        "train": rest[~validating],
-        "validation": rest[validating],
+        "train": rest[~watched],
+        "validation": rest[watched],
         "test": examples[held_out],
     }
     check_labels(parts)
@@ -78,11 +79,19 @@ def _check_shares(**shares: float) -> None:
             raise UserError(f"task.split.{name}: {share} is not above 0 and at most 0.5")
 
 
+def _parts(share: float) -> int:
+    """Find the k whose 1/k is nearest to a share."""
+    below = int(1 / share)
+    return min((below, below + 1), key=lambda k: abs(1 / k - share))
+
+
 def _check_classes(examples: pd.DataFrame, parts: int) -> None:
+    if examples.empty:
+        raise UserError("there are no examples")
     independent = examples.groupby("label")["group"].nunique()
     if len(independent) < 2:
         raise UserError(f"there is one class only, '{independent.index[0]}': nothing to tell apart")
-    fewest, label = independent.min(), independent.idxmin()
+    fewest, label = int(independent.min()), independent.idxmin()
     if fewest < parts:
         raise UserError(
             f"label '{label}' has {fewest} independent example{'s' * (fewest != 1)} (groups), "
