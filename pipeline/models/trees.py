@@ -87,6 +87,12 @@ class LightGBM(LGBMClassifier):
                 callbacks=[tell, early_stopping(self.patience, verbose=False)],
             )
 
+    def _process_params(self, stage: str) -> dict[str, Any]:
+        """Keep `patience`, which is this class's, from the library, which would warn of it."""
+        params: dict[str, Any] = super()._process_params(stage)
+        params.pop("patience")
+        return params
+
 
 class RandomForest(RandomForestClassifier):
     """A random forest that grows in steps and tells the validation score of each."""
@@ -121,7 +127,10 @@ class RandomForest(RandomForestClassifier):
         try:
             for step, trees in enumerate(np.unique(sizes[sizes > 0])):
                 self.set_params(n_estimators=int(trees), warm_start=step > 0)
-                super().fit(X, y)
+                with warnings.catch_warnings():
+                    # Class weights are those of the whole forest: each step sees the same data.
+                    warnings.filterwarnings("ignore", "class_weight presets")
+                    super().fit(X, y)
                 given = self.predict_proba(validation[0])
                 loss = log_loss(validation[1], given, labels=self.classes_)
                 report(int(trees), {"validation/log_loss": loss})

@@ -1,0 +1,139 @@
+"""The contract of ingested examples, and what is dropped of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.sources.examples import check, drop_duplicates, inputs_of
+
+
+@pytest.fixture
+def examples():
+    return pd.DataFrame(
+        {
+            "example_id": ["e0", "e1", "e2", "e3"],
+            "text": ["a", "b", "c", "d"],
+            "size": [1.0, 2.0, 3.0, 4.0],
+            "label": ["x", "y", "x", "y"],
+            "group": ["g", "g", "h", "h"],
+        }
+    )
+
+
+def test_inputs_are_the_columns_that_a_model_may_see(examples):
+    assert inputs_of(examples) == ["text", "size"]
+
+
+def test_sound_examples_pass_as_they_are(examples):
+    pd.testing.assert_frame_equal(check(examples.copy()), examples)
+
+
+@pytest.mark.parametrize("values", [[1, 2, 3, 4], [True, False, True, True]])
+def test_whole_numbers_and_truth_values_are_numbers(examples, values):
+    check(examples.assign(size=values))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "parts"),
+    [
+        ("text", ["a", "", "c", "d"], ["'text'", "example e1", "must not be empty"]),
+        ("text", ["a", " \n", "c", "d"], ["'text'", "example e1", "must not be empty"]),
+        ("text", ["a", "b", None, "d"], ["'text'", "example e2", "must not be missing"]),
+        ("size", [1, np.inf, 3, 4], ["'size'", "example e1", "inf", "must be a finite number"]),
+        ("size", [1, 2, 3, np.nan], ["'size'", "example e3", "must not be missing"]),
+        ("label", ["x", None, "x", "y"], ["'label'", "example e1", "must not be missing"]),
+        ("example_id", ["e0", "e1", "e1", "e3"], ["'example_id'", "'e1'", "must be unique"]),
+    ],
+)
+def test_a_breach_names_column_example_and_rule(examples, column, values, parts):
+    with pytest.raises(UserError) as caught:
+        check(examples.assign(**{column: values}))
+
+    assert [part for part in parts if part not in str(caught.value)] == []
+    # Values are told as a user writes them, not as np.float64(nan).
+    assert "np." not in str(caught.value)
+
+
+def test_further_breaches_are_counted(examples):
+    with pytest.raises(UserError, match=r"'text', example e1: .* \(and 2 more\)"):
+        check(examples.assign(text=["a", "", "", ""]))
+
+
+@pytest.mark.parametrize("column", ["example_id", "label", "group"])
+def test_a_missing_column_is_told_by_name(examples, column):
+    with pytest.raises(UserError) as caught:
+        check(examples.drop(columns=column))
+
+    assert f"column '{column}'" in str(caught.value)
+    assert "None" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("label", [0, 1, 0, 1]), ("example_id", [1, 2, 3, 4]), ("text", ["a", 2, "c", "d"])],
+)
+def test_a_column_of_another_type_is_told_in_words(examples, column, values):
+    with pytest.raises(UserError) as caught:
+        check(examples.assign(**{column: values}))
+
+    assert f"column '{column}'" in str(caught.value)
+    # Not pandera's words for a type.
+    assert "dtype(" not in str(caught.value)
+
+
+def test_an_empty_label_is_told_in_words(examples):
+    with pytest.raises(UserError) as caught:
+        check(examples.assign(label=["x", "", "x", "y"]))
+
+    assert "column 'label', example e1" in str(caught.value)
+    assert "str_length" not in str(caught.value)
+
+
+def test_nothing_is_dropped_of_different_examples(examples):
+    kept, dropped = drop_duplicates(examples)
+
+    pd.testing.assert_frame_equal(kept, examples)
+    assert dropped == {}
+
+
+def test_the_first_of_equal_examples_is_kept(examples):
+    examples.loc[2, ["text", "size", "label"]] = examples.loc[0, ["text", "size", "label"]]
+
+    kept, dropped = drop_duplicates(examples)
+
+    assert kept["example_id"].tolist() == ["e0", "e1", "e3"]
+    assert kept.index.tolist() == [0, 1, 2]
+    assert dropped == {"exact duplicate": 1}
+
+
+def test_examples_that_differ_in_one_input_are_both_kept(examples):
+    examples["text"] = "the same"
+
+    assert len(drop_duplicates(examples)[0]) == 4
+
+
+def test_a_contradiction_is_dropped_altogether(examples):
+    # e0, e1 and e2 are the same; e0 and e2 are labelled x, e1 y.
+    examples.loc[:2, ["text", "size"]] = ["a", 1.0]
+
+    kept, dropped = drop_duplicates(examples)
+
+    assert kept["example_id"].tolist() == ["e3"]
+    assert dropped == {"same inputs, different labels": 3}
+
+
+def test_duplicates_and_contradictions_are_counted_apart():
+    examples = pd.DataFrame(
+        {
+            "example_id": [f"e{i}" for i in range(6)],
+            "text": ["twice", "odd", "twice", "odd", "once", "twice"],
+            "label": ["x", "x", "x", "y", "y", "x"],
+            "group": list("abcdef"),
+        }
+    )
+
+    kept, dropped = drop_duplicates(examples)
+
+    assert kept["example_id"].tolist() == ["e0", "e4"]
+    assert dropped == {"exact duplicate": 2, "same inputs, different labels": 2}

@@ -1,0 +1,345 @@
+"""Networks as scikit-learn classifiers: what they claim, and that a seed decides all of it."""
+
+import functools
+import pickle
+import re
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.metrics import log_loss
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from skorch.dataset import Dataset
+
+from pipeline.errors import UserError
+from pipeline.models.networks import MLP, TextCNN
+from pipeline.models.neural_net import NeuralNet, TensorBatches
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(300, 4)).astype(np.float32)
+# A few wrong labels, so that the network overfits soon.
+Y = np.array(["essay", "novel", "poetry"])[
+    np.digitize(X[:, 0] + RNG.normal(scale=0.7, size=300), [-0.5, 0.5])
+]
+TRAIN, VALIDATION = (X[:100], Y[:100]), (X[100:200], Y[100:200])
+IDS = RNG.integers(0, 30, (300, 12)).astype(np.int32)
+SMALL_MLP = functools.partial(MLP, hidden=[32], dropout=0.2)
+SMALL_CNN = functools.partial(TextCNN, embedding=8, filters=4)
+
+
+def net(**options):
+    settings = {
+        "network": SMALL_MLP,
+        "lr": 0.02,
+        "max_epochs": 5,
+        "device": "cpu",
+        "random_state": 0,
+    }
+    return NeuralNet(**settings | options)
+
+
+def weights(model):
+    return {name: value.numpy() for name, value in model.module_.state_dict().items()}
+
+
+@pytest.fixture
+def told():
+    """Note what is reported."""
+    return []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Compute in one thread: threads cost more than they bring to networks this small."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@parametrize_with_checks(
+    [NeuralNet(SMALL_MLP, max_epochs=12, lr=0.02, device="cpu", random_state=0)],
+    expected_failed_checks=lambda estimator: {
+        "check_methods_subset_invariance": (
+            "matrix products of 32 bits round otherwise in a batch of another size"
+        ),
+    },
+    # It depends on the processor.
+    xfail_strict=False,
+)
+def test_it_is_a_scikit_learn_classifier(estimator, check):
+    check(estimator)
+
+
+def test_the_best_weights_are_restored(told):
+    model = net(max_epochs=200, patience=5).fit(*TRAIN, VALIDATION, lambda *e: told.append(e))
+
+    losses = [point["validation/log_loss"] for _, point in told]
+    # Otherwise this would not show that anything was restored.
+    assert losses[-1] > min(losses)
+    found = log_loss(VALIDATION[1], model.predict_proba(VALIDATION[0]))
+    assert found == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_it_stops_when_validation_has_not_been_better_for_patience_epochs(told):
+    model = net(max_epochs=200, patience=5).fit(*TRAIN, VALIDATION, lambda *e: told.append(e))
+
+    losses = [point["validation/log_loss"] for _, point in told]
+    assert model.n_epochs_ == len(losses) == np.argmin(losses) + 1 + 5
+
+
+def test_the_smallest_step_forward_is_one(told):
+    # So small a learning rate that no epoch lowers the loss by as much as a part in 10,000.
+    model = net(lr=1e-6, max_epochs=8, patience=3, network=functools.partial(MLP, dropout=0.0))
+    model.fit(*TRAIN, VALIDATION, lambda *e: told.append(e))
+
+    losses = [point["validation/log_loss"] for _, point in told]
+    assert losses == sorted(losses, reverse=True)
+    assert model.n_epochs_ == 8
+
+
+def test_without_validation_all_epochs_are_run_and_told(told):
+    model = net(max_epochs=7, patience=1).fit(*TRAIN, report=lambda *e: told.append(e))
+
+    assert model.n_epochs_ == 7
+    assert [epoch for epoch, _ in told] == [1, 2, 3, 4, 5, 6, 7]
+    assert {frozenset(point) for _, point in told} == {frozenset({"train/log_loss"})}
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit, ValueError])
+def test_an_interrupted_fit_is_no_fit(raised):
+    def interrupt(epoch, losses):
+        if epoch == 2:
+            raise raised
+
+    with pytest.raises(raised):
+        net().fit(*TRAIN, VALIDATION, interrupt)
+
+
+@pytest.mark.parametrize(("network", "X"), [(SMALL_MLP, X), (SMALL_CNN, IDS)], ids=["mlp", "cnn"])
+def test_the_same_seed_gives_the_same_bytes(network, X, tmp_path):
+    for name in ("first", "second"):
+        # Whatever drew from torch's generator before.
+        torch.rand(len(name))
+        (tmp_path / name).mkdir()
+        net(network=network, max_epochs=2).fit(X, Y).save(tmp_path / name)
+
+    first, second = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("first", "second")
+    )
+    assert first == second
+    assert len(first) == 2
+
+
+def test_another_seed_gives_other_weights():
+    one, other = (weights(net(random_state=seed).fit(*TRAIN)) for seed in (0, 1))
+
+    assert all((one[name] != other[name]).any() for name in one)
+
+
+def test_global_random_states_are_left_alone():
+    for_torch, for_numpy = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+
+    model = net(network=SMALL_CNN, max_epochs=2).fit(IDS, Y, (IDS, Y))
+    model.predict_proba(IDS)
+
+    assert torch.equal(torch.get_rng_state(), for_torch)
+    assert np.array_equal(np.random.get_state()[1], for_numpy[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize(("network", "X"), [(SMALL_MLP, X), (SMALL_CNN, IDS)], ids=["mlp", "cnn"])
+def test_an_answer_does_not_depend_on_the_other_examples(network, X):
+    model = net(network=network).fit(X, Y)
+    # More than the 1,024 that are answered at once.
+    many = np.concatenate([X] * 5)
+    order = np.random.default_rng(1).permutation(len(many))
+
+    together = model.predict_proba(many)
+
+    np.testing.assert_allclose(model.predict_proba(many[order]), together[order], rtol=1e-5)
+    alone = np.concatenate([model.predict_proba(X[i : i + 1]) for i in range(20)])
+    np.testing.assert_allclose(alone, together[:20], rtol=1e-5)
+
+
+def test_padding_does_not_change_the_answer_of_the_text_cnn():
+    model = net(network=SMALL_CNN).fit(IDS, Y)
+    text = np.full((1, 12), 5, dtype=np.int32)
+
+    padded = np.concatenate([text, np.zeros((1, 50), dtype=np.int32)], axis=1)
+
+    # Asked of the network, because the classifier holds texts to one length.
+    with torch.inference_mode():
+        found = [model.module_(torch.from_numpy(ids)).numpy() for ids in (text, padded)]
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-6)
+
+
+def test_the_text_cnn_learns_a_word():
+    # A text with one of three tokens is poetry, about a third of them; any other a novel.
+    texts = IDS[:, :4]
+    labels = np.where(np.isin(texts, [7, 8, 9]).any(1), "poetry", "novel")
+    network = functools.partial(TextCNN, filters=16, dropout=0.0, token_dropout=0.0)
+
+    model = net(network=network, max_epochs=15).fit(texts[:200], labels[:200])
+
+    assert (model.predict(texts[200:]) == labels[200:]).mean() > 0.9
+
+
+def test_an_empty_text_has_an_answer():
+    model = net(network=SMALL_CNN).fit(IDS, Y)
+
+    given = model.predict_proba(np.zeros((1, 12), dtype=np.int32))
+
+    assert given.sum() == pytest.approx(1)
+
+
+def test_labels_are_answered_in_their_order():
+    model = net(max_epochs=40).fit(*TRAIN)
+
+    assert model.classes_.tolist() == ["essay", "novel", "poetry"]
+    given = model.predict_proba(VALIDATION[0])
+    assert (model.predict(VALIDATION[0]) == model.classes_[given.argmax(1)]).all()
+    assert (model.predict(VALIDATION[0]) == VALIDATION[1]).mean() > 0.5
+
+
+def test_clone_keeps_the_network_and_its_parameters():
+    again = clone(net(lr=0.5))
+
+    assert again.get_params()["lr"] == 0.5
+    assert again.network.keywords == {"hidden": [32], "dropout": 0.2}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Save a fitted network, and give it with its folder."""
+    model = net().fit(*TRAIN)
+    model.save(tmp_path)
+    return model, tmp_path
+
+
+@pytest.mark.parametrize("network", [MLP, SMALL_MLP], ids=["class", "partial"])
+def test_a_loaded_network_gives_the_same_answers(network, tmp_path):
+    model = net(network=network).fit(*TRAIN)
+    model.save(tmp_path)
+
+    again = NeuralNet.load(tmp_path)
+
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert again.predict(X).tolist() == model.predict(X).tolist()
+    assert again.classes_.tolist() == model.classes_.tolist()
+    assert again.n_epochs_ == model.n_epochs_
+    assert {k: v for k, v in again.get_params().items() if k != "network"} == {
+        k: v for k, v in model.get_params().items() if k != "network"
+    }
+
+
+def test_a_loaded_text_cnn_gives_the_same_answers(tmp_path):
+    model = net(network=SMALL_CNN).fit(IDS, Y)
+    model.save(tmp_path)
+
+    np.testing.assert_array_equal(
+        NeuralNet.load(tmp_path).predict_proba(IDS), model.predict_proba(IDS)
+    )
+
+
+def test_a_loaded_network_saves_the_same_weights_again(saved, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("again")
+
+    NeuralNet.load(saved[1]).save(folder)
+
+    again = NeuralNet.load(folder)
+    np.testing.assert_array_equal(again.predict_proba(X), saved[0].predict_proba(X))
+
+
+@pytest.mark.parametrize("name", ["network.pt", "network.json"])
+def test_a_missing_file_is_told_by_name(saved, name):
+    path = saved[1] / name
+    path.unlink()
+
+    with pytest.raises(UserError, match=f"{re.escape(str(path))} does not exist"):
+        NeuralNet.load(saved[1])
+
+
+# torch warns of a pickle before it refuses it.
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"no weights at all",
+        lambda content: content[:100],
+        lambda content: content[:-50],
+        lambda content: pickle.dumps({"layers.0.weight": [1.0]}),
+    ],
+    ids=["empty", "text", "start", "cut", "pickle"],
+)
+def test_damaged_weights_are_told_by_name(saved, damage):
+    path = saved[1] / "network.pt"
+    path.write_bytes(damage(path.read_bytes()))
+
+    with pytest.raises(UserError, match=f"{re.escape(str(path))} is damaged"):
+        NeuralNet.load(saved[1])
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "{}", "[]", '{"network": {"class": "Nothing"}, "parameters": {}}']
+)
+def test_a_damaged_recipe_is_told_by_name(saved, content):
+    path = saved[1] / "network.json"
+    path.write_text(content)
+
+    with pytest.raises(UserError, match=f"{re.escape(str(path))} is damaged"):
+        NeuralNet.load(saved[1])
+
+
+def test_weights_of_another_network_are_told(saved):
+    torch.save({"other": torch.zeros(1)}, saved[1] / "network.pt")
+
+    with pytest.raises(UserError, match="is damaged"):
+        NeuralNet.load(saved[1])
+
+
+def test_weights_with_code_are_refused_and_it_is_not_run(saved):
+    class Trap:
+        def __reduce__(self):
+            return (saved[1] / "sprung").mkdir, ()
+
+    torch.save({"layers.0.weight": Trap()}, saved[1] / "network.pt")
+
+    with pytest.raises(UserError, match="is damaged"):
+        NeuralNet.load(saved[1])
+
+    assert not (saved[1] / "sprung").exists()
+
+
+@pytest.fixture
+def dataset():
+    """Make 10 examples whose labels are their places."""
+    numbers = torch.arange(10)
+    return Dataset(numbers.float().unsqueeze(1), numbers)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 5, 10, 64])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_an_epoch_holds_every_example_once(dataset, batch_size, shuffle):
+    batches = TensorBatches(dataset, batch_size, shuffle)
+
+    epoch = list(batches)
+
+    assert len(epoch) == len(batches) == int(np.ceil(10 / batch_size))
+    assert all(len(y) == batch_size for _, y in epoch[:-1])
+    labels = torch.cat([y for _, y in epoch])
+    assert sorted(labels.tolist()) == list(range(10))
+    # An example and its label stay together.
+    assert torch.cat([x for x, _ in epoch]).flatten().tolist() == labels.tolist()
+
+
+def test_batches_are_shuffled_anew_each_epoch_only_when_asked(dataset):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        shuffled = TensorBatches(dataset, 4, shuffle=True)
+        first, second = (torch.cat([y for _, y in shuffled]).tolist() for _ in range(2))
+
+    assert first != second
+    assert torch.cat([y for _, y in TensorBatches(dataset, 4)]).tolist() == list(range(10))

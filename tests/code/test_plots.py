@@ -1,0 +1,111 @@
+"""What plots are drawn from, against scikit-learn and by hand."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from pipeline.evaluation import plots
+from pipeline.evaluation.metrics import Answers
+
+
+def some_answers(n_classes, positive=0):
+    rng = np.random.default_rng(1)
+    actual = np.arange(90) % n_classes
+    return Answers(actual, rng.dirichlet(np.ones(n_classes), 90), positive)
+
+
+@pytest.mark.parametrize(("n_classes", "positive"), [(2, 0), (2, 1), (3, 0)])
+def test_area_under_roc_points_is_scikit_learns_auc(n_classes, positive):
+    answers = some_answers(n_classes, positive)
+
+    points = plots.roc_points(answers, list("abc"[:n_classes]))
+
+    # Of two classes the positive one alone has a curve.
+    expected = {
+        "abc"[code]: roc_auc_score(answers.actual == code, answers.probabilities[:, code])
+        for code in ([positive] if n_classes == 2 else range(n_classes))
+    }
+    found = {
+        name: np.trapezoid(part["true_positive_rate"], part["false_positive_rate"])
+        for name, part in points.groupby("class")
+    }
+    assert found == pytest.approx(expected)
+
+
+def test_confusion_points_name_the_actual_and_the_predicted_class():
+    answers = Answers(np.array([0, 1]), np.array([[0.1, 0.9], [0.2, 0.8]]), 0)
+
+    found = plots.confusion_points(answers, ["benign", "malignant"])
+
+    assert found.to_dict("list") == {
+        "actual": ["benign", "malignant"],
+        "predicted": ["malignant", "malignant"],
+    }
+
+
+def test_calibration_points_compare_probability_with_frequency():
+    # 20 examples told 0.2, of which 4 are positive; 20 told 0.9, of which 18 are.
+    told = np.repeat([0.2, 0.9], 20)
+    actual = np.concatenate([np.arange(20) >= 4, np.arange(20) >= 18]).astype(int)
+    answers = Answers(actual, np.column_stack([told, 1 - told]), 0)
+
+    found = plots.calibration_points(answers, ["yes", "no"])
+
+    assert found["predicted"].tolist() == pytest.approx([0.2, 0.9])
+    assert found["observed"].tolist() == pytest.approx([0.2, 0.9])
+    assert set(found["class"]) == {"yes"}
+
+
+def test_learning_points_have_a_row_a_step_and_split():
+    curve = [
+        {"step": 1, "train/log_loss": 0.9, "validation/log_loss": 1.0},
+        {"step": 2, "train/log_loss": 0.5, "validation/log_loss": 0.7},
+    ]
+
+    assert plots.learning_points(curve).to_numpy().tolist() == [
+        [1, "train", 0.9],
+        [1, "validation", 1.0],
+        [2, "train", 0.5],
+        [2, "validation", 0.7],
+    ]
+
+
+def test_learning_points_of_a_model_without_a_curve_are_none():
+    found = plots.learning_points([])
+
+    assert found.empty
+    assert found.columns.tolist() == ["step", "split", "log_loss"]
+
+
+def test_plot_data_holds_every_model_of_every_file():
+    answers = {"one": some_answers(3), "other": some_answers(3)}
+    curves = {"one": [], "other": [{"step": 1, "train/log_loss": 0.9}]}
+
+    found = plots.plot_data(answers, curves, list("abc"))
+
+    models = {name: set(points["model"]) for name, points in found.items()}
+    both = {"one", "other"}
+    assert models == {
+        "confusion.csv": both,
+        "roc.csv": both,
+        "calibration.csv": both,
+        "learning.csv": {"other"},
+    }
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_picture_has_three_panels(n_classes):
+    figure = plots.picture("genre, baseline", some_answers(n_classes), list("abc"[:n_classes]))
+
+    assert [panel.get_title() for panel in figure.axes] == ["confusion", "ROC", "calibration"]
+    assert figure.get_suptitle() == "genre, baseline"
+    # A curve for each class worth one, and the diagonal.
+    assert len(figure.axes[1].lines) == {2: 1, 3: 3}[n_classes] + 1
+
+
+def test_picture_of_a_model_that_knows_no_doubt():
+    # All probabilities are 0 or 1, as a rule's: fewer calibration bins than asked for.
+    actual = np.arange(30) % 3
+    answers = Answers(actual, np.eye(3)[np.zeros(30, dtype=int)], 0)
+
+    assert len(plots.picture("rule", answers, list("abc")).axes) == 3

@@ -1,0 +1,69 @@
+"""Progress: a live bar on a terminal, a plain line now and then elsewhere."""
+
+import io
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from pipeline import progress
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """Let the module write to a file, as when its output is piped."""
+    out = io.StringIO()
+    monkeypatch.setattr(progress, "console", Console(file=out, force_terminal=False, width=120))
+    return out
+
+
+def test_track_passes_every_item_on_in_order(written):
+    assert list(progress.track(iter("abc"), "reading", 3)) == ["a", "b", "c"]
+
+
+def test_short_work_away_from_a_terminal_says_nothing(written):
+    list(progress.track(range(1000), "reading", 1000))
+
+    assert written.getvalue() == ""
+
+
+def test_long_work_away_from_a_terminal_says_plain_lines(written, monkeypatch):
+    monkeypatch.setattr(progress, "PLAIN_EVERY_SECONDS", 0.0)
+
+    with progress.Bar("genre lightgbm", 500) as bar:
+        bar.step(20, "validation 0.412")
+        bar.step(40)
+
+    assert written.getvalue() == "genre lightgbm 20/500 validation 0.412\ngenre lightgbm 40/500\n"
+
+
+def test_plain_lines_keep_their_distance(written, monkeypatch):
+    clock = iter([0.0, 4.0, 11.0, 12.0, 22.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+
+    with progress.Bar("fitting") as bar:
+        for done in (1, 2, 3, 4):
+            bar.step(done)
+
+    # At 4 s too early, at 11 s said, at 12 s too early, at 22 s said.
+    assert written.getvalue() == "fitting 2\nfitting 4\n"
+
+
+def test_a_terminal_shows_the_bar_with_its_note(monkeypatch):
+    out = io.StringIO()
+    terminal = Console(file=out, force_terminal=True, width=120, _environ={})
+    monkeypatch.setattr(progress, "console", terminal)
+
+    with progress.Bar("genre lightgbm", 500) as bar:
+        bar.step(20, "validation 0.412")
+        bar.live.refresh()
+
+    shown = out.getvalue()
+    assert "genre lightgbm" in shown
+    assert "20/500" in shown
+    assert "validation 0.412" in shown
+
+
+def test_an_error_goes_through_the_bar(written):
+    with pytest.raises(ValueError, match="bad"), progress.Bar("fitting"):
+        raise ValueError("bad")

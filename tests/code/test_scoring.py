@@ -1,0 +1,138 @@
+"""From raw input to answer: the path of evaluation and of serving."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from pipeline import scoring, storage
+from pipeline.errors import UserError
+from pipeline.features.text import TokenIds, WordCount
+from pipeline.models.baseline import WordCountRule
+from pipeline.models.networks import TextCNN
+from pipeline.models.neural_net import NeuralNet
+from pipeline.scoring import Scorer
+
+RNG = np.random.default_rng(0)
+PATIENTS = pd.DataFrame(RNG.normal(5, 3, size=(40, 2)), columns=["radius", "texture"])
+DIAGNOSES = np.where(PATIENTS["radius"] > 5, "malignant", "benign")
+TEXTS = pd.DataFrame({"text": ["the wind", "word " * 200, "word " * 2000]})
+KINDS = np.array(["poetry", "essay", "novel"])
+
+
+@pytest.fixture
+def patients():
+    """Fit a model as train does, on numbers of 32 bits."""
+    scaler = StandardScaler().fit(PATIENTS)
+    X = scaler.transform(PATIENTS).astype(np.float32)
+    return Scorer(scaler, LogisticRegression().fit(X, DIAGNOSES))
+
+
+@pytest.fixture
+def rule():
+    counter = WordCount().fit(TEXTS)
+    return Scorer(counter, WordCountRule().fit(counter.transform(TEXTS), KINDS))
+
+
+def network():
+    ids = TokenIds(max_length=5, min_texts=1).fit(TEXTS)
+    model = NeuralNet(TextCNN, max_epochs=2, device="cpu", random_state=0)
+    return Scorer(ids, model.fit(ids.transform(TEXTS), KINDS))
+
+
+def save(scorer, folder):
+    scoring.save(scorer.estimator, folder)
+    storage.dump(scorer.featurizer, folder / scoring.FEATURIZER)
+
+
+def test_inputs_and_classes_are_those_of_training(patients):
+    assert patients.inputs == ["radius", "texture"]
+    assert patients.classes == ["benign", "malignant"]
+
+
+def test_probabilities_are_the_models_on_numbers_of_32_bits(patients):
+    z = (PATIENTS - PATIENTS.mean()) / PATIENTS.std(ddof=0)
+
+    found = patients.probabilities(PATIENTS)
+
+    logit = z.to_numpy() @ patients.estimator.coef_[0] + patients.estimator.intercept_[0]
+    np.testing.assert_allclose(found[:, 1], 1 / (1 + np.exp(-logit)), rtol=1e-4)
+    np.testing.assert_allclose(found.sum(1), 1)
+
+
+def test_order_and_number_of_the_columns_do_not_matter(patients):
+    other = PATIENTS.assign(name="x")[["name", "texture", "radius"]]
+
+    np.testing.assert_array_equal(patients.probabilities(other), patients.probabilities(PATIENTS))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["radius"], "the input lacks the column ['texture']"),
+        ([], "the input lacks the columns ['radius', 'texture']"),
+    ],
+)
+def test_a_missing_column_is_told_by_name(patients, columns, message):
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        patients.probabilities(PATIENTS[columns])
+
+
+def test_an_answer_is_a_label_and_a_probability_a_class(rule):
+    found = rule.predict(TEXTS)
+
+    assert found.to_dict("list") == {
+        "label": ["poetry", "essay", "novel"],
+        "probability_essay": [0, 1, 0],
+        "probability_novel": [0, 0, 1],
+        "probability_poetry": [1, 0, 0],
+    }
+
+
+def test_the_label_is_the_most_probable_class(patients):
+    found = patients.predict(PATIENTS)
+
+    likelier = found["probability_malignant"] > found["probability_benign"]
+    assert found["label"].tolist() == np.where(likelier, "malignant", "benign").tolist()
+    assert (found["label"] == DIAGNOSES).mean() > 0.8
+
+
+def test_one_row_is_answered_as_among_others(patients):
+    one = patients.predict(PATIENTS.iloc[[7]])
+
+    assert one.iloc[0].tolist() == pytest.approx(patients.predict(PATIENTS).iloc[7].tolist())
+
+
+def test_a_saved_classifier_is_loaded_with_its_featurizer(patients, tmp_path):
+    save(patients, tmp_path)
+
+    found = scoring.load(tmp_path)
+
+    assert {path.name for path in tmp_path.iterdir()} == {"estimator.skops", "featurizer.skops"}
+    pd.testing.assert_frame_equal(found.predict(PATIENTS), patients.predict(PATIENTS))
+
+
+def test_a_saved_network_is_loaded_with_its_featurizer(tmp_path):
+    scorer = network()
+    save(scorer, tmp_path)
+
+    found = scoring.load(tmp_path)
+
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "network.json",
+        "network.pt",
+        "featurizer.skops",
+    }
+    pd.testing.assert_frame_equal(found.predict(TEXTS), scorer.predict(TEXTS))
+
+
+@pytest.mark.parametrize("name", ["estimator.skops", "featurizer.skops"])
+def test_a_missing_file_is_told_by_name(rule, tmp_path, name):
+    save(rule, tmp_path)
+    (tmp_path / name).unlink()
+
+    with pytest.raises(UserError, match=f"{re.escape(str(tmp_path / name))} does not exist"):
+        scoring.load(tmp_path)

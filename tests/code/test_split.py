@@ -1,0 +1,146 @@
+"""Held-out examples: how many, which, and what cannot be split."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.sources.split import SPLITS, check_labels, split
+
+
+def ungrouped(counts):
+    """Make examples without groups: label to number."""
+    labels = [label for label, n in counts.items() for _ in range(n)]
+    ids = [f"e{i}" for i in range(len(labels))]
+    return pd.DataFrame({"example_id": ids, "label": labels, "group": ids})
+
+
+def grouped(groups=60, seed=0):
+    """Make groups of 1 to 8 examples, of one class of three each."""
+    sizes = np.random.default_rng(seed).integers(1, 9, groups)
+    names = np.repeat([f"g{g}" for g in range(groups)], sizes)
+    labels = ["abc"[int(name[1:]) % 3] for name in names]
+    ids = [f"e{i}" for i in range(len(names))]
+    return pd.DataFrame({"example_id": ids, "label": labels, "group": names})
+
+
+@pytest.mark.parametrize(
+    ("test", "validation", "sizes"),
+    [
+        (0.2, 0.25, (180, 60, 60)),
+        (0.5, 0.5, (75, 75, 150)),
+        (0.1, 1 / 3, (180, 90, 30)),
+    ],
+)
+def test_shares_are_those_asked_for(test, validation, sizes):
+    parts = split(ungrouped({"a": 200, "b": 100}), test, validation, seed=0)
+
+    assert tuple(len(parts[name]) for name in SPLITS) == sizes
+
+
+@pytest.mark.parametrize(
+    ("share", "parts"), [(0.33, 3), (0.3, 3), (0.27, 4), (0.12, 8), (0.45, 2), (0.4, 3), (0.29, 4)]
+)
+def test_the_nearest_1_over_k_is_taken(share, parts):
+    held_out = split(ungrouped({"a": 840, "b": 840}), share, 0.5, seed=0)["test"]
+
+    assert len(held_out) == 1680 // parts
+
+
+def test_classes_keep_their_shares_in_every_split():
+    parts = split(ungrouped({"a": 200, "b": 100, "c": 20}), 0.2, 0.25, seed=3)
+
+    for name, share in {"train": 0.6, "validation": 0.2, "test": 0.2}.items():
+        counts = parts[name]["label"].value_counts()
+        assert {label: counts[label] for label in "abc"} == pytest.approx(
+            {"a": 200 * share, "b": 100 * share, "c": 20 * share}, abs=1
+        )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_group_is_in_two_splits_and_every_class_is_in_all(seed):
+    examples = grouped(seed=seed)
+
+    parts = split(examples, 0.25, 0.25, seed)
+
+    where = {}
+    for name, part in parts.items():
+        assert set(part["label"]) == {"a", "b", "c"}
+        for group in part["group"]:
+            where.setdefault(group, set()).add(name)
+    assert where.keys() == set(examples["group"])
+    assert all(len(names) == 1 for names in where.values())
+
+
+def test_groups_keep_the_shares_about():
+    examples = grouped(groups=300)
+
+    parts = split(examples, 0.25, 0.25, seed=0)
+
+    assert len(parts["test"]) / len(examples) == pytest.approx(0.25, abs=0.03)
+    assert len(parts["validation"]) / len(examples) == pytest.approx(0.1875, abs=0.03)
+    for part in parts.values():
+        assert (part["label"] == "a").mean() == pytest.approx(
+            (examples["label"] == "a").mean(), abs=0.05
+        )
+
+
+@pytest.mark.parametrize("examples", [ungrouped({"a": 40, "b": 30}), grouped()])
+def test_every_example_is_in_one_split_in_the_order_it_came_in(examples):
+    parts = split(examples, 0.25, 0.25, seed=1)
+
+    place = {example: i for i, example in enumerate(examples["example_id"])}
+    for part in parts.values():
+        assert part["example_id"].map(place).is_monotonic_increasing
+        assert part.index.tolist() == list(range(len(part)))
+    together = pd.concat(parts.values())
+    assert sorted(together["example_id"], key=place.get) == examples["example_id"].tolist()
+
+
+@pytest.mark.parametrize("examples", [ungrouped({"a": 40, "b": 30}), grouped()])
+def test_the_seed_decides(examples):
+    first, again, other = (split(examples, 0.25, 0.25, seed)["test"] for seed in (1, 1, 2))
+
+    assert first.equals(again)
+    assert set(first["example_id"]) != set(other["example_id"])
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 0.51, 1, float("nan")])
+@pytest.mark.parametrize("name", ["test", "validation"])
+def test_a_share_out_of_range_is_refused_by_name(name, share):
+    shares = {"test": 0.2, "validation": 0.2, name: share}
+
+    with pytest.raises(UserError, match=rf"task\.split\.{name}: {share} is not above 0"):
+        split(ungrouped({"a": 40, "b": 30}), **shares, seed=0)
+
+
+def test_one_class_is_refused():
+    with pytest.raises(UserError, match="one class only, 'a'"):
+        split(ungrouped({"a": 40}), 0.2, 0.2, seed=0)
+
+
+def test_no_examples_are_refused():
+    # As when every example was dropped as a contradiction.
+    with pytest.raises(UserError):
+        split(ungrouped({"a": 4}).head(0), 0.2, 0.2, seed=0)
+
+
+def test_too_few_examples_of_a_class_are_refused():
+    with pytest.raises(UserError, match=r"label 'b' has 4 independent examples .* the 5 parts"):
+        split(ungrouped({"a": 40, "b": 4}), 0.2, 0.2, seed=0)
+
+
+def test_one_group_of_many_examples_is_one_independent_example():
+    examples = ungrouped({"a": 40, "b": 40})
+    examples.loc[examples["label"] == "b", "group"] = "one patient"
+
+    with pytest.raises(UserError, match=r"label 'b' has 1 independent example \(groups\)"):
+        split(examples, 0.2, 0.2, seed=0)
+
+
+def test_a_label_that_a_split_lacks_is_told():
+    parts = {name: pd.DataFrame({"label": ["a", "b"]}) for name in SPLITS}
+    parts["validation"] = pd.DataFrame({"label": ["a"]})
+
+    with pytest.raises(UserError, match="label 'b' is in train and test but not in validation"):
+        check_labels(parts)

@@ -1,0 +1,118 @@
+"""The feature store: arrays as they were, and nothing unpickled."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from pipeline.errors import UserError
+from pipeline.features import store
+from pipeline.features.store import Numbers
+
+Y = np.array(["novel", "poetry", "novel"])
+GROUP = np.array(["Brontë", "Keats", "Brontë"], dtype=object)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.arange(6, dtype=np.float32).reshape(3, 2),
+        np.arange(6, dtype=np.int32).reshape(3, 2),
+        np.arange(24, dtype=np.float32).reshape(3, 2, 4),
+    ],
+    ids=["floats", "ids", "windows"],
+)
+def test_dense_numbers_are_read_as_they_were_written(X, tmp_path):
+    store.save(tmp_path / "train.npz", Numbers(X, Y, GROUP))
+
+    found = store.load(tmp_path / "train.npz")
+
+    np.testing.assert_array_equal(found.X, X)
+    assert found.X.dtype == X.dtype
+    assert found.y.tolist() == Y.tolist()
+    assert found.group.tolist() == GROUP.tolist()
+
+
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])
+def test_sparse_numbers_stay_sparse(form, tmp_path):
+    # The last row and column are empty: the shape is not to be had from the entries.
+    X = np.array([[0, 1.5, 0], [2, 0, 0], [0, 0, 0]], dtype=np.float32)
+    store.save(tmp_path / "train.npz", Numbers(form(X), Y, GROUP))
+
+    found = store.load(tmp_path / "train.npz").X
+
+    assert sparse.issparse(found)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found.toarray(), X)
+
+
+@pytest.mark.parametrize("form", [np.array, sparse.csr_matrix])
+def test_floats_are_stored_in_32_bits(form, tmp_path):
+    X = np.array([[0.1], [0.0], [1 / 3]])
+    store.save(tmp_path / "train.npz", Numbers(form(X), Y, GROUP))
+
+    found = store.load(tmp_path / "train.npz").X
+
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(
+        found.toarray() if sparse.issparse(found) else found, X.astype(np.float32)
+    )
+
+
+def test_the_same_numbers_give_the_same_bytes(tmp_path):
+    for name in ("first.npz", "second.npz"):
+        store.save(tmp_path / name, Numbers(np.eye(3, dtype=np.float32), Y, GROUP))
+
+    assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
+
+
+def test_a_missing_file_is_told_by_name(tmp_path):
+    path = tmp_path / "train.npz"
+
+    with pytest.raises(UserError, match=f"{re.escape(str(path))} does not exist"):
+        store.load(path)
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def npz(**arrays):
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not an archive",
+        npz(X=np.eye(3), y=Y)[:-30],
+        npz(X=np.eye(3), y=Y),
+        npz(y=Y, group=Y, data=np.ones(2)),
+        npz(y=Y, group=Y, data=[1.0], indices=[0], indptr=[0, 9], shape=[1, 1]),
+        npz(X=np.array([{"an": "object"}], dtype=object), y=Y, group=Y),
+        npy(np.eye(3)),
+    ],
+    ids=[
+        "empty",
+        "text",
+        "cut",
+        "no groups",
+        "half sparse",
+        "wrong sparse",
+        "pickled objects",
+        "one bare array",
+    ],
+)
+def test_a_damaged_file_is_told_by_name(content, tmp_path):
+    path = tmp_path / "train.npz"
+    path.write_bytes(content)
+
+    with pytest.raises(UserError, match=f"{re.escape(str(path))} is damaged"):
+        store.load(path)

@@ -1,0 +1,183 @@
+"""Views of texts, against counts made by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from pipeline import storage
+from pipeline.features.text import StyleMeasures, Tfidf, TokenIds, WordCount, engineered
+from pipeline.sources.text import normalise
+
+
+def table(*texts):
+    return pd.DataFrame({"text": texts})
+
+
+TRAIN = table("the wind the", "the man.", "a Man!")
+
+
+def test_style_measures_by_hand():
+    text = 'Stop! The man, old as Time, said: "Who?" -- No one.'
+    # 10 words of 31 letters, all different, in 3 sentences
+    expected = {
+        "log_words": np.log(10),
+        "word_length": 3.1,
+        "sentence_length": 10 / 3,
+        "root_type_token_ratio": 10 / np.sqrt(10),
+        "commas": 0.2,
+        "semicolons_and_colons": 0.1,
+        "stops": 0.1,
+        "questions": 0.1,
+        "exclamations": 0.1,
+        "quotes": 0.2,
+        "dashes": 0.1,
+        "capitals": 0.5,
+    }
+
+    found = StyleMeasures().fit_transform(table(text))
+
+    assert dict(zip(StyleMeasures.NAMES, found[0], strict=True)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "measure", "expected"),
+    [
+        # It's, three, o'clock: an apostrophe joins
+        ("It's three o'clock", "word_length", (4 + 5 + 7) / 3),
+        # ... ends one sentence, and the point of a number none
+        ("Well... it is 3.14 now", "sentence_length", 6),
+        # the, The and THE are one type of 3 tokens
+        ("the The THE", "root_type_token_ratio", 1 / np.sqrt(3)),
+        # a hyphen within a word is no dash
+        ("a well-known man \u2014 old - said", "dashes", 2 / 6),
+        # capitals inside of a word do not count
+        ("McDonald eats", "capitals", 1 / 2),
+    ],
+)
+def test_a_style_measure_of_a_hard_case(text, measure, expected):
+    found = StyleMeasures().fit_transform(table(text))[0, StyleMeasures.NAMES.index(measure)]
+
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("text", ["...", "", "\u2014"])
+def test_style_measures_of_a_text_without_words_are_finite(text):
+    assert np.isfinite(StyleMeasures().fit_transform(table(text))).all()
+
+
+def test_word_count_counts_what_white_space_parts():
+    found = WordCount().fit_transform(table("one two-three  four\nfive", "x", ""))
+
+    assert found.tolist() == [[4], [1], [0]]
+    assert found.dtype == np.float32
+
+
+def test_token_ids_by_hand():
+    # Of the tokens, `the` and `man` are in two texts each; ties are in the order of the alphabet.
+    featurizer = TokenIds(max_length=4, min_texts=2).fit(TRAIN)
+
+    found = featurizer.transform(table("the wind the", "A man! x y", ""))
+
+    assert featurizer.tokens_.tolist() == ["man", "the"]
+    assert found.tolist() == [[3, 1, 3, 0], [1, 2, 1, 1], [0, 0, 0, 0]]
+    assert found.dtype == np.int32
+
+
+def test_token_ids_put_the_token_of_most_texts_first():
+    # `b` is in 3 texts, `a` in 2 though it occurs 4 times
+    featurizer = TokenIds(max_length=9, min_texts=1).fit(table("a a a b", "a b", "b c"))
+
+    assert featurizer.tokens_.tolist() == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("min_texts", "known"), [(1, {"!", ".", "a", "man", "the", "wind"}), (2, {"man", "the"})]
+)
+def test_min_texts_decides_which_tokens_are_known(min_texts, known):
+    assert set(TokenIds(9, min_texts).fit(TRAIN).tokens_) == known
+
+
+def test_token_ids_without_a_known_token_are_all_unknown():
+    found = TokenIds(max_length=3, min_texts=9).fit(TRAIN).transform(table("the man"))
+
+    assert found.tolist() == [[1, 1, 0]]
+
+
+def test_tfidf_is_scikit_learns():
+    options = {"ngram_range": (1, 2), "sublinear_tf": True, "max_features": 5}
+
+    found = Tfidf(**options).fit_transform(TRAIN["text"])
+
+    expected = TfidfVectorizer(**options).fit_transform(TRAIN["text"])
+    np.testing.assert_array_equal(found.toarray(), expected.toarray())
+
+
+def test_tfidf_gives_the_same_numbers_after_storage(tmp_path):
+    fitted = Tfidf(analyzer="char_wb", ngram_range=(2, 3)).fit(TRAIN["text"])
+    storage.dump(fitted, tmp_path / "it.skops")
+
+    again = storage.load(tmp_path / "it.skops")
+
+    unseen = ["the old man", "wind"]
+    np.testing.assert_array_equal(
+        again.transform(unseen).toarray(), fitted.transform(unseen).toarray()
+    )
+    assert again.vocabulary_ == fitted.vocabulary_
+    assert again.get_feature_names_out().tolist() == fitted.get_feature_names_out().tolist()
+
+
+def test_storing_tfidf_leaves_it_as_it_is(tmp_path):
+    fitted = Tfidf().fit(TRAIN["text"])
+    vocabulary = dict(fitted.vocabulary_)
+
+    storage.dump(fitted, tmp_path / "it.skops")
+
+    assert fitted.vocabulary_ == vocabulary
+
+
+def test_tfidf_that_is_not_fitted_survives_storage(tmp_path):
+    storage.dump(Tfidf(max_features=7), tmp_path / "it.skops")
+
+    assert storage.load(tmp_path / "it.skops").get_params()["max_features"] == 7
+
+
+def test_engineered_is_sparse_and_keeps_to_its_columns():
+    texts = table("the wind blew", "an old man said: no", "the man; the sea!")
+
+    found = engineered(words=5, characters=7, min_texts=1).fit_transform(texts)
+
+    assert sparse.issparse(found)
+    assert found.shape == (3, 5 + 7 + len(StyleMeasures.NAMES))
+
+
+def test_engineered_names_each_of_its_columns():
+    fitted = engineered(words=5, characters=7, min_texts=1).fit(TRAIN)
+
+    assert len(fitted.get_feature_names_out()) == fitted.transform(TRAIN).shape[1]
+
+
+def test_engineered_leaves_rare_terms_out():
+    # `the` is the only word in two texts, `th`, `he` and the like its runs
+    fitted = engineered(words=99, characters=99, min_texts=2).fit(table("the wind", "the man"))
+
+    assert fitted.named_transformers_["words"].get_feature_names_out().tolist() == ["the"]
+
+
+@pytest.mark.parametrize("keep_layout", [False, True])
+@pytest.mark.parametrize(
+    "featurizer",
+    [StyleMeasures(), WordCount(), TokenIds(20, 1), engineered(9, 9, 1)],
+    ids=lambda featurizer: type(featurizer).__name__,
+)
+def test_white_space_at_the_ends_does_not_change_the_numbers(featurizer, keep_layout):
+    texts = ["A man -- old -", "the wind;\n  the man."]
+    featurizer.fit(table(*texts))
+
+    bare, padded = (
+        featurizer.transform(table(*(normalise(f"{pad}{t}{pad}", keep_layout) for t in texts)))
+        for pad in ("", " \r\n\t \u00a0\n")
+    )
+
+    assert abs(bare - padded).max() == 0

@@ -1,0 +1,217 @@
+"""Forests and boosting: what scikit-learn and LightGBM would give, and what is told on the way."""
+
+import numpy as np
+import pytest
+from lightgbm import LGBMClassifier
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import log_loss
+
+from pipeline.models.trees import LightGBM, RandomForest
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(400, 5)).astype(np.float32)
+# Noise on the border, so that boosting overfits soon.
+NAMES = np.array(["essay", "novel", "poetry"])
+Y = NAMES[np.digitize(X[:, 0] + RNG.normal(size=400), [-0.6, 0.6])]
+TRAIN, VALIDATION = (X[:250], Y[:250]), (X[250:], Y[250:])
+
+
+@pytest.fixture
+def told():
+    """Note what is reported."""
+    return []
+
+
+def forest(n_estimators=25, **options):
+    return RandomForest(n_estimators, random_state=3, **options)
+
+
+def boosting(**options):
+    settings = {
+        "n_estimators": 200,
+        "learning_rate": 0.3,
+        "patience": 8,
+        "n_jobs": 1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbose": -1,
+        "random_state": 0,
+    }
+    return LightGBM(**settings | options)
+
+
+@pytest.mark.parametrize("n_estimators", [1, 3, 25, 40])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_a_forest_grown_in_steps_is_scikit_learns(n_estimators, form, told):
+    found = forest(n_estimators).fit(
+        form(TRAIN[0]), TRAIN[1], VALIDATION, lambda *step: told.append(step)
+    )
+
+    expected = RandomForestClassifier(n_estimators, random_state=3).fit(form(TRAIN[0]), TRAIN[1])
+    np.testing.assert_array_equal(
+        found.predict_proba(VALIDATION[0]), expected.predict_proba(VALIDATION[0])
+    )
+    assert len(found.estimators_) == n_estimators
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", "balanced_subsample"])
+def test_a_forest_with_class_weights_is_scikit_learns(class_weight, told):
+    found = forest(class_weight=class_weight).fit(
+        *TRAIN, VALIDATION, lambda *step: told.append(step)
+    )
+
+    expected = RandomForestClassifier(25, random_state=3, class_weight=class_weight).fit(*TRAIN)
+    np.testing.assert_array_equal(
+        found.predict_proba(VALIDATION[0]), expected.predict_proba(VALIDATION[0])
+    )
+
+
+def test_a_forest_that_is_fitted_again_is_grown_anew(told):
+    model = forest().fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+    model.fit(*VALIDATION, TRAIN, lambda *step: told.append(step))
+
+    expected = forest().fit(*VALIDATION)
+    np.testing.assert_array_equal(model.predict_proba(TRAIN[0]), expected.predict_proba(TRAIN[0]))
+
+
+@pytest.mark.parametrize(
+    ("n_estimators", "steps"),
+    [
+        (100, [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]),
+        (25, [2, 5, 7, 10, 12, 15, 17, 20, 22, 25]),
+        (3, [1, 2, 3]),
+        (1, [1]),
+    ],
+)
+def test_a_forest_tells_each_tenth(n_estimators, steps, told):
+    forest(n_estimators).fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+
+    assert [trees for trees, _ in told] == steps
+
+
+def test_a_forest_tells_the_log_loss_on_validation(told):
+    model = forest().fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+
+    loss = log_loss(VALIDATION[1], model.predict_proba(VALIDATION[0]))
+    assert told[-1][1] == {"validation/log_loss": pytest.approx(loss)}
+
+
+def test_a_forest_leaves_its_parameters_as_they_were(told):
+    model = forest(n_jobs=1, min_samples_leaf=2)
+    before = model.get_params()
+
+    model.fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+
+    assert model.get_params() == before
+
+
+def test_a_forest_leaves_its_parameters_when_the_report_raises():
+    model = forest()
+    before = model.get_params()
+
+    def stop(*step):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*TRAIN, VALIDATION, stop)
+
+    assert model.get_params() == before
+
+
+def test_a_forest_is_the_same_with_any_number_of_threads():
+    one, two = (forest(n_jobs=n).fit(*TRAIN).predict_proba(VALIDATION[0]) for n in (1, 2))
+
+    np.testing.assert_array_equal(one, two)
+
+
+def test_boosting_stops_at_the_lowest_loss_on_validation(told):
+    model = boosting().fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+
+    losses = [point["validation/log_loss"] for _, point in told]
+    assert model.best_iteration_ < model.n_estimators
+    assert model.best_iteration_ == np.argmin(losses) + 1
+    assert len(losses) == model.best_iteration_ + 8
+    # What it answers with is the best round, not the last one.
+    assert log_loss(VALIDATION[1], model.predict_proba(VALIDATION[0])) == pytest.approx(min(losses))
+
+
+def test_boosting_tells_every_round_with_both_losses(told):
+    model = boosting(n_estimators=4).fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+
+    assert [step for step, _ in told] == [1, 2, 3, 4]
+    assert told[-1][1] == pytest.approx(
+        {
+            "train/log_loss": log_loss(TRAIN[1], model.booster_.predict(TRAIN[0])),
+            "validation/log_loss": log_loss(VALIDATION[1], model.booster_.predict(VALIDATION[0])),
+        }
+    )
+
+
+def test_boosting_does_not_stop_on_the_loss_on_train():
+    # Validation is train's inverse: the first round is the best one there is.
+    against = (TRAIN[0], NAMES[::-1][np.searchsorted(NAMES, TRAIN[1])])
+
+    model = boosting().fit(*TRAIN, against)
+
+    assert model.best_iteration_ == 1
+
+
+def test_boosting_without_validation_runs_all_rounds_of_lightgbm():
+    found = boosting(n_estimators=15).fit(*TRAIN)
+
+    options = {k: v for k, v in found.get_params().items() if k != "patience"}
+    expected = LGBMClassifier(**options).fit(*TRAIN)
+    np.testing.assert_array_equal(
+        found.predict_proba(VALIDATION[0]), expected.predict_proba(VALIDATION[0])
+    )
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_boosting_answers_in_labels(form):
+    model = boosting(n_estimators=10).fit(
+        form(TRAIN[0]), TRAIN[1], (form(VALIDATION[0]), VALIDATION[1])
+    )
+
+    assert model.classes_.tolist() == ["essay", "novel", "poetry"]
+    answers = model.predict(form(VALIDATION[0]))
+    assert set(answers) <= set(NAMES)
+    assert (answers == VALIDATION[1]).mean() > 0.5
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_boosting_is_the_same_with_one_and_two_threads(classes):
+    y = Y if classes == 3 else np.where(Y == "novel", "novel", "other")
+
+    one, two = (boosting(n_jobs=n).fit(TRAIN[0], y[:250], (VALIDATION[0], y[250:])) for n in (1, 2))
+
+    np.testing.assert_array_equal(
+        one.predict_proba(VALIDATION[0]), two.predict_proba(VALIDATION[0])
+    )
+
+
+def test_boosting_keeps_its_parameters_through_clone():
+    model = boosting(num_leaves=7, path_smooth=0.5)
+
+    again = clone(model)
+
+    assert again.get_params() == model.get_params()
+    assert again.get_params()["patience"] == 8
+    # A parameter of the library that LGBMClassifier does not name.
+    assert again.get_params()["path_smooth"] == 0.5
+
+
+def test_boosting_takes_patience_from_set_params(told):
+    model = boosting().set_params(patience=2)
+
+    model.fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+
+    assert len(told) == model.best_iteration_ + 2
+
+
+def test_boosting_does_not_hand_patience_to_the_library(capfd):
+    boosting(n_estimators=2, verbose=0).fit(*TRAIN, VALIDATION)
+
+    heard = capfd.readouterr()
+    assert "patience" not in heard.out + heard.err
