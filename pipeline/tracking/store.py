@@ -1,11 +1,8 @@
 """The MLflow store: reached before any work is done, and created once."""
 
 import logging
-import os
 import urllib.parse
 from pathlib import Path
-
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import requests
 import sqlalchemy
