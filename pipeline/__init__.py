@@ -1,1 +1,7 @@
 """Bakeoff: which model, classical or deep, and at what price."""
+
+import os
+
+# OpenMP reads this once, when the first library that uses it is loaded. Threads that
+# spin while they wait make training several times slower on a machine with other work.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
