@@ -2,15 +2,16 @@
 
 import importlib
 import inspect
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_origin
 
 import hydra
 import yaml
@@ -121,9 +122,11 @@ def params() -> dict[str, Any]:
         When it is missing or is not YAML.
     """
     try:
-        read: dict[str, Any] = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+        read = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{PARAMS} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(read, dict):
+        raise UserError(f"{PARAMS} must hold the keys tasks, models and seed")
     return read
 
 
@@ -269,7 +272,7 @@ def run(name: str) -> None:
         # By name, so that a launcher can send this function to another process.
         main = importlib.import_module(f"pipeline.{name}").main
         try:
-            main(_checked(composed, name))
+            main(_checked(composed))
         except (UserError, OSError) as error:
             if HydraConfig.get().mode == RunMode.RUN:
                 _exit(f"error: {_told(error)}", 1)
@@ -280,6 +283,7 @@ def run(name: str) -> None:
 
     # Hydra then raises what it would print, and this module words it.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    logging.getLogger("hydra").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, _terminated)
     try:
         _register_schema(name)
@@ -298,7 +302,7 @@ def _exit(message: str, code: int) -> NoReturn:
 
 
 def _told(error: UserError | OSError) -> str:
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename!s}: {error.strerror}"
     return str(error)
 
@@ -319,14 +323,10 @@ OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
 OmegaConf.register_new_resolver("store_uri", store_uri, replace=True)
 
 
-def _checked(composed: DictConfig, name: str) -> Any:
-    schema = SCHEMAS[name]
-    known = [field.name for field in fields(schema)]
-    for key in map(str, composed):
-        if key not in known:
-            raise UserError(f"unknown key '{key}'{nearest(key, known)}")
+def _checked(composed: DictConfig) -> Any:
     _require_git()
     cfg: Any = OmegaConf.to_object(composed)
+    _check_keys(cfg)
     if isinstance(cfg, Train):
         model = str(HydraConfig.get().runtime.choices["model"])
         cfg.model = settled_model(cfg.model, model, cfg.task)
@@ -334,6 +334,17 @@ def _checked(composed: DictConfig, name: str) -> Any:
     check_targets(cfg.task.source, "task.source")
     check_targets(cfg.task.views, "task.views")
     return cfg
+
+
+def _check_keys(node: Any, where: str = "") -> None:
+    """Refuse what was added with ``+`` to a part that the schema knows whole."""
+    known = [field.name for field in fields(node)]
+    for key, value in vars(node).items():
+        if key not in known:
+            right = [f"{where}{name}" for name in known]
+            raise UserError(f"unknown key '{where}{key}'{nearest(f'{where}{key}', right)}")
+        if is_dataclass(value):
+            _check_keys(value, f"{where}{key}.")
 
 
 def _require_git() -> None:
@@ -397,6 +408,8 @@ def _check_call(node: dict[str, Any], where: str) -> None:
                 continue
             raise UserError(f"unknown key '{where}.{key}'{nearest(key, parameters)}")
         annotation = parameters[key].annotation
+        if get_origin(annotation) in (tuple, list) and not isinstance(value, list):
+            raise UserError(f"{where}.{key}: {value!r} is not a list")
         allowed = {int: (int,), float: (int, float), bool: (bool,), str: (str,)}.get(annotation)
         if allowed and (
             not isinstance(value, allowed) or (isinstance(value, bool) and annotation is not bool)

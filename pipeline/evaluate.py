@@ -7,7 +7,7 @@ import pandas as pd
 from pipeline import config, scoring, tracking
 from pipeline.errors import UserError
 from pipeline.evaluation import metrics
-from pipeline.evaluation.comparison import compare
+from pipeline.evaluation.comparison import check_interval, compare
 from pipeline.evaluation.leaderboard import LEGEND, leaderboard, markdown, shown, table
 from pipeline.evaluation.metrics import Answers
 from pipeline.evaluation.plots import picture, plot_data
@@ -31,6 +31,7 @@ def main(cfg: config.Evaluate) -> None:
     ingested = config.ingested(task.name)
     classes = read_json(ingested / "card.json")["classes"]
     metrics.check(task.metric, task.metrics, task.positive, classes)
+    check_interval(cfg.resamples, cfg.confidence)
     test = read_table(ingested / "test.parquet")
     entries = {
         model: answered(task, model, test, classes)

@@ -101,7 +101,7 @@ class Curve:
 def most_steps(model: config.Model) -> int | None:
     """Read how many epochs, rounds or trees a model may take."""
     for name in ("max_epochs", "n_estimators"):
-        if name in model.estimator:
+        if isinstance(model.estimator.get(name), int):
             return int(model.estimator[name])
     return None
 

@@ -5,9 +5,25 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
+from pipeline.errors import UserError
 from pipeline.evaluation.metrics import LOWER_IS_BETTER, Answers, score
 
 WEIGHTS_AT_ONCE = 4_000_000
+
+
+def check_interval(resamples: int, confidence: float) -> None:
+    """
+    Check how intervals shall be drawn.
+
+    Raises
+    ------
+    UserError
+        When there are no draws, or the confidence is not between 0 and 1.
+    """
+    if resamples < 1:
+        raise UserError(f"resamples: {resamples} is not at least 1")
+    if not 0 < confidence < 1:
+        raise UserError(f"confidence: {confidence} is not between 0 and 1")
 
 
 def draws(

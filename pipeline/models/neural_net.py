@@ -278,7 +278,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             raise damaged(folder / RECIPE, error) from None
         try:
             self.module_.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
-        except (RuntimeError, EOFError, ValueError, TypeError, UnpicklingError) as error:
+        except (RuntimeError, OSError, EOFError, ValueError, TypeError, UnpicklingError) as error:
             raise damaged(weights, error) from None
         return self
 

@@ -122,6 +122,7 @@ class RandomForest(RandomForestClassifier):
         """
         if validation is None or report is None:
             return super().fit(X, y)
+        self._validate_params()
         asked = {name: self.get_params()[name] for name in ("n_estimators", "warm_start")}
         sizes = np.linspace(0, asked["n_estimators"], self.STEPS + 1, dtype=int)[1:]
         try:

@@ -12,6 +12,8 @@ from pipeline.sources.examples import Source
 from pipeline.sources.text import decoding_problem, normalise
 
 _START = re.compile(r"\*\*\* ?START OF TH.*?\*\*\*", re.DOTALL)
+# Some books advertise others after their last page.
+_NOTICE = re.compile("^.*Project Gutenberg", re.MULTILINE)
 _END = re.compile(r"\*\*\* ?END OF TH|End of (?:the |this )?Project Gutenberg", re.IGNORECASE)
 
 
@@ -78,7 +80,9 @@ def body(book: str) -> str:
     start = _START.search(book)
     inner = book[start.end() :] if start else book
     end = _END.search(inner)
-    return inner[: end.start()] if end else inner
+    inner = inner[: end.start()] if end else inner
+    notice = _NOTICE.search(inner, len(inner) * 4 // 5)
+    return inner[: notice.start()] if notice else inner
 
 
 def cut(

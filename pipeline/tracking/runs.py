@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
+from pipeline.errors import UserError
 from pipeline.tracking import store
 from pipeline.tracking.git import revision
 
@@ -222,9 +223,13 @@ def started(
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
         raise
+    except MlflowException as error:
+        raise UserError(f"the tracking store failed: {str(error).splitlines()[0]}") from error
     finally:
-        run.flush()
-        client.set_terminated(run.id, status)
+        try:
+            run.flush()
+        finally:
+            client.set_terminated(run.id, status)
 
 
 @contextmanager

@@ -1,0 +1,138 @@
+"""What a user types, beside `dvc repro`: one stage, a sweep, an experiment, help."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+STAGES = ["ingest", "featurize", "train", "evaluate"]
+GROUPS = {
+    "ingest": ["task: breast_cancer, genre, genre_gutenberg"],
+    "featurize": ["task: breast_cancer, genre, genre_gutenberg"],
+    "train": [
+        "task: breast_cancer, genre, genre_gutenberg",
+        "model: baseline, lightgbm, logistic_regression, neural_net, random_forest",
+    ],
+    "evaluate": ["task: breast_cancer, genre, genre_gutenberg"],
+}
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_train_from_another_folder_writes_to_the_project_alone(reproduced, files, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    before = files(reproduced.root)
+    overrides = ["task=breast_cancer", "model=lightgbm", "model.num_leaves=15"]
+    done = reproduced.stage("train", *overrides, cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("breast_cancer lightgbm: validation roc_auc 0.9")
+    assert done.stderr == ""
+    assert list(elsewhere.iterdir()) == []
+    model = "models/breast_cancer/lightgbm"
+    assert sorted(set(files(reproduced.root)) - set(before)) == [
+        "metrics/breast_cancer/lightgbm.json",
+        model,
+        *(f"{model}/{name}" for name in ("estimator.skops", "featurizer.skops", "run.json")),
+    ]
+    (run,) = reproduced.runs("breast_cancer")
+    assert run.info.status == "FINISHED"
+    assert run.data.params["model.num_leaves"] == "15"
+    assert "dvc.stage" not in run.data.tags
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_help_names_the_choices_and_three_examples(warm, clone, stage):
+    done = clone.warm(warm, f"pipeline.{stage}", "--help")
+    assert done.returncode == 0, done.stderr
+    for choices in GROUPS[stage]:
+        assert choices in done.stdout
+    assert done.stdout.count(f"python -m pipeline.{stage} ") == 3
+    assert "hydra/launcher=joblib" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 110
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_cfg_prints_the_configuration_as_yaml(warm, clone, stage):
+    done = clone.warm(warm, f"pipeline.{stage}", "--cfg", "job", "task=genre", "seed=5")
+    assert done.returncode == 0, done.stderr
+    printed = yaml.safe_load(done.stdout)
+    assert printed["seed"] == 5
+    assert printed["task"]["metric"] == "f1_macro"
+
+
+def test_a_sweep_trains_each_job_into_a_folder_of_its_own(warm, reproduced):
+    before = {name: hashes(reproduced.root / name) for name in ("models", "metrics", "reports")}
+    done = reproduced.warm(
+        warm,
+        "pipeline.train",
+        "--multirun",
+        "task=genre,breast_cancer",
+        "model=baseline,logistic_regression",
+    )
+    assert done.returncode == 0, done.stderr
+    assert {name: hashes(reproduced.root / name) for name in before} == before
+    runs = reproduced.runs("genre") + reproduced.runs("breast_cancer")
+    assert sorted((run.data.tags["task"], run.info.run_name) for run in runs) == [
+        ("breast_cancer", "baseline"),
+        ("breast_cancer", "logistic_regression"),
+        ("genre", "baseline"),
+        ("genre", "logistic_regression"),
+    ]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    records = list((reproduced.root / "multirun").glob("*/*/?/model/run.json"))
+    assert {json.loads(path.read_text("utf-8"))["run_id"] for path in records} == {
+        run.info.run_id for run in runs
+    }
+    assert len(list((reproduced.root / "multirun").glob("*/*/?/metrics.json"))) == 4
+
+
+def test_one_failed_job_does_not_end_a_sweep_but_tells(warm, reproduced):
+    done = reproduced.warm(
+        warm, "pipeline.train", "--multirun", "task=breast_cancer", "model.C=1,-1,2"
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "model.C=-1" in done.stderr
+    runs = reproduced.runs("breast_cancer")
+    assert {run.data.params["model.C"]: run.info.status for run in runs} == {
+        "1": "FINISHED",
+        "-1": "FAILED",
+        "2": "FINISHED",
+    }
+
+
+def test_a_parallel_sweep_makes_the_store_and_finishes_every_job(swept):
+    runs = swept.runs("breast_cancer")
+    assert sorted(run.info.run_name for run in runs) == [
+        "lightgbm",
+        "logistic_regression",
+        "neural_net",
+        "random_forest",
+    ]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_an_experiment_reaches_every_stage_and_the_store_of_the_project(reproduced):
+    before = {name: hashes(reproduced.root / name) for name in ("data/ingested", "models")}
+    change = ["-S", "seed=9", "-S", "tasks=[breast_cancer]", "-S", "models=[baseline]"]
+    reproduced.must("dvc", "exp", "run", "--temp", "--name", "nine", *change)
+    assert {name: hashes(reproduced.root / name) for name in before} == before
+    (run,) = reproduced.runs("breast_cancer")
+    assert run.data.params["seed"] == run.data.tags["seed"] == "9"
+    assert run.data.tags["dvc.exp_name"] == "nine"
+    assert run.data.tags["dvc.stage"] == "train@breast_cancer-baseline"
+    assert "test/roc_auc" in run.data.metrics
+
+    test = Path("data", "ingested", "breast_cancer", "test.parquet")
+    seed_0 = pd.read_parquet(reproduced.root / test)["example_id"]
+    reproduced.must("dvc", "exp", "apply", "nine")
+    seed_9 = pd.read_parquet(reproduced.root / test)["example_id"]
+    assert len(seed_0) == len(seed_9)
+    assert set(seed_0) != set(seed_9)

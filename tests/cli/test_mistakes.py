@@ -1,0 +1,294 @@
+"""A mistake of the user's is told in a line or two that says where it is, and leaves no trace."""
+
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pandas as pd
+import pytest
+
+Prepare = Callable[[Path], None]
+
+
+def nothing(root: Path) -> None:
+    pass
+
+
+def truncated(name: str) -> Prepare:
+    def prepare(root: Path) -> None:
+        file = root / name
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+    return prepare
+
+
+def written(name: str, content: bytes) -> Prepare:
+    def prepare(root: Path) -> None:
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+    return prepare
+
+
+def removed(name: str) -> Prepare:
+    def prepare(root: Path) -> None:
+        path = root / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    return prepare
+
+
+def replaced_by_a_file(name: str) -> Prepare:
+    def prepare(root: Path) -> None:
+        removed(name)(root)
+        (root / name).write_text("in the way")
+
+    return prepare
+
+
+def texts(**counts: int) -> Prepare:
+    """Make a folder of texts, so many a class."""
+
+    def prepare(root: Path) -> None:
+        for label, count in counts.items():
+            for number in range(count):
+                written(f"mine/{label}/{number}.txt", f"{label} {number}".encode())(root)
+
+    return prepare
+
+
+def table(source: str) -> Prepare:
+    """Make a module with a source of the user's own."""
+    module = f"""
+import pandas as pd
+from pipeline.sources.examples import Source
+
+def read():
+    examples = pd.DataFrame({{
+        "example_id": [f"e{{i}}" for i in range(40)],
+        "size": [float(i) for i in range(40)],
+        "label": ["a", "b"] * 20,
+        "group": [f"e{{i}}" for i in range(40)],
+    }})
+    {source}
+    return Source(examples, [{{"path": "mine", "sha256": "0" * 64}}])
+"""
+    return written("mine.py", module.encode())
+
+
+def book(mirrored: bool) -> Prepare:
+    """Leave one book in the manifest, and cut it short in the mirror or leave it out there."""
+
+    def prepare(root: Path) -> None:
+        manifest = root / "data/genre_gutenberg/manifest.csv"
+        pd.read_csv(manifest, dtype=str).head(1).to_csv(manifest, index=False)
+        (root / "mirror").mkdir()
+        if mirrored:
+            url = pd.read_csv(manifest)["url"][0]
+            written(f"mirror/{url.removeprefix('https://')}", b"cut short")(root)
+
+    return prepare
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A command that must fail, and what its message must name."""
+
+    command: str
+    names: list[str]
+    prepare: Prepare = nothing
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+MINE = "ingest task=genre task.source.path=mine"
+OWN = "ingest task.source={_target_:mine.read}"
+MISTAKES = {
+    # the command line
+    "unknown task": Mistake("train task=genr", ["task", "'genr'", "did you mean 'genre'"]),
+    "unknown model": Mistake("train model=lightgmb", ["model", "'lightgmb'", "mean 'lightgbm'"]),
+    "unknown task, none alike": Mistake("ingest task=xyz", ["'xyz'", "breast_cancer, genre"]),
+    "unknown key": Mistake("train sed=3", ["'sed'", "did you mean 'seed'"]),
+    "unknown key of a model": Mistake(
+        "train model=lightgbm model.num_leafs=3", ["num_leafs", "model.num_leaves"]
+    ),
+    "new key of a model": Mistake("train +model.penalti=l1", ["model.penalti", "penalty"]),
+    "new key of a task": Mistake("ingest +task.splitt.test=0.3", ["splitt"]),
+    "an override without a value": Mistake("ingest seed", ["seed"]),
+    "seed is text": Mistake("train seed=abc", ["seed", "abc"]),
+    "rounds are text": Mistake(
+        "train model=lightgbm model.n_estimators=ten", ["n_estimators", "ten"]
+    ),
+    "trees are text": Mistake(
+        "train model=random_forest model.n_estimators=ten", ["n_estimators", "ten"]
+    ),
+    "learning rate is text": Mistake("train model=neural_net model.lr=fast", ["model.lr", "fast"]),
+    "epochs are below 1": Mistake("train model=neural_net model.max_epochs=0", ["max_epochs", "0"]),
+    "hidden layers are one number": Mistake(
+        "train model=neural_net model.variants.mlp.network.hidden=8", ["hidden", "8"]
+    ),
+    "penalty is below 0": Mistake("train model.C=-1", ["C", "-1"]),
+    "leaves are below 2": Mistake("train model=lightgbm model.num_leaves=0", ["num_leaves", "0"]),
+    "share is above a half": Mistake("ingest task.split.test=0.9", ["task.split.test", "0.9"]),
+    "unknown metric": Mistake(
+        "train task=genre task.metrics=[f1_makro] task.metric=f1_makro", ["f1_makro", "f1_macro"]
+    ),
+    "unknown positive class": Mistake(
+        "train task.positive=malignnt", ["task.positive", "malignnt", "malignant"]
+    ),
+    "unknown variant": Mistake(
+        "train model=neural_net task.variants.neural_net=mpl", ["mpl", "mlp"]
+    ),
+    "a model of another task": Mistake(
+        "train model=baseline task.variants.baseline=word_count", ["length", "breast_cancer"]
+    ),
+    "unknown model to compare": Mistake("evaluate models=[xyz]", ["models/breast_cancer/xyz"]),
+    "no resamples": Mistake("evaluate resamples=0", ["resamples", "0"]),
+    "confidence above 1": Mistake("evaluate confidence=95", ["confidence", "95"]),
+    # the data
+    "folder is missing": Mistake(MINE, ["mine", "not a folder", "task.source.path"]),
+    "folder is empty": Mistake(
+        MINE, ["mine", "no text", "<label>/<text>.txt"], written("mine/a.md", b"")
+    ),
+    "file is not UTF-8": Mistake(
+        MINE, ["mine/a/0.txt", "utf-8", "line 2"], written("mine/a/0.txt", b"un\nd\xe9j\xe0\n")
+    ),
+    "text is empty": Mistake(
+        MINE, ["text", "a/empty.txt", "empty"], written("mine/a/empty.txt", b" \n")
+    ),
+    "class with one example": Mistake(MINE, ["'b'", "1 independent"], texts(a=9, b=1)),
+    "one class only": Mistake(MINE, ["one class", "'a'"], texts(a=9)),
+    "a number is missing": Mistake(
+        OWN,
+        ["'size'", "e7", "missing"],
+        table("examples.loc[7, 'size'] = None"),
+        {"PYTHONPATH": "."},
+    ),
+    "a number is infinite": Mistake(
+        OWN,
+        ["'size'", "e7", "finite"],
+        table("examples.loc[7, 'size'] = float('inf')"),
+        {"PYTHONPATH": "."},
+    ),
+    "an id twice": Mistake(
+        OWN,
+        ["'example_id'", "e7", "unique"],
+        table("examples.loc[8, 'example_id'] = 'e7'"),
+        {"PYTHONPATH": "."},
+    ),
+    "no label": Mistake(
+        OWN, ["'label'"], table("examples = examples.drop(columns='label')"), {"PYTHONPATH": "."}
+    ),
+    "source cannot be imported": Mistake(OWN, ["task.source._target_", "mine.read"]),
+    "book with other bytes": Mistake(
+        "ingest task=genre_gutenberg task.source.mirror=mirror",
+        ["8209.txt", "sha256", "expected 21dac76b"],
+        book(mirrored=True),
+    ),
+    "book that cannot be had": Mistake(
+        "ingest task=genre_gutenberg task.source.mirror=mirror",
+        ["8209.txt", "cannot be downloaded", "BAKEOFF_MIRROR"],
+        book(mirrored=False),
+    ),
+    "mirror is no folder": Mistake(
+        "ingest task=genre_gutenberg", ["gone", "mirror"], environment={"BAKEOFF_MIRROR": "gone"}
+    ),
+    # what the stages before should have written
+    "not ingested": Mistake(
+        "featurize", ["train.parquet", "does not exist", "dvc repro"], removed("data/ingested")
+    ),
+    "ingested file is damaged": Mistake(
+        "featurize",
+        ["train.parquet", "damaged"],
+        truncated("data/ingested/breast_cancer/train.parquet"),
+    ),
+    "not featurized": Mistake(
+        "train", ["train.npz", "does not exist", "dvc repro"], removed("data/features")
+    ),
+    "features are damaged": Mistake(
+        "train",
+        ["train.npz", "damaged"],
+        truncated("data/features/breast_cancer/engineered/train.npz"),
+    ),
+    "not trained": Mistake("evaluate", ["baseline", "does not exist"], removed("models")),
+    "model is damaged": Mistake(
+        "evaluate",
+        ["estimator.skops", "damaged"],
+        truncated("models/breast_cancer/logistic_regression/estimator.skops"),
+    ),
+    "featurizer is damaged": Mistake(
+        "evaluate",
+        ["featurizer.skops", "damaged"],
+        truncated("models/breast_cancer/logistic_regression/featurizer.skops"),
+    ),
+    "network is damaged": Mistake(
+        "evaluate",
+        ["network.pt", "damaged"],
+        truncated("models/breast_cancer/neural_net/network.pt"),
+    ),
+    "record is damaged": Mistake(
+        "evaluate", ["run.json", "damaged"], truncated("models/breast_cancer/baseline/run.json")
+    ),
+    "no leaderboard": Mistake("leaderboard", ["leaderboard.txt"], removed("reports")),
+    # the surroundings
+    "server does not answer": Mistake(
+        "train",
+        ["http://127.0.0.1:9", "cannot be reached"],
+        environment={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
+    ),
+    "store is not a database": Mistake(
+        "train", ["mlflow.db", "cannot be reached"], written("mlflow.db", b"not SQLite" * 99)
+    ),
+    "not a git repository": Mistake("ingest", ["git", "commit"], removed(".git")),
+    "params.yaml is not YAML": Mistake(
+        "ingest", ["params.yaml", "cannot be read"], written("params.yaml", b"tasks: [")
+    ),
+    "params.yaml is empty": Mistake("ingest", ["params.yaml"], written("params.yaml", b"")),
+    "output is in the way": Mistake(
+        "ingest", ["data/ingested"], replaced_by_a_file("data/ingested")
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def told(
+    request, warm, repro, empty_store, files, tmp_path_factory
+) -> dict[str, Future[tuple[CompletedProcess, list[str], list[str]]]]:
+    """Make the mistakes that are asked for, two at a time, each in a copy of its own."""
+
+    def make(mistake: Mistake) -> tuple[CompletedProcess, list[str], list[str]]:
+        project = repro.copy(tmp_path_factory.mktemp("mistake") / "bakeoff", empty_store)
+        mistake.prepare(project.root)
+        before = files(project.root)
+        stage, *overrides = mistake.command.split()
+        ceiling = {"GIT_CEILING_DIRECTORIES": str(project.root.parent)}
+        result = project.warm(
+            warm, f"pipeline.{stage}", *overrides, **ceiling, **mistake.environment
+        )
+        return result, before, files(project.root)
+
+    asked = [
+        item.callspec.params["name"]
+        for item in request.session.items
+        if getattr(item, "originalname", "") == test_a_mistake_is_told.__name__
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {name: pool.submit(make, MISTAKES[name]) for name in asked}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told(told, name):
+    result, before, after = told[name].result()
+    message = result.stderr
+    assert result.returncode == 1, message
+    assert "Traceback" not in message
+    assert message.startswith("error: ")
+    assert message.count("\n") <= 3
+    for fragment in MISTAKES[name].names:
+        assert fragment in message
+    assert after == before, "something was left behind"

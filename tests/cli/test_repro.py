@@ -1,0 +1,215 @@
+"""`dvc repro` and `dvc status`: everything declared is made, and no more is redone than must be."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pandas as pd
+import pytest
+
+TASKS = ["breast_cancer", "genre"]
+MODELS = ["baseline", "logistic_regression", "neural_net"]
+VIEWS = {"breast_cancer": ["engineered", "raw"], "genre": ["engineered", "length", "raw"]}
+METRIC = {"breast_cancer": "roc_auc", "genre": "f1_macro"}
+ESTIMATOR = {"neural_net": ["network.json", "network.pt"]}
+
+
+def expected(folder: str) -> list[str]:
+    """List every file that one run of two tasks and three models makes under a folder."""
+    splits = ["card.json", "test.parquet", "train.parquet", "validation.parquet"]
+    view = ["featurizer.skops", "train.npz", "validation.npz", "view.json"]
+    report = [
+        *(f"leaderboard.{suffix}" for suffix in ("csv", "md", "txt")),
+        *(f"metrics/{model}.json" for model in MODELS),
+        *(f"plots/{plot}.csv" for plot in ("calibration", "confusion", "learning", "roc")),
+        "predictions.parquet",
+    ]
+    made = {
+        "data/ingested": [f"{t}/{f}" for t in TASKS for f in splits],
+        "data/features": [f"{t}/{v}/{f}" for t in TASKS for v in VIEWS[t] for f in view],
+        "models": [
+            f"{t}/{m}/{f}"
+            for t in TASKS
+            for m in MODELS
+            for f in [*ESTIMATOR.get(m, ["estimator.skops"]), "featurizer.skops", "run.json"]
+        ],
+        "metrics": [f"{t}/{m}.json" for t in TASKS for m in MODELS],
+        "reports": [f"{t}/{f}" for t in TASKS for f in report],
+    }
+    return sorted(made[folder])
+
+
+@pytest.mark.parametrize(
+    "folder", ["data/ingested", "data/features", "models", "metrics", "reports"]
+)
+def test_every_declared_file_is_made_and_no_other(repro, files, folder):
+    made = [name for name in files(repro.root / folder) if (repro.root / folder / name).is_file()]
+    assert made == expected(folder)
+
+
+def test_git_sees_no_output_of_a_stage(repro):
+    changed = repro.must("git", "status", "--porcelain", "--untracked-files=all").split("\n")
+    assert [line.split()[-1] for line in changed if line] == ["dvc.lock"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_leaderboard_ranks_every_model_and_learning_beats_the_baseline(repro, task):
+    board = pd.read_csv(repro.root / "reports" / task / "leaderboard.csv", keep_default_na=False)
+    assert sorted(board["model"]) == MODELS
+    scores = board.set_index("model")[METRIC[task]]
+    assert scores.is_monotonic_decreasing
+    assert scores.idxmin() == "baseline"
+    assert board["best"].iloc[0] == "overall"
+    assert (board["behind"] == scores.max() - scores.to_numpy()).all()
+    for costs in ("fit_seconds", "predict_ms_per_1000", "model_bytes"):
+        assert (board[costs] > 0).all()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_predictions_are_those_of_every_model_on_every_test_example(repro, task):
+    test = pd.read_parquet(repro.root / "data" / "ingested" / task / "test.parquet")
+    given = pd.read_parquet(repro.root / "reports" / task / "predictions.parquet")
+    assert sorted(given["model"].unique()) == MODELS
+    for _, part in given.groupby("model"):
+        assert part["example_id"].tolist() == test["example_id"].tolist()
+        assert part["label"].tolist() == test["label"].tolist()
+
+
+def test_the_leaderboards_are_printed_for_reading(repro):
+    printed = repro.must("python", "-m", "pipeline.leaderboard")
+    for task in TASKS:
+        assert (repro.root / "reports" / task / "leaderboard.txt").read_text("utf-8") in printed
+
+
+def test_a_second_repro_runs_nothing(repro):
+    runs_before = [len(repro.runs(task)) for task in TASKS]
+    said = repro.must("dvc", "repro")
+    assert "Data and pipelines are up to date." in said
+    assert "Running stage" not in said
+    assert [len(repro.runs(task)) for task in TASKS] == runs_before
+
+
+@contextmanager
+def edited(project, path: str, old: str, new: str) -> Iterator[None]:
+    file = project.root / path
+    before = file.read_bytes()
+    project.edit(path, old, new)
+    try:
+        yield
+    finally:
+        file.write_bytes(before)
+
+
+def changed(project) -> set[str]:
+    return set(json.loads(project.must("dvc", "status", "--json")))
+
+
+def train(tasks=TASKS, models=MODELS) -> set[str]:
+    return {f"train@{task}-{model}" for task in tasks for model in models}
+
+
+def stages(name: str, tasks=TASKS) -> set[str]:
+    return {f"{name}@{task}" for task in tasks}
+
+
+# `dvc status` names the stages that read what was edited. What these make in turn
+# is not made yet, so that the stages after them are not named, though they may run.
+@pytest.mark.parametrize(
+    ("path", "old", "new", "affected"),
+    [
+        pytest.param(
+            "conf/model/logistic_regression.yaml",
+            "C: 1.0",
+            "C: 2.0",
+            train(models=["logistic_regression"]),
+            id="a hyperparameter: that model on every task",
+        ),
+        pytest.param(
+            "conf/task/genre.yaml",
+            "words: 2000",
+            "words: 1000",
+            stages("featurize", ["genre"]),
+            id="a view: featurize of that task, not ingest",
+        ),
+        pytest.param(
+            "conf/task/genre.yaml",
+            "validation: 0.25",
+            "validation: 0.2",
+            stages("ingest", ["genre"]),
+            id="a split: ingest of that task",
+        ),
+        pytest.param(
+            "conf/task/genre.yaml",
+            "metrics: [f1_macro, accuracy",
+            "metrics: [accuracy, f1_macro",
+            train(["genre"]) | stages("evaluate", ["genre"]),
+            id="the metrics: train and evaluate of that task",
+        ),
+        pytest.param(
+            "pipeline/train.py",
+            "import numpy as np\n",
+            "import numpy as np\n\n",
+            train(),
+            id="the code of train: train, not ingest",
+        ),
+        pytest.param(
+            "pipeline/evaluation/plots.py",
+            "import numpy as np\n",
+            "import numpy as np\n\n",
+            stages("evaluate"),
+            id="the code of a plot: evaluate",
+        ),
+        pytest.param(
+            "pipeline/sources/text.py",
+            "import re",
+            "import re  # now",
+            stages("ingest"),
+            id="the code of sources: ingest",
+        ),
+        pytest.param(
+            "params.yaml",
+            "seed: 0",
+            "seed: 1",
+            stages("ingest") | train() | stages("evaluate"),
+            id="the seed: every stage that draws",
+        ),
+        pytest.param(
+            "params.yaml",
+            "  - neural_net\n",
+            "",
+            stages("evaluate"),
+            id="a model less: the leaderboard alone",
+        ),
+        pytest.param(
+            "data/genre/poetry/abacus/forty-pence.txt",
+            "The ice machine delivers one short roar.\nI tick",
+            "The ice machine delivers one short roar.\nYou tick",
+            stages("ingest", ["genre"]),
+            id="a text: ingest of its task",
+        ),
+        pytest.param(
+            "pipeline/evaluation/metrics.py",
+            "import numpy as np\n",
+            "import numpy as np\n\n",
+            train() | stages("evaluate"),
+            id="the code of a metric: train and evaluate, which both score",
+        ),
+        pytest.param(
+            "conf/model/logistic_regression.yaml",
+            "# inverse of the strength",
+            "# the inverse of the strength",
+            set(),
+            id="a comment: nothing",
+        ),
+        pytest.param(
+            "data/genre/README.md",
+            "# The starter corpus",
+            "# A starter corpus",
+            set(),
+            id="the page about the data: nothing",
+        ),
+    ],
+)
+def test_an_edit_marks_exactly_the_stages_that_read_it(repro, path, old, new, affected):
+    with edited(repro, path, old, new):
+        assert changed(repro) == affected

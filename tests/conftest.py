@@ -1,0 +1,284 @@
+"""Copies of the project to run commands in, shared where they are slow to make."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+GIT_IDENTITY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "Tester"), ("EMAIL", "tester@example.org"))
+}
+# What the shell that starts the tests may hold, and must not decide what they find.
+LEAKING = ("BAKEOFF_", "DVC_", "GIT_", "HYDRA_", "MLFLOW_", "PYTHON")
+# Nothing listens on port 9: what would go to the network fails at once.
+NOWHERE = "http://127.0.0.1:9"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project, with a git commit, an MLflow store and a DVC of its own."""
+
+    root: Path
+
+    @property
+    def store(self) -> str:
+        return f"sqlite:///{self.root.as_posix()}/mlflow.db"
+
+    @property
+    def client(self):
+        from mlflow import MlflowClient  # here, since unit tests need not wait for it
+
+        return MlflowClient(self.store)
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(LEAKING)}
+        programs = Path(sys.executable).parent
+        return (
+            kept
+            | GIT_IDENTITY
+            | {
+                "PATH": f"{programs}{os.pathsep}{kept['PATH']}",
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                "XDG_CACHE_HOME": str(self.root.with_name(f"{self.root.name}-cache")),
+                "http_proxy": NOWHERE,
+                "https_proxy": NOWHERE,
+                "no_proxy": "127.0.0.1,localhost",
+            }
+            | variables
+        )
+
+    def start(self, *command: str, cwd: Path | None = None, **variables: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            command,
+            cwd=cwd or self.root,
+            env=self.environment(**variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(
+        self, *command: str, cwd: Path | None = None, **variables: str
+    ) -> subprocess.CompletedProcess:
+        with self.start(*command, cwd=cwd, **variables) as process:
+            try:
+                out, err = process.communicate(timeout=300)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def stage(
+        self, name: str, *overrides: str, cwd: Path | None = None, **variables: str
+    ) -> subprocess.CompletedProcess:
+        """Run a stage as a user does, from another folder when `cwd` is given."""
+        if cwd is not None:
+            variables["PYTHONPATH"] = str(self.root)
+        return self.run("python", "-m", f"pipeline.{name}", *overrides, cwd=cwd, **variables)
+
+    def warm(
+        self, server: str, module: str, *arguments: str, **variables: str
+    ) -> subprocess.CompletedProcess:
+        """Run ``python -m module`` in a process that has imported the libraries already."""
+        with (
+            tempfile.TemporaryDirectory(dir=self.root.parent) as said,
+            socket.socket(socket.AF_UNIX) as connection,
+        ):
+            out, err = Path(said, "out"), Path(said, "err")
+            command = {
+                "module": module,
+                "arguments": arguments,
+                "cwd": str(self.root),
+                "environment": self.environment(**variables),
+                "out": str(out),
+                "err": str(err),
+            }
+            connection.settimeout(300)
+            connection.connect(server)
+            connection.sendall(f"{json.dumps(command)}\n".encode())
+            code = int(connection.makefile().readline())
+            texts = [out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")]
+        return subprocess.CompletedProcess([module, *arguments], code, *texts)
+
+    def must(self, *command: str, **variables: str) -> str:
+        """Run a command that has to succeed, and give what it printed."""
+        done = self.run(*command, **variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def commit(self) -> str:
+        self.must("git", "add", "--all")
+        self.must("git", "commit", "--quiet", "--message", "test")
+        return self.must("git", "rev-parse", "HEAD").strip()
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.root / path
+        text = file.read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{path} holds {old!r} {text.count(old)} times"
+        file.write_text(text.replace(old, new), encoding="utf-8")
+
+    def runs(self, experiment: str) -> list:
+        """Every run of a task, the newest first."""
+        found = self.client.get_experiment_by_name(experiment)
+        return list(self.client.search_runs([found.experiment_id])) if found else []
+
+    def copy(self, root: Path, store: Path) -> "Project":
+        """Copy all but DVC's cache and the runs, which would point back here."""
+        kept_out = shutil.ignore_patterns("cache", "tmp", "mlruns", "multirun", "*mlflow.db*")
+        shutil.copytree(self.root, root, ignore=kept_out, symlinks=True)
+        shutil.copy(store, root / "mlflow.db")
+        return Project(root)
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Give the project as it is in the working tree, committed; leave it as it is."""
+    project = Project(tmp_path_factory.mktemp("clone") / "bakeoff")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    for name in sorted(set(listed.rstrip("\0").split("\0"))):
+        source, target = ROOT / name, project.root / name
+        if source.is_file() and not name.startswith((".venv/", "tests/")):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    # The first `dvc repro` of a fresh clone, not one that knows the results.
+    (project.root / "dvc.lock").unlink(missing_ok=True)
+    project.must("git", "init", "--quiet")
+    project.commit()
+    imported = project.must("python", "-c", "import pipeline; print(pipeline.__file__)")
+    assert Path(imported.strip()).parent == project.root / "pipeline"
+    return project
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the SQLite file of a store without runs: making one takes MLflow 8 s."""
+    from pipeline.tracking import store
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    store.connect(f"sqlite:///{path.as_posix()}")
+    return path
+
+
+@pytest.fixture
+def project(clone: Project, empty_store: Path, tmp_path: Path) -> Project:
+    """Give a copy to write in, with an empty store."""
+    return clone.copy(tmp_path / "bakeoff", empty_store)
+
+
+SMALL = """\
+tasks:
+  - breast_cancer
+  - genre
+models:
+  - baseline
+  - logistic_regression
+  - neural_net
+seed: 0
+"""
+
+
+@pytest.fixture(scope="session")
+def repro(clone: Project, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Give the project after `dvc repro` on two tasks and three models; leave it as it is."""
+    project = clone.copy(tmp_path_factory.mktemp("repro") / "bakeoff", empty_store)
+    (project.root / "params.yaml").write_text(SMALL, encoding="utf-8")
+    project.edit("conf/model/neural_net.yaml", "max_epochs: 200", "max_epochs: 25")
+    project.commit()
+    project.must("dvc", "repro", "--quiet")
+    return project
+
+
+@pytest.fixture
+def reproduced(repro: Project, empty_store: Path, tmp_path: Path) -> Project:
+    """Give a copy of the reproduced project to write in, with an empty store."""
+    return repro.copy(tmp_path / "bakeoff", empty_store)
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[str]:
+    """Give the socket of a process that has imported the libraries; see cli/warm.py."""
+    # A socket's path may not be longer than some 100 characters.
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"{folder}/socket"
+        command = [sys.executable, ROOT / "tests" / "cli" / "warm.py", address]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(LEAKING)}
+        environment |= {
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        }
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as server:
+            assert server.stdout.readline() == b"ready\n"
+            yield address
+            server.kill()
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """Give the folder that holds the files of the network."""
+    named = os.environ.get("BAKEOFF_MIRROR")
+    folder = Path(named) if named else ROOT.parent / "shared" / "mirror"
+    if not folder.is_dir():
+        pytest.skip("needs the books: set BAKEOFF_MIRROR to a mirror of their hosts")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def swept(repro: Project, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Give the project after a parallel sweep of four models into a store that it had to make."""
+    project = repro.copy(tmp_path_factory.mktemp("swept") / "bakeoff", empty_store)
+    (project.root / "mlflow.db").unlink()
+    done = project.stage(
+        "train",
+        "--multirun",
+        "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2",
+        "model=logistic_regression,random_forest,lightgbm,neural_net",
+    )
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+@pytest.fixture(scope="session")
+def gutenberg(
+    warm: str, clone: Project, empty_store: Path, mirror: Path, tmp_path_factory
+) -> Project:
+    """Give the project with the books ingested."""
+    project = clone.copy(tmp_path_factory.mktemp("gutenberg") / "bakeoff", empty_store)
+    place = {"BAKEOFF_MIRROR": str(mirror)}
+    done = project.warm(warm, "pipeline.ingest", "task=genre_gutenberg", **place)
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+@pytest.fixture(scope="session")
+def files() -> Callable[[Path], list[str]]:
+    """List what is under a folder, but for caches and the store."""
+
+    def listed(folder: Path) -> list[str]:
+        beside = {".git", ".dvc", "__pycache__", "mlruns"}
+        return sorted(
+            path.relative_to(folder).as_posix()
+            for path in folder.rglob("*")
+            if not beside.intersection(path.relative_to(folder).parts)
+            and not path.name.startswith(("mlflow.db", ".mlflow.db"))
+        )
+
+    return listed

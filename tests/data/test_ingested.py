@@ -1,0 +1,192 @@
+"""What ingest promises of the data that everything else is built on."""
+
+import json
+import re
+import urllib.parse
+from itertools import combinations
+
+import pandas as pd
+import pytest
+import yaml
+
+from pipeline.sources.text import normalise
+
+SPLITS = ["train", "validation", "test"]
+GENRES = ["essay", "novel", "poetry"]
+
+
+def ingested(project, task: str) -> dict[str, pd.DataFrame]:
+    folder = project.root / "data" / "ingested" / task
+    return {name: pd.read_parquet(folder / f"{name}.parquet") for name in SPLITS}
+
+
+def card(project, task: str) -> dict:
+    path = project.root / "data" / "ingested" / task / "card.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("task", ["breast_cancer", "genre"])
+def test_no_group_and_no_example_is_in_two_splits(repro, task):
+    for one, other in combinations(ingested(repro, task).values(), 2):
+        assert set(one["group"]).isdisjoint(other["group"])
+        assert set(one["example_id"]).isdisjoint(other["example_id"])
+
+
+@pytest.mark.parametrize("task", ["breast_cancer", "genre"])
+def test_no_two_examples_are_alike(repro, task):
+    whole = pd.concat(ingested(repro, task).values())
+    inputs = whole.drop(columns=["example_id", "label", "group"])
+    assert not inputs.duplicated().any()
+    assert whole["example_id"].is_unique
+
+
+@pytest.mark.parametrize("task", ["breast_cancer", "genre"])
+def test_the_card_counts_what_is_in_the_files(repro, task):
+    for name, part in ingested(repro, task).items():
+        assert card(repro, task)["splits"][name] == {
+            "examples": len(part),
+            "groups": part["group"].nunique(),
+            "classes": part["label"].value_counts().to_dict(),
+        }
+
+
+def test_breast_cancer_is_the_published_data(repro):
+    """Street, Wolberg, Mangasarian 1993: 569 patients, 212 malignant, 357 benign."""
+    whole = pd.concat(ingested(repro, "breast_cancer").values())
+    assert whole["label"].value_counts().to_dict() == {"benign": 357, "malignant": 212}
+    assert whole["group"].nunique() == 569
+    assert len(card(repro, "breast_cancer")["inputs"]) == 30
+    # Patient 842302, the first of the published file.
+    first = whole.set_index("example_id").loc["patient-000"]
+    assert (first["label"], first["mean radius"], first["mean area"]) == ("malignant", 17.99, 1001)
+
+
+def test_the_splits_have_the_shares_that_the_task_asks_for(repro):
+    sizes = {name: len(part) for name, part in ingested(repro, "breast_cancer").items()}
+    assert sizes == {"train": 364, "validation": 91, "test": 114}
+    sizes = {name: len(part) for name, part in ingested(repro, "genre").items()}
+    assert sizes == {"train": 60, "validation": 20, "test": 40}
+
+
+@pytest.fixture(scope="module")
+def corpus(clone) -> pd.DataFrame:
+    """Give the starter corpus as it lies in data/genre."""
+    rows = [
+        (*path.relative_to(clone.root / "data/genre").parts, path.read_bytes().decode("utf-8"))
+        for path in sorted(clone.root.glob("data/genre/*/*/*.txt"))
+    ]
+    texts = pd.DataFrame(rows, columns=["label", "group", "file", "text"])
+    texts["words"] = texts["text"].str.split().str.len()
+    return texts
+
+
+def test_the_starter_corpus_has_enough_texts_of_every_genre(corpus, clone):
+    assert len(corpus) == len(list(clone.root.glob("data/genre/**/*.txt")))
+    counts = corpus["label"].value_counts()
+    assert sorted(counts.index) == GENRES
+    assert counts.min() >= 30
+
+
+def test_every_hand_of_the_starter_corpus_wrote_two_texts_of_one_genre(corpus):
+    hands = corpus.groupby("group")
+    assert (hands.size() == 2).all()
+    assert hands["label"].agg(set).map(len).eq(1).all()
+
+
+def test_lengths_of_the_starter_corpus_cross_the_borders_of_the_rule(corpus):
+    words = corpus.groupby("label")["words"]
+    for genre, low, high in (("poetry", 15, 400), ("essay", 60, 1200), ("novel", 40, 1500)):
+        assert low <= words.min()[genre] < words.max()[genre] <= high
+    assert words.max()["poetry"] > 100
+    assert words.min()["essay"] < 100 and words.max()["essay"] > 1000
+    assert words.min()["novel"] < 100
+
+
+def test_counting_words_is_right_for_fewer_than_60_percent_of_the_starter_corpus(corpus):
+    def rule(words: int) -> str:
+        return "poetry" if words < 100 else "novel" if words > 1000 else "essay"
+
+    assert (corpus["words"].map(rule) == corpus["label"]).mean() < 0.6
+
+
+def test_no_two_texts_of_the_starter_corpus_share_a_passage(corpus):
+    """No run of 12 words, in lower case and without marks, is in texts of two hands."""
+    seen: dict[tuple[str, ...], str] = {}
+    for row in corpus.itertuples():
+        words = re.findall(r"\w+", row.text.lower())
+        for start in range(len(words) - 11):
+            assert seen.setdefault(tuple(words[start : start + 12]), row.group) == row.group
+
+
+def test_ingest_keeps_every_text_of_the_starter_corpus(repro, corpus):
+    whole = pd.concat(ingested(repro, "genre").values()).set_index("example_id")["text"]
+    expected = {
+        f"{row.label}/{row.group}/{row.file}": normalise(row.text, False)
+        for row in corpus.itertuples()
+    }
+    assert whole.to_dict() == expected
+    assert not whole.str.contains(r"\s\s|\n|^\s|\s$").any()
+
+
+@pytest.fixture(scope="module")
+def manifest(clone) -> pd.DataFrame:
+    return pd.read_csv(clone.root / "data/genre_gutenberg/manifest.csv", dtype=str)
+
+
+def test_the_manifest_names_72_books_of_72_authors(manifest):
+    assert manifest["label"].value_counts().to_dict() == dict.fromkeys(GENRES, 24)
+    for column in ("author", "gutenberg_id", "sha256", "url"):
+        assert manifest[column].is_unique, column
+
+
+def test_the_manifest_pins_every_book_to_its_bytes_and_a_commit(manifest):
+    assert manifest["sha256"].str.fullmatch(r"[0-9a-f]{64}").all()
+    pinned = r"https://raw\.githubusercontent\.com/GITenberg/[^/]+/[0-9a-f]{40}/[\w.-]+\.txt"
+    assert manifest["url"].str.fullmatch(pinned).all()
+    names = manifest["url"].map(lambda url: urllib.parse.urlsplit(url).path.split("/")[2])
+    assert (names.str.rsplit("_", n=1).str[-1] == manifest["gutenberg_id"]).all()
+
+
+@pytest.fixture(scope="module")
+def passages(gutenberg) -> dict[str, pd.DataFrame]:
+    return ingested(gutenberg, "genre_gutenberg")
+
+
+def test_every_book_gives_40_passages_of_50_to_1500_words(passages, manifest):
+    whole = pd.concat(passages.values())
+    book = whole["example_id"].str.split("-").str[0]
+    assert book.value_counts().to_dict() == dict.fromkeys(manifest["gutenberg_id"], 40)
+    words = whole["text"].str.split().str.len()
+    assert words.between(50, 1500).all()
+    # log-uniform: half of them are below the geometric mean
+    assert words.median() == pytest.approx((50 * 1500) ** 0.5, rel=0.1)
+
+
+def test_no_author_of_a_book_is_in_two_splits(passages):
+    authors = [set(part["group"]) for part in passages.values()]
+    assert sum(map(len, authors)) == len(set.union(*authors)) == 72
+
+
+def test_a_passage_is_of_the_book_and_of_nothing_around_it(passages):
+    text = pd.concat(passages.values())["text"]
+    around = r"(?i)project gutenberg|gutenberg[- ]tm|\*\*\* ?(?:start|end) of"
+    assert text[text.str.contains(around)].tolist() == []
+    assert not text.str.contains(r"\s\s|[\n\t]|^\s|\s$").any()
+
+
+def test_the_card_names_the_address_and_the_hash_of_every_book(gutenberg, manifest, passages):
+    origin = card(gutenberg, "genre_gutenberg")["origin"]
+    assert origin == manifest[["url", "sha256"]].to_dict("records")
+
+
+def test_labels_of_the_passages_are_those_of_the_manifest(passages, manifest):
+    whole = pd.concat(passages.values())
+    expected = manifest.set_index("author")["label"]
+    assert (whole["group"].map(expected) == whole["label"]).all()
+
+
+def test_the_tasks_of_params_have_a_file_each(clone):
+    asked = yaml.safe_load((clone.root / "params.yaml").read_text(encoding="utf-8"))
+    for group in ("task", "model"):
+        for name in asked[f"{group}s"]:
+            assert (clone.root / "conf" / group / f"{name}.yaml").is_file()

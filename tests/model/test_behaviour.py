@@ -1,0 +1,139 @@
+"""How trained models behave, on the path from raw input that evaluation and serving take."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from mlflow.pyfunc import load_model
+
+from pipeline import scoring
+
+EXPERIMENTS = [
+    (task, model)
+    for task in ("breast_cancer", "genre")
+    for model in ("baseline", "logistic_regression", "neural_net")
+]
+SWEPT = ["lightgbm", "logistic_regression", "neural_net", "random_forest"]
+
+
+def examples(repro, task: str, split: str = "test") -> pd.DataFrame:
+    return pd.read_parquet(repro.root / "data" / "ingested" / task / f"{split}.parquet")
+
+
+def trained(repro, task: str, model: str) -> scoring.Scorer:
+    return scoring.load(repro.root / "models" / task / model)
+
+
+def swept_folders(swept) -> dict[str, Path]:
+    """Give the folder of each model of the sweep."""
+    records = (swept.root / "multirun").glob("*/*/*/model/run.json")
+    return {json.loads(path.read_text("utf-8"))["name"]: path.parent for path in records}
+
+
+@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+def test_probabilities_are_those_of_all_classes_and_sum_to_1(repro, task, model):
+    given = trained(repro, task, model).probabilities(examples(repro, task))
+    assert given.min() >= 0
+    np.testing.assert_allclose(given.sum(1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+def test_an_answer_does_not_depend_on_the_examples_beside_it(repro, task, model):
+    scorer, test = trained(repro, task, model), examples(repro, task)
+    together = scorer.probabilities(test)
+    backwards = scorer.probabilities(test[::-1])[::-1]
+    alone = np.vstack([scorer.probabilities(test.iloc[[row]]) for row in range(10)])
+    np.testing.assert_allclose(backwards, together, atol=1e-5)
+    np.testing.assert_allclose(alone, together[:10], atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["baseline", "logistic_regression", "neural_net"])
+def test_white_space_after_a_text_changes_no_answer(repro, model):
+    scorer, test = trained(repro, "genre", model), examples(repro, "genre")
+    spaced = test.assign(text=test["text"] + " \n")
+    np.testing.assert_allclose(scorer.probabilities(spaced), scorer.probabilities(test), atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["logistic_regression", "neural_net"])
+def test_learned_models_tell_more_texts_right_than_counting_words(repro, model):
+    scores = pd.read_csv(repro.root / "reports/genre/leaderboard.csv").set_index("model")
+    assert scores.loc[model, "f1_macro"] > scores.loc["baseline", "f1_macro"] + 0.1
+
+
+@pytest.mark.parametrize("model", ["logistic_regression", "neural_net"])
+def test_the_same_seed_gives_the_same_model_in_another_process(repro, swept, model):
+    """One was trained by `dvc repro`, the other beside three others by a parallel sweep."""
+    folder = swept_folders(swept)[model]
+    test = examples(repro, "breast_cancer")
+    once = trained(repro, "breast_cancer", model).probabilities(test)
+    again = scoring.load(folder).probabilities(test)
+    np.testing.assert_array_equal(once, again)
+    scores = repro.root / "metrics" / "breast_cancer" / f"{model}.json"
+    assert scores.read_bytes() == folder.with_name("metrics.json").read_bytes()
+
+
+@pytest.mark.parametrize("model", ["lightgbm", "random_forest"])
+def test_the_same_seed_gives_the_same_trees(warm, swept, reproduced, model):
+    done = reproduced.warm(warm, "pipeline.train", "task=breast_cancer", f"model={model}")
+    assert done.returncode == 0, done.stderr
+    test = examples(swept, "breast_cancer")
+    np.testing.assert_array_equal(
+        trained(reproduced, "breast_cancer", model).probabilities(test),
+        scoring.load(swept_folders(swept)[model]).probabilities(test),
+    )
+
+
+def logged(project, task: str, model: str, monkeypatch):
+    """Load what a run logged, as `mlflow models serve` does."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)
+    monkeypatch.syspath_prepend(".")  # so that sys.path is put back afterwards
+    (run,) = (run for run in project.runs(task) if run.info.run_name == model)
+    return load_model(f"runs:/{run.info.run_id}/model")
+
+
+@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+def test_a_logged_model_answers_raw_input_as_the_one_in_models(repro, task, model, monkeypatch):
+    test = examples(repro, task)
+    inputs = test.drop(columns=["example_id", "label", "group"])
+    answers = logged(repro, task, model, monkeypatch).predict(inputs)
+    scorer = trained(repro, task, model)
+    classes = sorted(test["label"].unique())
+    assert list(answers) == ["label", *(f"probability_{name}" for name in classes)]
+    np.testing.assert_array_equal(answers.iloc[:, 1:].to_numpy(), scorer.probabilities(test))
+    assert answers["label"].tolist() == scorer.predict(test)["label"].tolist()
+
+
+@pytest.mark.parametrize("model", SWEPT)
+def test_a_model_logged_by_a_sweep_answers_as_the_one_in_its_folder(swept, model, monkeypatch):
+    test = examples(swept, "breast_cancer")
+    inputs = test.drop(columns=["example_id", "label", "group"])
+    answers = logged(swept, "breast_cancer", model, monkeypatch).predict(inputs)
+    expected = scoring.load(swept_folders(swept)[model]).probabilities(test)
+    np.testing.assert_array_equal(answers.iloc[:, 1:].to_numpy(), expected)
+
+
+def test_nothing_that_is_read_back_is_a_pickle(repro, swept):
+    folders = [
+        *(repro.root / name for name in ("data/ingested", "data/features", "models", "mlruns")),
+        *(swept.root / name for name in ("multirun", "mlruns")),
+    ]
+    seen = set()
+    for path in (path for folder in folders for path in folder.rglob("*") if path.is_file()):
+        seen.add(path.suffix)
+        assert path.suffix not in {".pkl", ".pickle", ".joblib"}, path
+        # A pickle of protocol 2 or later begins so.
+        assert path.read_bytes()[:1] != b"\x80", path
+        if path.suffix == ".pt":
+            torch.load(path, weights_only=True)
+        elif path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                assert all(array.dtype != object for array in arrays.values())
+        elif path.suffix == ".skops":
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    assert archive.read(name)[:1] != b"\x80", f"{path}: {name}"
+    assert {".pt", ".npz", ".skops", ".json", ".parquet"} <= seen

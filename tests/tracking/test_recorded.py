@@ -1,0 +1,129 @@
+"""What `dvc repro` leaves in MLflow: the same things for every model, and all of them."""
+
+import json
+
+import pytest
+import yaml
+
+MODELS = ["baseline", "logistic_regression", "neural_net"]
+SCORES = {
+    "breast_cancer": ["roc_auc", "sensitivity", "specificity", "f1_macro", "log_loss"],
+    "genre": ["f1_macro", "accuracy", "log_loss"],
+}
+EXPERIMENTS = [(task, model) for task in SCORES for model in MODELS]
+CURVES = {"curve/train/log_loss", "curve/validation/log_loss"}
+
+
+def artifacts(client, run_id: str, folder: str | None = None) -> list[str]:
+    return sorted(found.path for found in client.list_artifacts(run_id, folder))
+
+
+@pytest.fixture(scope="module")
+def recorded(repro) -> dict:
+    """Give the runs by task and model."""
+    runs = [run for task in SCORES for run in repro.runs(task)]
+    found = {(run.data.tags["task"], run.info.run_name): run for run in runs}
+    assert len(found) == len(runs)
+    return found
+
+
+def read(repro, folder: str, task: str, name: str):
+    return json.loads((repro.root / folder / task / name).read_text(encoding="utf-8"))
+
+
+def test_every_experiment_is_one_finished_run(recorded):
+    assert sorted(recorded) == EXPERIMENTS
+    assert {run.info.status for run in recorded.values()} == {"FINISHED"}
+
+
+def test_params_are_the_seed_the_task_with_its_view_and_the_model(recorded):
+    assert recorded["breast_cancer", "logistic_regression"].data.params == {
+        "seed": "0",
+        "task.name": "breast_cancer",
+        "task.source._target_": "pipeline.sources.breast_cancer.read",
+        "task.split.test": "0.2",
+        "task.split.validation": "0.2",
+        "task.views.engineered._target_": "sklearn.preprocessing.StandardScaler",
+        "task.metric": "roc_auc",
+        "task.metrics": "['roc_auc', 'sensitivity', 'specificity', 'f1_macro', 'log_loss']",
+        "task.positive": "malignant",
+        "task.variants.baseline": "majority_class",
+        "task.variants.neural_net": "mlp",
+        "model.name": "logistic_regression",
+        "model.family": "classical",
+        "model.view": "engineered",
+        "model._target_": "sklearn.linear_model.LogisticRegression",
+        "model.C": "1.0",
+        "model.max_iter": "1000",
+        "model.random_state": "0",
+    }
+
+
+@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+def test_metrics_have_the_same_names_for_every_model(recorded, task, model):
+    names = [*SCORES[task], f"{SCORES[task][0]}_low", f"{SCORES[task][0]}_high"]
+    costs = ["fit_seconds", "predict_ms_per_1000", "answer_ms_per_1000", "model_bytes"]
+    assert set(recorded[task, model].data.metrics) - CURVES == {
+        *(f"{split}/{name}" for split in ("validation", "test") for name in names),
+        *(f"cost/{name}" for name in costs),
+    }
+
+
+@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+def test_scores_are_those_in_the_files_that_dvc_tracks(repro, recorded, task, model):
+    logged = recorded[task, model].data.metrics
+    for split, file in (
+        ("validation", read(repro, "metrics", task, f"{model}.json")),
+        ("test", read(repro, "reports", task, f"metrics/{model}.json")),
+    ):
+        assert {name: logged[f"{split}/{name}"] for name in file} == file
+
+
+def test_tags_say_what_ran_where_and_from_which_commit(repro, recorded):
+    tags = dict(recorded["genre", "neural_net"].data.tags)
+    for varying in ("mlflow.user", "process.host", "process.id"):
+        assert tags.pop(varying)
+    assert tags == {
+        "mlflow.runName": "neural_net",
+        "mlflow.source.name": "train",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": repro.must("git", "rev-parse", "HEAD").strip(),
+        "git.dirty": "false",
+        "dvc.stage": "train@genre-neural_net",
+        "task": "genre",
+        "model": "neural_net",
+        "family": "deep",
+        "view": "raw",
+        "seed": "0",
+    }
+
+
+@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+def test_artifacts_are_the_configuration_and_the_picture_of_the_test(repro, recorded, task, model):
+    run = recorded[task, model]
+    assert artifacts(repro.client, run.info.run_id) == ["config.yaml", "test.png"]
+    record = read(repro, "models", task, f"{model}/run.json")
+    assert record["run_id"] == run.info.run_id
+    place = repro.root / "mlruns" / task / run.info.run_id / "artifacts" / "config.yaml"
+    assert yaml.safe_load(place.read_text(encoding="utf-8")) == record["settings"]
+
+
+@pytest.mark.parametrize("task", SCORES)
+def test_curves_hold_every_epoch_in_order(repro, recorded, task):
+    run = recorded[task, "neural_net"]
+    record = read(repro, "models", task, "neural_net/run.json")
+    epochs = read(repro, "models", task, "neural_net/network.json")["n_epochs"]
+    for curve in CURVES:
+        points = repro.client.get_metric_history(run.info.run_id, curve)
+        assert [point.step for point in points] == list(range(1, epochs + 1))
+        kept = [point[curve.removeprefix("curve/")] for point in record["curve"]]
+        assert [point.value for point in points] == kept
+
+
+@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+def test_the_digest_of_the_dataset_is_that_of_dvc(repro, recorded, task, model):
+    locked = yaml.safe_load((repro.root / "dvc.lock").read_text(encoding="utf-8"))
+    (out,) = locked["stages"][f"ingest@{task}"]["outs"]
+    (used,) = recorded[task, model].inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == (task, out["md5"])
+    assert [(tag.key, tag.value) for tag in used.tags] == [("mlflow.data.context", "training")]

@@ -1,0 +1,213 @@
+"""A run tells the truth about the code that ran and how it ended."""
+
+import os
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pipeline import tracking
+from pipeline.errors import UserError
+
+MINUTE = 60
+
+
+def start(project, name: str = "some", **tags: str):
+    return tracking.started(
+        project.store,
+        project.root,
+        experiment="task",
+        name=name,
+        settings={"model": {"lr": 0.1, "hidden": [8, 8]}},
+        tags=tags,
+    )
+
+
+def the_run(project):
+    (run,) = project.runs("task")
+    return run
+
+
+def artifact(project, run, name: str) -> Path:
+    return project.root / "mlruns" / "task" / run.info.run_id / "artifacts" / name
+
+
+def test_a_clean_tree_is_recorded_as_its_commit(project):
+    commit = project.must("git", "rev-parse", "HEAD").strip()
+    with start(project):
+        pass
+    run = the_run(project)
+    assert run.data.tags["mlflow.source.git.commit"] == commit
+    assert run.data.tags["git.dirty"] == "false"
+    assert not artifact(project, run, "uncommitted.diff").exists()
+
+
+def test_a_changed_tree_is_recorded_with_its_changes(project):
+    project.edit("params.yaml", "seed: 0", "seed: 12345")
+    (project.root / "new.py").write_text("pass\n")
+    with start(project):
+        pass
+    run = the_run(project)
+    assert run.data.tags["git.dirty"] == "true"
+    changes = artifact(project, run, "uncommitted.diff").read_text(encoding="utf-8")
+    assert "-seed: 0\n+seed: 12345\n" in changes
+    assert "?? new.py" in changes
+
+
+def test_staged_changes_are_changes(project):
+    project.edit("params.yaml", "seed: 0", "seed: 12345")
+    project.must("git", "add", "--all")
+    with start(project):
+        pass
+    changes = artifact(project, the_run(project), "uncommitted.diff").read_text(encoding="utf-8")
+    assert "+seed: 12345" in changes
+
+
+def test_the_lock_that_dvc_rewrites_between_stages_is_no_change(project):
+    (project.root / "dvc.lock").write_text("schema: '2.0'\n")
+    with start(project):
+        pass
+    assert the_run(project).data.tags["git.dirty"] == "false"
+
+
+def test_what_ends_well_is_finished(project):
+    with start(project) as run:
+        assert the_run(project).info.status == "RUNNING"
+        run.curve(1, {"loss": 0.5})
+    assert the_run(project).info.status == "FINISHED"
+    assert the_run(project).data.metrics == {"curve/loss": 0.5}
+    assert the_run(project).data.params == {"model.lr": "0.1", "model.hidden": "[8, 8]"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ValueError, "FAILED"),
+        (UserError, "FAILED"),
+        (MemoryError, "FAILED"),
+        (KeyboardInterrupt, "KILLED"),
+        (SystemExit, "KILLED"),
+    ],
+)
+def test_what_ends_badly_says_how_and_keeps_its_curve(project, error, status):
+    with pytest.raises(error), start(project) as run:
+        run.curve(1, {"loss": 0.5})
+        raise error
+    assert the_run(project).info.status == status
+    assert the_run(project).data.metrics == {"curve/loss": 0.5}
+
+
+def test_a_long_curve_keeps_every_point(project):
+    with start(project) as run:
+        for step in range(1, 2502):
+            run.curve(step, {"loss": 1 / step})
+    points = project.client.get_metric_history(the_run(project).info.run_id, "curve/loss")
+    assert [(point.step, point.value) for point in points] == [(s, 1 / s) for s in range(1, 2502)]
+
+
+def test_a_param_too_long_for_mlflow_is_cut(project):
+    with tracking.started(project.store, project.root, "task", "some", {"a": "x" * 9000}, {}):
+        pass
+    assert the_run(project).data.params["a"] == "x" * 6000
+
+
+def running(project, process: subprocess.Popen):
+    """Wait until a process has its run, and give it."""
+    deadline = time.monotonic() + MINUTE
+    while time.monotonic() < deadline:
+        for run in project.runs("breast_cancer"):
+            if run.data.tags["process.id"] == str(process.pid) and run.info.status == "RUNNING":
+                return run
+        try:
+            process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            continue
+        raise AssertionError(process.communicate())
+    raise AssertionError("no run within a minute")
+
+
+def test_a_signal_ends_a_training_as_killed_and_leaves_nothing_half_written(reproduced, files):
+    """Ctrl-C, SIGTERM and SIGKILL each end one training; the last only the next run can tell."""
+    project = reproduced
+    before = files(project.root)
+    stamp = (project.root / "models/breast_cancer/neural_net/network.pt").stat()
+    endless = ["model=neural_net", "model.max_epochs=1000000", "model.patience=1000000"]
+    command = ["python", "-m", "pipeline.train", *endless]
+    ends = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
+    processes = {number: project.start(*command) for number in ends}
+    try:
+        runs = {number: running(project, process) for number, process in processes.items()}
+        for number, process in processes.items():
+            process.send_signal(number)
+        said = {number: process.communicate(timeout=60) for number, process in processes.items()}
+    finally:
+        for process in processes.values():
+            process.kill()
+    assert {number: process.returncode for number, process in processes.items()} == ends
+    assert said[signal.SIGINT][1] == "interrupted\n"
+    assert "Traceback" not in said[signal.SIGTERM][1]
+
+    def status() -> dict[int, str]:
+        return {n: project.client.get_run(run.info.run_id).info.status for n, run in runs.items()}
+
+    assert status() == {
+        signal.SIGINT: "KILLED",
+        signal.SIGTERM: "KILLED",
+        signal.SIGKILL: "RUNNING",
+    }
+    with tracking.started(project.store, project.root, "breast_cancer", "next", {}, {}):
+        assert set(status().values()) == {"KILLED"}
+    assert files(project.root) == before
+    assert (project.root / "models/breast_cancer/neural_net/network.pt").stat() == stamp
+
+
+def test_a_run_of_a_live_process_is_not_buried(project):
+    with start(project, "first"), start(project, "second"):
+        assert [run.info.status for run in project.runs("task")] == ["RUNNING", "RUNNING"]
+
+
+def test_a_run_of_another_machine_is_not_buried(project, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("socket.gethostname", lambda: "elsewhere")
+        patch.setattr(os, "getpid", lambda: 2**22 + 1)  # above Linux's largest
+        unfinished = start(project, "far away")
+        unfinished.__enter__()
+    with start(project, "here"):
+        statuses = {run.info.run_name: run.info.status for run in project.runs("task")}
+    assert statuses["far away"] == "RUNNING"
+    unfinished.__exit__(None, None, None)
+
+
+def test_evaluate_restores_the_runs_that_a_store_lacks_once(warm, reproduced):
+    """A teammate's `dvc pull` brings the models, not the runs."""
+    first = reproduced.warm(warm, "pipeline.evaluate", "task=breast_cancer")
+    assert first.returncode == 0, first.stderr
+    runs = {run.info.run_name: run for run in reproduced.runs("breast_cancer")}
+    assert sorted(runs) == ["baseline", "logistic_regression", "neural_net"]
+    for model, run in runs.items():
+        said = f"{model}: the run that trained it is not in this store; recorded as run"
+        assert f"{said} {run.info.run_id}" in first.stdout
+        assert run.info.status == "FINISHED"
+        assert {"test/roc_auc", "validation/roc_auc"} <= set(run.data.metrics)
+        assert len(run.data.tags["restored_from"]) == 32
+    assert "curve/train/log_loss" in runs["neural_net"].data.metrics
+
+    second = reproduced.warm(warm, "pipeline.evaluate", "task=breast_cancer")
+    assert second.returncode == 0, second.stderr
+    assert "recorded as run" not in second.stdout
+    assert len(reproduced.runs("breast_cancer")) == 3
+
+
+def test_eight_processes_may_make_the_store_at_once(warm, project):
+    """Parallel first writers break a new SQLite store of MLflow (daizutabi/hydraflow#245)."""
+    (project.root / "mlflow.db").unlink()
+    first = "import sys\nfrom pipeline.tracking import store\nstore.connect(sys.argv[1])\n"
+    (project.root / "first.py").write_text(first)
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(project.warm, warm, "first", project.store) for _ in range(8)]
+        for done in waiting:
+            assert (done.result().returncode, done.result().stderr) == (0, "")
+    assert [e.name for e in project.client.search_experiments()] == ["Default"]
