@@ -40,7 +40,7 @@ def composed(stage, *overrides):
     }
     with open_dict(whole):
         del whole["hydra"]
-    return config._checked(whole, stage), files
+    return config._checked(whole), files
 
 
 def every_composition():
