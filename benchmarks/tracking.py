@@ -1,0 +1,197 @@
+"""
+What tracking one run adds to a fit, by the train stage and by `mlflow.autolog`.
+
+Run: python benchmarks/tracking.py
+
+In one process, on features made anew in a temporary folder, into SQLite stores that exist:
+
+- project: `pipeline.train.main`, less the same with tracking left out. The difference is all that
+  the stage records: commit, parameters, curves (also what it takes to compute them), scores,
+  dataset, the model with signature and input example, status.
+- autolog: the library's own classifier with the same parameters, fitted in `mlflow.start_run()`
+  under `mlflow.sklearn.autolog()` or `mlflow.lightgbm.autolog()` as they are by default, less the
+  same fit without. It records parameters, scores on train, dataset, model; no commit, no scores on
+  validation, no input example, no signature for LightGBM.
+
+Each repetition goes once through all rows, and in each through the four; a ratio is of neighbours
+in time. On a busy machine rows differ by more than what they measure: compare within a row.
+LightGBM on genre has no peer: autolog draws an importance plot of some thousand bars.
+"""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # two that wait for each other on a busy machine measure it
+
+import importlib
+import logging
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import lightgbm
+import mlflow
+import skops.io  # noqa: F401 before the project's, which leaves it trusting fewer types
+from report import machine, spread, table
+from sklearn.ensemble import RandomForestClassifier
+
+from pipeline import config, train
+from pipeline.features import store
+from pipeline.models.fitting import fit
+from pipeline.progress import console
+
+TASKS = ("breast_cancer", "genre")
+MODELS = ("logistic_regression", "random_forest", "lightgbm")
+REPETITIONS = 3
+# more columns than this, and autolog's plot for LightGBM takes longer than all else here
+MOST_BARS = 1000
+
+
+def main() -> None:
+    """Time every model on every task and print a table."""
+    print(machine())
+    quiet()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        redirect(Path(folder))
+        for task in TASKS:
+            for stage in ("ingest", "featurize"):
+                command(stage, f"task={task}")
+        runs = f"tracking.uri=sqlite:///{folder}/project.db"
+        fits = [
+            composed("train", f"task={task}", f"model={model}", runs)
+            for task in TASKS
+            for model in MODELS
+        ]
+        for cfg in fits[: len(MODELS)]:
+            turn(cfg)  # warms up
+        rounds = [[turn(cfg) for cfg in fits] for _ in range(REPETITIONS)]
+    rows = [row(cfg, turns) for cfg, *turns in zip(fits, *rounds, strict=True)]
+    print(f"Seconds that tracking adds to a fit: median (min..max) of {REPETITIONS} repetitions")
+    print(table(["task", "model", "fit", "project", "autolog", "autolog / project"], rows))
+
+
+def quiet() -> None:
+    """Silence the libraries, and the lines that the stages print."""
+    console.quiet = True
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+
+
+def redirect(folder: Path) -> None:
+    """Have everything that stages and autolog write lie in a folder."""
+    for name in ("ingested", "features", "trained", "validation_metrics"):
+        usual = getattr(config, name)
+
+        def inside(*names: str, usual: Callable[..., Path] = usual) -> Path:
+            return folder / usual(*names).relative_to(config.ROOT)
+
+        setattr(config, name, inside)
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/autolog.db")
+    mlflow.create_experiment("autolog", f"{folder}/autolog")
+
+
+def command(stage: str, *overrides: str) -> None:
+    """Be the command of a stage."""
+    with mock.patch.object(sys, "argv", [stage, *overrides]):
+        config.run(stage)
+
+
+def composed(stage: str, *overrides: str) -> Any:
+    """Compose and check a stage's configuration as its command does."""
+    kept: list[Any] = []
+    with mock.patch.object(importlib.import_module(f"pipeline.{stage}"), "main", kept.append):
+        command(stage, *overrides)
+    return kept[0]
+
+
+def row(cfg: config.Train, turns: list[dict[str, float]]) -> list[str]:
+    """Tell what tracking adds to one fit."""
+    fits = [turn["bare"] for turn in turns]
+    ours = [turn["tracked"] - turn["untracked"] for turn in turns]
+    cells = [cfg.task.name, cfg.model.name, spread(fits), spread(ours)]
+    if "autologged" not in turns[0]:
+        return [*cells, "-", "-"]
+    theirs = [turn["autologged"] - turn["bare"] for turn in turns]
+    return [*cells, spread(theirs), spread([b / a for a, b in zip(ours, theirs, strict=True)])]
+
+
+def turn(cfg: config.Train) -> dict[str, float]:
+    """Time each of the four once."""
+    ways = [tracked, untracked, autologged, bare]
+    columns = data(cfg)[0].X.shape[1]
+    if cfg.model.name == "lightgbm" and columns > MOST_BARS:
+        ways.remove(autologged)
+    return {way.__name__: seconds(way, cfg) for way in ways}
+
+
+def data(cfg: config.Train) -> list[store.Numbers]:
+    """Read what to fit and what to validate on."""
+    view = config.features(cfg.task.name, cfg.model.view)
+    return [store.load(view / f"{split}.npz") for split in ("train", "validation")]
+
+
+def seconds(way: Callable[[config.Train], None], cfg: config.Train) -> float:
+    """Time a fit."""
+    start = time.perf_counter()
+    way(cfg)
+    return time.perf_counter() - start
+
+
+def tracked(cfg: config.Train) -> None:
+    """Train as the stage does."""
+    train.main(cfg)
+
+
+def untracked(cfg: config.Train) -> None:
+    """Train as the stage does, but record nothing and compute no curves."""
+
+    @contextmanager
+    def nothing(*_: Any, **__: Any) -> Iterator[Any]:
+        yield SimpleNamespace(id="", trained=lambda *_: None)
+
+    def plain(model: Any, train: Any, validation: Any, _: Any) -> float:
+        return fit(model, train, validation, None)
+
+    with (
+        mock.patch.object(train.tracking, "started", nothing),
+        mock.patch.object(train, "fit", plain),
+    ):
+        train.main(cfg)
+
+
+def autologged(cfg: config.Train) -> None:
+    """Fit in a run under autolog."""
+    flavour = mlflow.lightgbm if cfg.model.name == "lightgbm" else mlflow.sklearn
+    flavour.autolog()
+    with mlflow.start_run(experiment_id=mlflow.get_experiment_by_name("autolog").experiment_id):
+        bare(cfg)
+    flavour.autolog(disable=True)
+
+
+def bare(cfg: config.Train) -> None:
+    """Fit the library's own classifier."""
+    numbers, validation = data(cfg)
+    model = config.build(cfg.model.estimator)
+    extra: dict[str, Any] = {}
+    if cfg.model.name == "lightgbm":
+        parameters = model.get_params()
+        patience = parameters.pop("patience")
+        model = lightgbm.LGBMClassifier(**parameters)
+        extra = {
+            "eval_set": [tuple(numbers[:2]), tuple(validation[:2])],
+            "eval_names": ["train", "validation"],
+            "callbacks": [lightgbm.early_stopping(patience, verbose=False)],
+        }
+    elif cfg.model.name == "random_forest":
+        model = RandomForestClassifier(**model.get_params())
+    model.fit(numbers.X, numbers.y, **extra)
+
+
+if __name__ == "__main__":
+    main()
