@@ -76,7 +76,7 @@ def dump(fitted: Any, path: Path) -> None:
         When it holds a type that `load` would refuse.
     """
     content = skops.dumps(fitted)
-    strange = _strange(content)
+    strange = [name for name in skops.get_untrusted_types(data=content) if not _trusted(name)]
     if strange:
         raise UserError(
             f"{type(fitted).__name__} holds types that are not trusted: {', '.join(strange)}; "
@@ -113,17 +113,13 @@ def load(path: Path) -> Any:
         raise missing(path)
     try:
         content = path.read_bytes()
-        strange = _strange(content)
+        types = skops.get_untrusted_types(data=content)
+        strange = [name for name in types if not _trusted(name)]
         if strange:
             raise UserError(f"{path} holds types that are not trusted: {', '.join(strange)}")
-        return skops.loads(content, trusted=skops.get_untrusted_types(data=content))
+        return skops.loads(content, trusted=types)
     except DAMAGE as error:
         raise damaged(path, error) from None
-
-
-def _strange(content: bytes) -> list[str]:
-    """List the types in a file that are not trusted."""
-    return [name for name in skops.get_untrusted_types(data=content) if not _trusted(name)]
 
 
 def _trusted(name: str) -> bool:

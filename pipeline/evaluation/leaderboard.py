@@ -41,6 +41,11 @@ def interval(row: "pd.Series[float]", name: str, digits: int = 3) -> str:
     return f"{row[name]:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
+def readable_seconds(seconds: float) -> str:
+    """Write a duration with two decimals while they matter."""
+    return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.2f}"
+
+
 def readable_bytes(count: float) -> str:
     """Write a size in kB or MB."""
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
@@ -67,7 +72,7 @@ def shown(board: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
     for name in metrics:
         columns[name] = board.apply(interval, axis=1, name=name)
     columns["behind best"] = board.apply(interval, axis=1, name="behind")
-    columns["fit s"] = board["fit_seconds"].map("{:.2f}".format)
+    columns["fit s"] = board["fit_seconds"].map(readable_seconds)
     columns["ms/1,000"] = board["predict_ms_per_1000"].map("{:.0f}".format)
     columns["size"] = board["model_bytes"].map(readable_bytes)
     return pd.DataFrame(columns)
@@ -77,7 +82,7 @@ LEGEND = "★ best, ☆ best of its family; [{share:.0%} bootstrap interval], {n
 
 
 def table(title: str, rows: pd.DataFrame, legend: str) -> str:
-    """Lay out worded rows for a console of 80 columns; how far behind is left out."""
+    """Lay out worded rows for a console, mostly of 80 columns; how far behind is left out."""
     laid_out = Table(
         title=title,
         title_justify="left",
@@ -93,7 +98,7 @@ def table(title: str, rows: pd.DataFrame, legend: str) -> str:
         laid_out.add_column(str(column), justify="left" if index < 2 else "right", no_wrap=True)
     for row in rows.itertuples(index=False):
         laid_out.add_row(*row)
-    console = Console(width=80, record=True, file=io.StringIO())
+    console = Console(width=120, record=True, file=io.StringIO())
     console.print(laid_out)
     return "\n".join(line.rstrip() for line in console.export_text().splitlines())
 

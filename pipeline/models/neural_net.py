@@ -316,6 +316,11 @@ def _interruptible() -> Any:
     class Interruptible(NeuralNetClassifier):
         """skorch takes any KeyboardInterrupt for the end of training; Ctrl-C shall end the run."""
 
+        def _set_training(self, training: bool = True) -> None:
+            # skorch walks every module for every batch, a tenth of a small network's time.
+            if self.module_.training is not training:
+                super()._set_training(training)
+
         def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
             try:
                 return super().fit_loop(*args, **kwargs)

@@ -4,7 +4,8 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from lightgbm import LGBMClassifier, early_stopping
@@ -12,7 +13,7 @@ from lightgbm.basic import LGBMDeprecationWarning, LightGBMError
 from lightgbm.callback import CallbackEnv
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import log_loss
-from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils._param_validation import Interval, InvalidParameterError
 
 Report = Callable[[int, Mapping[str, float]], None]
 
@@ -40,6 +41,19 @@ class LightGBM(LGBMClassifier):
         LightGBM's own parameters.
     """
 
+    # Checked here too: its C++ side writes to standard error before it refuses.
+    _parameter_constraints: ClassVar = {
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "num_leaves": [Interval(Integral, 2, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "min_child_samples": [Interval(Integral, 0, None, closed="left")],
+        "colsample_bytree": [Interval(Real, 0, 1, closed="right")],
+        "subsample": [Interval(Real, 0, 1, closed="right")],
+        "reg_alpha": [Interval(Real, 0, None, closed="left")],
+        "reg_lambda": [Interval(Real, 0, None, closed="left")],
+    }
+
     def __init__(self, *, patience: int = 50, **kwargs: Any) -> None:
         self.patience = patience
         super().__init__(**kwargs)
@@ -65,6 +79,7 @@ class LightGBM(LGBMClassifier):
         report : callable, optional
             Called with the round and the log loss on train and validation.
         """
+        self._validate_params()
         if validation is None:
             with _refusals():
                 return super().fit(X, y)

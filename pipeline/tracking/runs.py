@@ -131,21 +131,32 @@ class Run:
             *(ColSpec(DataType.double, f"probability_{name}") for name in about["classes"]),
         ]
         signature = ModelSignature(Schema(inputs), Schema(answers))
-        before = mlflow.get_tracking_uri()
-        mlflow.set_tracking_uri(self.uri)
-        try:
-            with mlflow.start_run(run_id=self.id):
-                mlflow.pyfunc.log_model(
-                    name="model",
-                    loader_module="pipeline.scoring",
-                    data_path=str(folder),
-                    code_paths=[str(PACKAGE)],
-                    pip_requirements=requirements(family),
-                    signature=signature,
-                    input_example=pd.DataFrame(about["example"]),
-                )
-        finally:
-            mlflow.set_tracking_uri(before)
+        with _fluent(self.uri), mlflow.start_run(run_id=self.id):
+            mlflow.pyfunc.log_model(
+                name="model",
+                loader_module="pipeline.scoring",
+                data_path=str(folder),
+                code_paths=[str(PACKAGE)],
+                pip_requirements=requirements(family),
+                signature=signature,
+                input_example=pd.DataFrame(about["example"]),
+            )
+
+
+@contextmanager
+def _fluent(uri: str) -> Iterator[None]:
+    """Point MLflow's global functions at a store, and leave no trace of it."""
+    # MLflow also writes the environment, from which the next job of a sweep would read.
+    name = "MLFLOW_TRACKING_URI"
+    asked, before = os.environ.get(name), mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+        os.environ.pop(name, None)
+        if asked is not None:
+            os.environ[name] = asked
 
 
 def requirements(family: str) -> list[str]:
