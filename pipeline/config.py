@@ -447,7 +447,10 @@ def _worded(error: Exception, name: str) -> str:
         return f"unknown {group} '{choice}'{nearest(choice, options)}"
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
         wrong = text.split("'")[1]
-        return f"unknown key '{wrong}'{nearest(wrong, _keys(name))}"
+        known = _keys(name)
+        if wrong in known:
+            return f"'{wrong}' is not a key of every choice in the sweep"
+        return f"unknown key '{wrong}'{nearest(wrong, known)}"
     cause = error.__cause__ or error
     message = str(cause).splitlines()[0]
     key = getattr(cause, "full_key", None)
