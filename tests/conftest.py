@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,11 @@ GIT_IDENTITY = {
 LEAKING = ("BAKEOFF_", "DVC_", "GIT_", "HYDRA_", "MLFLOW_", "PYTHON")
 # Nothing listens on port 9: what would go to the network fails at once.
 NOWHERE = "http://127.0.0.1:9"
+
+
+def _heed_ctrl_c() -> None:
+    # A shell starts what it runs in the background, these tests perhaps, deaf to SIGINT.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_heed_ctrl_c,
         )
 
     def run(
