@@ -140,6 +140,8 @@ class RandomForest(RandomForestClassifier):
         self._validate_params()
         asked = {name: self.get_params()[name] for name in ("n_estimators", "warm_start")}
         sizes = np.linspace(0, asked["n_estimators"], self.STEPS + 1, dtype=int)[1:]
+        votes: Any = 0
+        scored = 0
         try:
             for step, trees in enumerate(np.unique(sizes[sizes > 0])):
                 self.set_params(n_estimators=int(trees), warm_start=step > 0)
@@ -147,9 +149,12 @@ class RandomForest(RandomForestClassifier):
                     # Class weights are those of the whole forest: each step sees the same data.
                     warnings.filterwarnings("ignore", "class_weight presets")
                     super().fit(X, y)
-                given = self.predict_proba(validation[0])
-                loss = log_loss(validation[1], given, labels=self.classes_)
-                report(int(trees), {"validation/log_loss": loss})
+                votes += sum(
+                    tree.predict_proba(validation[0]) for tree in self.estimators_[scored:]
+                )
+                scored = int(trees)
+                loss = log_loss(validation[1], votes / scored, labels=self.classes_)
+                report(scored, {"validation/log_loss": loss})
         finally:
             self.set_params(**asked)
         return self
