@@ -62,6 +62,7 @@ class Task:
     metric: str = MISSING
     metrics: list[str] = MISSING
     positive: str | None = None
+    threshold: str | None = None
     variants: Variants = MISSING
 
 

@@ -16,12 +16,14 @@ from pipeline.models.fitting import timed
 from pipeline.progress import console, track
 from pipeline.sources.examples import inputs_of
 
+TEST = "test"
+
 
 class Entry(NamedTuple):
     """One model on the leaderboard: what train recorded of it, and what it answered."""
 
     record: dict[str, Any]
-    answers: Answers
+    answers: dict[str, Answers]
     answer_ms: float
 
 
@@ -29,24 +31,38 @@ def main(cfg: config.Evaluate) -> None:
     """Answer the test examples with every model, compare, report, and record the scores."""
     task = cfg.task
     ingested = config.ingested(task.name)
-    classes = read_json(ingested / "card.json")["classes"]
-    metrics.check(task.metric, task.metrics, task.positive, classes)
+    card = read_json(ingested / "card.json")
+    classes = card["classes"]
+    metrics.check(task.metric, task.metrics, task.positive, task.threshold, classes)
     check_interval(cfg.resamples, cfg.confidence)
-    test = read_table(ingested / "test.parquet")
+    parts = {name: read_table(ingested / f"{name}.parquet") for name in [TEST, *card["slices"]]}
     entries = {
-        model: answered(task, model, test, classes)
+        model: answered(task, model, parts, classes)
         for model in track(cfg.models, "answering", len(cfg.models))
     }
-    board = compared(cfg, entries, test)
-    report(cfg, entries, board, test, classes)
+    boards = {name: compared(cfg, entries, name) for name in parts}
+    report(cfg, entries, boards, parts, classes)
     for model in track(cfg.models, "recording", len(cfg.models)):
-        record(cfg, model, entries[model], board, classes)
+        record(cfg, model, entries[model], boards, classes)
     console.print((config.reports(task.name) / "leaderboard.txt").read_text(encoding="utf-8"))
 
 
-def answered(task: config.Task, model: str, test: pd.DataFrame, classes: list[str]) -> Entry:
+def answered(
+    task: config.Task, model: str, parts: dict[str, pd.DataFrame], classes: list[str]
+) -> Entry:
     """
     Let a trained model answer raw test examples, on the path that serving takes.
+
+    Parameters
+    ----------
+    task : config.Task
+        Of the examples.
+    model : str
+        Which model.
+    parts : dict of str to DataFrame
+        The test examples, and perhaps slices: further test examples.
+    classes : list of str
+        Labels.
 
     Raises
     ------
@@ -60,16 +76,26 @@ def answered(task: config.Task, model: str, test: pd.DataFrame, classes: list[st
         raise UserError(
             f"{folder} tells {scorer.classes} apart, the data {classes}: train it again"
         )
-    probabilities, milliseconds = timed(scorer.probabilities, test[inputs_of(test)])
-    answers = Answers.of(test["label"].to_numpy(), probabilities, classes, task.positive)
-    return Entry(trained, answers, milliseconds)
+    answers, milliseconds = {}, {}
+    for name, part in parts.items():
+        probabilities, milliseconds[name] = timed(scorer.probabilities, part[inputs_of(part)])
+        until = part.get("time_to_event")
+        answers[name] = Answers.of(
+            part["label"].to_numpy(),
+            probabilities,
+            classes,
+            task.positive,
+            threshold=scorer.threshold,
+            group=part["group"].to_numpy(),
+            time_to_event=None if until is None else until.to_numpy(),
+        )
+    return Entry(trained, answers, milliseconds[TEST])
 
 
-def compared(cfg: config.Evaluate, entries: dict[str, Entry], test: pd.DataFrame) -> pd.DataFrame:
+def compared(cfg: config.Evaluate, entries: dict[str, Entry], part: str) -> pd.DataFrame:
     """Rank the models by the deciding metric, with intervals and costs."""
     scores = compare(
-        {model: entry.answers for model, entry in entries.items()},
-        test["group"].to_numpy(),
+        {model: entry.answers[part] for model, entry in entries.items()},
         cfg.task.metric,
         cfg.task.metrics,
         cfg.seed,
@@ -91,25 +117,29 @@ def compared(cfg: config.Evaluate, entries: dict[str, Entry], test: pd.DataFrame
 def report(
     cfg: config.Evaluate,
     entries: dict[str, Entry],
-    board: pd.DataFrame,
-    test: pd.DataFrame,
+    boards: dict[str, pd.DataFrame],
+    parts: dict[str, pd.DataFrame],
     classes: list[str],
 ) -> None:
-    """Write the leaderboard, the predictions, the metrics and the plots' data."""
-    answers = {model: entry.answers for model, entry in entries.items()}
+    """Write the leaderboards, the predictions, the metrics and the plots' data."""
+    task = cfg.task
+    answers = {model: entry.answers[TEST] for model, entry in entries.items()}
     curves = {model: entry.record["curve"] for model, entry in entries.items()}
-    with new_folder(config.reports(cfg.task.name)) as folder:
-        board.to_csv(folder / "leaderboard.csv", index=False)
-        others = [name for name in cfg.task.metrics if name != cfg.task.metric]
-        rows = shown(board, [cfg.task.metric, *others])
-        legend = LEGEND.format(share=cfg.confidence, n=len(test))
-        page = markdown(heading(cfg.task), rows, legend)
-        (folder / "leaderboard.md").write_text(page, encoding="utf-8")
-        brief = table(heading(cfg.task), shown(board, [cfg.task.metric]), legend)
-        (folder / "leaderboard.txt").write_text(brief, encoding="utf-8")
-        predictions(test, answers, classes).to_parquet(folder / "predictions.parquet", index=False)
-        for model in answers:
-            write_json(folder / "metrics" / f"{model}.json", scores_of(cfg.task, model, board))
+    others = [name for name in task.metrics if name != task.metric]
+    pages, briefs = [], []
+    for name, board in boards.items():
+        title = f"{task.name}: {task.metric} on {name}"
+        legend = LEGEND.format(share=cfg.confidence, n=len(parts[name]))
+        pages.append(markdown(title, shown(board, [task.metric, *others]), legend))
+        briefs.append(table(title, shown(board, [task.metric]), legend))
+    told = pd.concat([predictions(parts[p], p, entries, classes) for p in parts])
+    with new_folder(config.reports(task.name)) as folder:
+        boards[TEST].to_csv(folder / "leaderboard.csv", index=False)
+        (folder / "leaderboard.md").write_text("\n".join(pages), encoding="utf-8")
+        (folder / "leaderboard.txt").write_text("\n\n".join(briefs), encoding="utf-8")
+        told.to_parquet(folder / "predictions.parquet", index=False)
+        for model in entries:
+            write_json(folder / "metrics" / f"{model}.json", scores_of(task, model, boards))
         (folder / "plots").mkdir()
         for name, points in plot_data(answers, curves, classes).items():
             points.to_csv(folder / "plots" / name, index=False)
@@ -119,7 +149,7 @@ def record(
     cfg: config.Evaluate,
     model: str,
     entry: Entry,
-    board: pd.DataFrame,
+    boards: dict[str, pd.DataFrame],
     classes: list[str],
 ) -> None:
     """Write test scores into the run that trained the model, made anew where it is unknown."""
@@ -131,53 +161,54 @@ def record(
             f"{cfg.task.name} {model}: the run that trained it is not in this store; "
             f"recorded as run {run.id}"
         )
-    run.scores({f"test/{k}": v for k, v in scores_of(cfg.task, model, board).items()})
+    for part, scores in scores_of(cfg.task, model, boards).items():
+        run.scores({f"{part}/{name}": value for name, value in scores.items()})
     run.scores({"cost/answer_ms_per_1000": entry.answer_ms})
-    run.figure("test.png", picture(f"{cfg.task.name}, {model}, test", entry.answers, classes))
+    drawn = picture(f"{cfg.task.name}, {model}, {TEST}", entry.answers[TEST], classes)
+    run.figure("test.png", drawn)
 
 
-def scores_of(task: config.Task, model: str, board: pd.DataFrame) -> dict[str, float]:
-    """Pick a model's scores on test, with the interval of the deciding one."""
-    row = board.set_index("model").loc[model]
+def scores_of(
+    task: config.Task, model: str, boards: dict[str, pd.DataFrame]
+) -> dict[str, dict[str, float]]:
+    """Pick a model's scores on test and slices, with the interval of the deciding one."""
     names = [*task.metrics, f"{task.metric}_low", f"{task.metric}_high"]
-    return {name: float(row[name]) for name in names}
+    rows = {part: board.set_index("model").loc[model] for part, board in boards.items()}
+    return {part: {name: float(row[name]) for name in names} for part, row in rows.items()}
 
 
 def predictions(
-    test: pd.DataFrame, answers: dict[str, Answers], classes: list[str]
+    examples: pd.DataFrame, part: str, entries: dict[str, Entry], classes: list[str]
 ) -> pd.DataFrame:
     """
-    Lay out every answer to every test example.
+    Lay out every answer to every example.
 
     Parameters
     ----------
-    test : DataFrame
-        Test examples.
-    answers : dict of str to Answers
-        What each model answered.
+    examples : DataFrame
+        Test examples, or those of a slice.
+    part : str
+        Which of them.
+    entries : dict of str to Entry
+        With what each model answered.
     classes : list of str
         Labels.
 
     Returns
     -------
     DataFrame
-        A row an example and model: ``example_id``, ``group``, ``label``,
+        A row an example and model: ``example_id``, ``group``, ``label``, ``part``,
         ``model``, ``predicted``, and ``probability_<class>`` for each class.
     """
     names = pd.Index(classes)
-    parts = []
-    for model, given in answers.items():
-        part = test[["example_id", "group", "label"]].reset_index(drop=True)
-        part["model"] = model
-        part["predicted"] = names[given.predicted]
-        columns = [f"probability_{name}" for name in classes]
-        parts.append(part.join(pd.DataFrame(given.probabilities, columns=columns)))
-    return pd.concat(parts, ignore_index=True)
-
-
-def heading(task: config.Task) -> str:
-    """Head a leaderboard."""
-    return f"{task.name}: {task.metric} on test"
+    columns = [f"probability_{name}" for name in classes]
+    by_model = []
+    for model, entry in entries.items():
+        given = entry.answers[part]
+        rows = examples[["example_id", "group", "label"]].reset_index(drop=True)
+        rows = rows.assign(part=part, model=model, predicted=names[given.predicted])
+        by_model.append(rows.join(pd.DataFrame(given.probabilities, columns=columns)))
+    return pd.concat(by_model, ignore_index=True)
 
 
 if __name__ == "__main__":

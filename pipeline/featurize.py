@@ -9,7 +9,7 @@ from pipeline.features import store
 from pipeline.features.store import Numbers
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
 from pipeline.progress import console, track
-from pipeline.sources.examples import inputs_of
+from pipeline.sources.examples import inputs_of, kind_of
 
 
 def main(cfg: config.Stage) -> None:
@@ -32,7 +32,13 @@ def main(cfg: config.Stage) -> None:
 
 def numbers(X: Any, examples: pd.DataFrame) -> Numbers:
     """Put what a view sees together with the labels and groups of the examples."""
-    return Numbers(X, examples["label"].to_numpy(), examples["group"].to_numpy())
+    until = examples.get("time_to_event")
+    return Numbers(
+        X,
+        examples["label"].to_numpy(),
+        examples["group"].to_numpy(),
+        None if until is None else until.to_numpy(),
+    )
 
 
 def description(train: pd.DataFrame, card: dict[str, Any]) -> dict[str, Any]:
@@ -53,12 +59,8 @@ def description(train: pd.DataFrame, card: dict[str, Any]) -> dict[str, Any]:
         and the origin of the data.
     """
     inputs = train[card["inputs"]]
-    kinds = {
-        name: "double" if pd.api.types.is_numeric_dtype(inputs[name]) else "string"
-        for name in inputs
-    }
     return {
-        "inputs": kinds,
+        "inputs": {name: kind_of(inputs[name]) for name in inputs},
         "example": inputs.head(2).to_dict("records"),
         "classes": card["classes"],
         "origin": card["origin"],

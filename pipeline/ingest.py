@@ -7,20 +7,53 @@ import pandas as pd
 from pipeline import config
 from pipeline.files import new_folder, write_json
 from pipeline.progress import console
-from pipeline.sources.examples import Source, check, drop_duplicates, inputs_of
+from pipeline.sources.examples import Source, check, drop_duplicates, drop_known, inputs_of
 from pipeline.sources.split import split
 
 
 def main(cfg: config.Stage) -> None:
     """Read a task's examples, check them, split them, and write them with their card."""
     source: Source = config.build(cfg.task.source)
-    examples, dropped = drop_duplicates(check(source.examples))
-    parts = split(examples, cfg.task.split.test, cfg.task.split.validation, cfg.seed)
+    examples, dropped = checked(source)
+    shares = cfg.task.split
+    parts = split(examples, shares.test, shares.validation, cfg.seed, source.test) | source.slices
     with new_folder(config.ingested(cfg.task.name)) as folder:
         for name, part in parts.items():
             part.to_parquet(folder / f"{name}.parquet", index=False)
         write_json(folder / "card.json", card(source, parts, dropped))
     console.print(summary(cfg.task.name, parts, dropped))
+
+
+def checked(source: Source) -> tuple[pd.DataFrame, dict[str, int]]:
+    """
+    Check all that a source gave, and leave out what may not be learned from.
+
+    Parameters
+    ----------
+    source : Source
+        What was read. Its own test examples are checked and kept as they are.
+
+    Returns
+    -------
+    examples : DataFrame
+        Without duplicates, contradictions, and what is among the test examples.
+    dropped : dict of str to int
+        Rows left out, by reason.
+
+    Raises
+    ------
+    UserError
+        When a check fails.
+    """
+    for tested in [source.test, *source.slices.values()]:
+        if tested is not None:
+            check(tested, source.may_miss)
+    examples, dropped = drop_duplicates(check(source.examples, source.may_miss))
+    dropped = source.dropped | dropped
+    if source.test is not None:
+        examples, known = drop_known(examples, source.test)
+        dropped |= known
+    return examples, dropped
 
 
 def card(source: Source, parts: dict[str, pd.DataFrame], dropped: dict[str, int]) -> dict[str, Any]:
@@ -46,6 +79,7 @@ def card(source: Source, parts: dict[str, pd.DataFrame], dropped: dict[str, int]
         "origin": source.origin,
         "inputs": inputs_of(source.examples),
         "classes": sorted(source.examples["label"].unique()),
+        "slices": list(source.slices),
         "dropped": dropped,
         "splits": {
             name: {
@@ -62,7 +96,7 @@ def summary(task: str, parts: dict[str, pd.DataFrame], dropped: dict[str, int]) 
     """Tell in a line what was ingested."""
     counts = ", ".join(f"{name} {len(part):,}" for name, part in parts.items())
     left_out = "".join(f"; {count:,} dropped ({why})" for why, count in dropped.items())
-    classes = pd.concat(parts.values())["label"].nunique()
+    classes = parts["train"]["label"].nunique()
     return f"{task}: {classes} classes; {counts}{left_out}"
 
 

@@ -8,6 +8,8 @@ import pandas as pd
 
 from pipeline import storage
 from pipeline.errors import UserError
+from pipeline.evaluation.metrics import decided
+from pipeline.files import read_json
 
 ESTIMATOR, FEATURIZER, RECORD = "estimator.skops", "featurizer.skops", "run.json"
 
@@ -22,10 +24,17 @@ class Scorer(NamedTuple):
         From a table of inputs to the numbers of the model's view.
     estimator : classifier
         From those numbers to classes.
+    positive : int
+        Index of the class that `threshold` is about.
+    threshold : float or None
+        The answer is the positive class from this probability on; without it,
+        the most probable class.
     """
 
     featurizer: Any
     estimator: Any
+    positive: int
+    threshold: float | None
 
     @property
     def inputs(self) -> list[str]:
@@ -77,11 +86,12 @@ class Scorer(NamedTuple):
         Returns
         -------
         DataFrame
-            ``label``, the most probable class, and ``probability_<class>`` for each.
+            ``label``, the answer, and ``probability_<class>`` for each class.
         """
         given = self.probabilities(examples)
         answers = pd.DataFrame(given, columns=[f"probability_{name}" for name in self.classes])
-        answers.insert(0, "label", np.array(self.classes)[given.argmax(1)])
+        chosen = decided(given, self.positive, self.threshold)
+        answers.insert(0, "label", np.array(self.classes)[chosen])
         return answers
 
 
@@ -103,11 +113,12 @@ def load(folder: Path) -> Scorer:
         When a file is missing or damaged.
     """
     featurizer = storage.load(folder / FEATURIZER)
+    decision = read_json(folder / RECORD)["decision"]
     if (folder / "network.json").is_file():
         from pipeline.models.neural_net import NeuralNet
 
-        return Scorer(featurizer, NeuralNet.load(folder))
-    return Scorer(featurizer, storage.load(folder / ESTIMATOR))
+        return Scorer(featurizer, NeuralNet.load(folder), **decision)
+    return Scorer(featurizer, storage.load(folder / ESTIMATOR), **decision)
 
 
 def _load_pyfunc(path: str) -> Scorer:

@@ -20,7 +20,9 @@ from pipeline.files import damaged, missing
 with patch.object(sklearn.utils, "all_estimators", return_value=[]):
     import skops.io as skops
 
-# Beside scikit-learn's estimators, which skops would trust by itself.
+# Where estimators are trusted for what they are: scikit-learn's, as by skops, and the project's.
+ESTIMATORS = ("sklearn.", "pipeline.features.", "pipeline.models.")
+# What they are made of.
 TRUSTED = {
     "collections.OrderedDict",
     "collections.defaultdict",
@@ -32,13 +34,6 @@ TRUSTED = {
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
-    "pipeline.features.text.StyleMeasures",
-    "pipeline.features.text.Tfidf",
-    "pipeline.features.text.TokenIds",
-    "pipeline.features.text.WordCount",
-    "pipeline.models.baseline.WordCountRule",
-    "pipeline.models.trees.LightGBM",
-    "pipeline.models.trees.RandomForest",
     "sklearn.tree._tree.Tree",
 }
 # What reading a zip file whose bytes were changed can raise.
@@ -126,7 +121,7 @@ def _trusted(name: str) -> bool:
     if name in TRUSTED:
         return True
     module, _, attribute = name.rpartition(".")
-    if not module.startswith("sklearn."):
+    if not f"{module}.".startswith(ESTIMATORS):
         return False
     try:
         found = getattr(importlib.import_module(module), attribute, None)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def main(cfg: config.Train) -> None:
     view = config.features(cfg.task.name, cfg.model.view)
     train, validation = (store.load(view / f"{split}.npz") for split in ("train", "validation"))
     about = read_json(view / "view.json")
-    metrics.check(cfg.task.metric, cfg.task.metrics, cfg.task.positive, about["classes"])
+    task = cfg.task
+    metrics.check(task.metric, task.metrics, task.positive, task.threshold, about["classes"])
     who = identity(cfg)
     with tracking.started(cfg.tracking.uri, config.ROOT, **who) as run:
         model = config.build(cfg.model.estimator)
@@ -32,9 +34,12 @@ def main(cfg: config.Train) -> None:
         with curve.bar:
             fit_seconds = fit(model, train, validation, curve.add)
         probabilities, predict_ms = timed(model.predict_proba, validation.X)
-        scores = validation_scores(cfg, list(model.classes_), probabilities, validation)
+        answers = answered(task, list(model.classes_), probabilities, validation)
+        scores = validation_scores(cfg, answers)
         costs = {"fit_seconds": fit_seconds, "predict_ms_per_1000": predict_ms}
-        record = {"run_id": run.id, **who, "about": about, "scores": scores, "costs": costs}
+        decision = {"positive": answers.positive, "threshold": answers.threshold}
+        record = {"run_id": run.id, **who, "about": about, "decision": decision}
+        record |= {"scores": scores, "costs": costs}
         folder = write(cfg, model, record | {"curve": curve.points})
         run.trained(read_json(folder / RECORD), folder)
     console.print(summary(cfg, scores, fit_seconds))
@@ -123,17 +128,27 @@ def identity(cfg: config.Train) -> dict[str, Any]:
     }
 
 
-def validation_scores(
-    cfg: config.Train,
-    classes: list[str],
-    probabilities: np.ndarray,
-    validation: Numbers,
-) -> dict[str, float]:
+def answered(
+    task: config.Task, classes: list[str], probabilities: np.ndarray, validation: Numbers
+) -> Answers:
+    """Take a model's answers to validation, with the threshold that suits them best."""
+    answers = Answers.of(
+        validation.y,
+        probabilities,
+        classes,
+        task.positive,
+        group=validation.group,
+        time_to_event=validation.time_to_event,
+    )
+    if task.threshold is None:
+        return answers
+    return replace(answers, threshold=metrics.best_threshold(task.threshold, answers))
+
+
+def validation_scores(cfg: config.Train, answers: Answers) -> dict[str, float]:
     """Score a fitted model on validation; the deciding metric with its 95 % interval."""
-    answers = Answers.of(validation.y, probabilities, classes, cfg.task.positive)
     row = compare(
         {cfg.model.name: answers},
-        validation.group,
         cfg.task.metric,
         cfg.task.metrics,
         cfg.seed,

@@ -41,8 +41,8 @@ def draws(
     ----------
     groups : ndarray of shape (n,)
         The group of each example.
-    labels : ndarray of shape (n,)
-        The label of each example; the stratum of a group is its most frequent one.
+    labels : ndarray of int, shape (n,)
+        The class of each example; the stratum of a group is its most frequent one.
     resamples : int
         How many draws.
     seed : int
@@ -55,8 +55,9 @@ def draws(
     """
     rng = np.random.default_rng(seed)
     codes, names = pd.factorize(groups)
-    tally = pd.crosstab(codes, labels)
-    stratum = tally.to_numpy().argmax(1)
+    tally = np.zeros((len(names), labels.max() + 1))
+    np.add.at(tally, (codes, labels), 1)
+    stratum = tally.argmax(1)
     at_once = max(1, WEIGHTS_AT_ONCE // len(codes))
     for start in range(0, resamples, at_once):
         count = min(at_once, resamples - start)
@@ -71,7 +72,6 @@ def draws(
 
 def compare(
     answers: Mapping[str, Answers],
-    groups: np.ndarray,
     metric: str,
     metrics: list[str],
     seed: int,
@@ -84,9 +84,7 @@ def compare(
     Parameters
     ----------
     answers : mapping of str to Answers
-        What each model answered to the same n examples.
-    groups : ndarray of shape (n,)
-        The group of each example.
+        What each model answered to the same n examples; drawn by their ``group``.
     metric : str
         The metric that ranks.
     metrics : list of str
@@ -103,14 +101,15 @@ def compare(
     -------
     DataFrame
         A row a model, best first, indexed by name. For each metric the score
-        and the ends of its percentile interval, ``<metric>``,
+        and the ends of its percentile interval over the draws that define it, ``<metric>``,
         ``<metric>_low``, ``<metric>_high``; and how far the model is behind
         the best in the deciding metric, ``behind``, ``behind_low``,
         ``behind_high``, never negative in ``behind`` itself.
     """
-    n = len(groups)
+    first = next(iter(answers.values()))
+    labels, n = first.actual, len(first.actual)
+    groups = np.arange(n) if first.group is None else first.group
     whole = {name: score(metrics, given, np.ones((1, n))) for name, given in answers.items()}
-    labels = next(iter(answers.values())).actual
     parts: dict[str, dict[str, list[np.ndarray]]] = {
         name: {m: [] for m in metrics} for name in answers
     }
@@ -131,9 +130,15 @@ def compare(
         row = {"model": name}
         for m in metrics:
             row[m] = whole[name][m][0]
-            row[f"{m}_low"], row[f"{m}_high"] = np.quantile(drawn[name][m], tails)
+            row[f"{m}_low"], row[f"{m}_high"] = _quantiles(drawn[name][m], tails)
         gap = sign * (drawn[best][metric] - drawn[name][metric])
         row["behind"] = sign * (whole[best][metric][0] - whole[name][metric][0])
-        row["behind_low"], row["behind_high"] = np.quantile(gap, tails)
+        row["behind_low"], row["behind_high"] = _quantiles(gap, tails)
         rows.append(row)
     return pd.DataFrame(rows).set_index("model")
+
+
+def _quantiles(values: np.ndarray, shares: list[float]) -> np.ndarray:
+    """Take quantiles over the draws in which a score is defined."""
+    defined = values[~np.isnan(values)]
+    return np.quantile(defined, shares) if len(defined) else np.full(len(shares), np.nan)

@@ -1,8 +1,11 @@
 """Scores under many weightings of the same examples at once, which is what a bootstrap needs."""
 
-from collections.abc import Callable
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 
@@ -22,11 +25,24 @@ class Answers:
         Rows sum to 1.
     positive : int
         Index of the class that sensitivity and the like are about.
+    threshold : float, optional
+        The answer is the positive class from this probability on; without it,
+        the most probable class.
+    classes : tuple of str
+        Labels, for the metrics that name some.
+    group : ndarray of shape (n,), optional
+        Which examples belong together; without it each stands alone.
+    time_to_event : ndarray of shape (n,), optional
+        How long until what is to be foretold happens.
     """
 
     actual: np.ndarray
     probabilities: np.ndarray
     positive: int
+    threshold: float | None = None
+    classes: tuple[str, ...] = ()
+    group: np.ndarray | None = None
+    time_to_event: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -35,6 +51,7 @@ class Answers:
         probabilities: np.ndarray,
         classes: list[str],
         positive: str | None,
+        **known: Any,
     ) -> Self:
         """
         Put labels and probabilities together.
@@ -49,6 +66,8 @@ class Answers:
             Sorted.
         positive : str or None
             The class that sensitivity is about, if any.
+        **known
+            Further attributes.
 
         Raises
         ------
@@ -59,12 +78,70 @@ class Answers:
         if strange:
             raise UserError(f"label '{strange[0]}' is not a class that the model was trained for")
         actual = np.searchsorted(classes, labels)
-        return cls(actual, probabilities, classes.index(positive) if positive else 0)
+        one = classes.index(positive) if positive else 0
+        return cls(actual, probabilities, one, classes=tuple(classes), **known)
 
-    @property
+    @cached_property
     def predicted(self) -> np.ndarray:
-        """Index of the most probable class."""
-        return self.probabilities.argmax(1)
+        """Index of the class that was answered."""
+        return decided(self.probabilities, self.positive, self.threshold)
+
+
+def decided(probabilities: np.ndarray, positive: int, threshold: float | None) -> np.ndarray:
+    """
+    Turn probabilities into answers.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n, n_classes)
+        Rows sum to 1.
+    positive : int
+        Index of the class that `threshold` is about.
+    threshold : float or None
+        From this probability on, the answer is the positive class.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        Index of the class: the most probable one, among the others where the
+        positive one has a threshold and is below it.
+    """
+    if threshold is None:
+        return probabilities.argmax(1)
+    others = probabilities.copy()
+    others[:, positive] = -1
+    return np.where(probabilities[:, positive] >= threshold, positive, others.argmax(1))
+
+
+def best_threshold(metric: str, answers: Answers) -> float:
+    """
+    Find the probability from which to answer the positive class.
+
+    Parameters
+    ----------
+    metric : str
+        What it shall be best in; a key of `METRICS`.
+    answers : Answers
+        To validation examples.
+
+    Returns
+    -------
+    float
+        The best of at most 200 thresholds, each halfway between probabilities
+        that were given; of equally good ones the middle one.
+    """
+    given = np.unique(answers.probabilities[:, answers.positive])
+    halfway = (given[1:] + given[:-1]) / 2
+    if not len(halfway):
+        return 0.5
+    tried = np.unique(np.quantile(halfway, np.linspace(0, 1, 200), method="nearest"))
+    once = np.ones((1, len(answers.actual)))
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    scores = [
+        sign * METRICS[metric](dataclasses.replace(answers, threshold=t), once)[0] for t in tried
+    ]
+    best = tried[np.isclose(scores, np.nanmax(scores), rtol=0, atol=1e-12)]
+    return float(best[(len(best) - 1) // 2])
 
 
 def confusion(answers: Answers, weights: np.ndarray) -> np.ndarray:
@@ -102,16 +179,40 @@ def f1_macro(answers: Answers, weights: np.ndarray) -> np.ndarray:
     return _ratio(2 * right, counts.sum(1) + counts.sum(2)).mean(1)
 
 
-def sensitivity(answers: Answers, weights: np.ndarray) -> np.ndarray:
+def f1_of(answers: Answers, weights: np.ndarray, code: int) -> np.ndarray:
+    """F1 of one class, by its index; 0 where undefined."""
+    actual, predicted = answers.actual == code, answers.predicted == code
+    return _ratio(2 * weights @ (actual & predicted), weights @ (actual + predicted.astype(int)))
+
+
+def f1(answers: Answers, weights: np.ndarray) -> np.ndarray:
+    """Harmonic mean of precision and recall of the positive class; 0 where undefined."""
+    return f1_of(answers, weights, answers.positive)
+
+
+def precision(answers: Answers, weights: np.ndarray) -> np.ndarray:
+    """Share of what was taken for the positive class that was of it; 0 where nothing was."""
+    taken = answers.predicted == answers.positive
+    return _ratio(weights @ (taken & (answers.actual == answers.positive)), weights @ taken)
+
+
+def recall(answers: Answers, weights: np.ndarray) -> np.ndarray:
     """Share of the positive class that was found."""
-    counts = confusion(answers, weights)[:, answers.positive]
-    return _ratio(counts[:, answers.positive], counts.sum(1))
+    positive = answers.actual == answers.positive
+    found = positive & (answers.predicted == answers.positive)
+    return _ratio(weights @ found, weights @ positive, undefined=np.nan)
+
+
+def sensitivity(answers: Answers, weights: np.ndarray) -> np.ndarray:
+    """Share of the positive class that was found, as medicine calls it."""
+    return recall(answers, weights)
 
 
 def specificity(answers: Answers, weights: np.ndarray) -> np.ndarray:
     """Share of the other classes that was not taken for the positive one."""
-    counts = np.delete(confusion(answers, weights), answers.positive, axis=1).sum(1)
-    return 1 - _ratio(counts[:, answers.positive], counts.sum(1))
+    negative = answers.actual != answers.positive
+    spared = negative & (answers.predicted != answers.positive)
+    return _ratio(weights @ spared, weights @ negative, undefined=np.nan)
 
 
 def log_loss(answers: Answers, weights: np.ndarray) -> np.ndarray:
@@ -127,6 +228,55 @@ def roc_auc(answers: Answers, weights: np.ndarray) -> np.ndarray:
 
     Ties count half (Hanley and McNeil, Radiology 1982).
     """
+    positive, negative = _by_probability(answers, weights)
+    below = np.cumsum(negative, axis=1) - negative / 2
+    pairs = positive.sum(1) * negative.sum(1)
+    return _ratio((positive * below).sum(1), pairs, undefined=np.nan)
+
+
+def average_precision(answers: Answers, weights: np.ndarray) -> np.ndarray:
+    """
+    Mean over thresholds of the precision, each weighted by the recall that it adds.
+
+    Ties share a threshold; nothing is interpolated.
+    """
+    positive, negative = (part[:, ::-1] for part in _by_probability(answers, weights))
+    found = np.cumsum(positive, axis=1)
+    taken = found + np.cumsum(negative, axis=1)
+    total = found[:, -1]
+    return _ratio((positive * _ratio(found, taken)).sum(1), total, undefined=np.nan)
+
+
+def fnc_score(answers: Answers, weights: np.ndarray) -> np.ndarray:
+    """
+    Score as the Fake News Challenge did, as a share of the highest possible score.
+
+    A quarter for telling unrelated from related, three quarters more for the
+    right one of agree, disagree and discuss (Fake News Challenge, stage 1, 2017).
+    """
+    apart = answers.classes.index("unrelated")
+    related = answers.actual != apart
+    points = 0.25 * (related == (answers.predicted != apart))
+    points += 0.75 * (related & (answers.actual == answers.predicted))
+    return _ratio(weights @ points, weights @ np.where(related, 1, 0.25))
+
+
+def warning_time(answers: Answers, weights: np.ndarray) -> np.ndarray:
+    """Mean time to the event at the first alarm of each group that has one."""
+    if answers.time_to_event is None or answers.group is None:
+        raise UserError("warning_time needs examples that tell their time to the event")
+    _, first_rows, codes = np.unique(answers.group, return_index=True, return_inverse=True)
+    alarmed = answers.predicted == answers.positive
+    earliest = np.full(len(first_rows), -np.inf)
+    np.maximum.at(earliest, codes[alarmed], answers.time_to_event[alarmed])
+    warned = np.isfinite(earliest)
+    # The examples of a group are drawn together: any one of them has the group's weight.
+    drawn = weights[:, first_rows[warned]]
+    return _ratio(drawn @ earliest[warned], drawn.sum(1), undefined=np.nan)
+
+
+def _by_probability(answers: Answers, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weigh positive and other examples at each probability that was given, lowest first."""
     score = answers.probabilities[:, answers.positive]
     order = np.argsort(score, kind="stable")
     first_of_each = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
@@ -134,20 +284,67 @@ def roc_auc(answers: Answers, weights: np.ndarray) -> np.ndarray:
     ordered = weights[:, order]
     positive = np.add.reduceat(ordered * is_positive, first_of_each, axis=1)
     negative = np.add.reduceat(ordered * ~is_positive, first_of_each, axis=1)
-    below = np.cumsum(negative, axis=1) - negative / 2
-    return _ratio((positive * below).sum(1), positive.sum(1) * negative.sum(1))
+    return positive, negative
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole > 0)
+def _ratio(part: np.ndarray, whole: np.ndarray, undefined: float = 0) -> np.ndarray:
+    out = np.full(np.shape(part), float(undefined))
+    return np.divide(part, whole, out=out, where=whole > 0)
 
 
-METRICS: dict[str, Callable[[Answers, np.ndarray], np.ndarray]] = {
+Metric = Callable[[Answers, np.ndarray], np.ndarray]
+METRICS: dict[str, Metric] = {
     function.__name__: function
-    for function in (accuracy, f1_macro, sensitivity, specificity, log_loss, roc_auc)
+    for function in (
+        accuracy,
+        f1_macro,
+        f1,
+        precision,
+        recall,
+        sensitivity,
+        specificity,
+        log_loss,
+        roc_auc,
+        average_precision,
+        fnc_score,
+        warning_time,
+    )
 }
 LOWER_IS_BETTER = {"log_loss"}
-ABOUT_ONE_CLASS = {"sensitivity", "specificity", "roc_auc"}
+ABOUT_ONE_CLASS = {
+    "f1",
+    "precision",
+    "recall",
+    "sensitivity",
+    "specificity",
+    "roc_auc",
+    "average_precision",
+    "warning_time",
+}
+
+
+def find(name: str, classes: Sequence[str]) -> Metric:
+    """
+    Find a metric by its name.
+
+    Parameters
+    ----------
+    name : str
+        A key of `METRICS`, or ``f1_<class>``.
+    classes : sequence of str
+        Labels.
+
+    Raises
+    ------
+    UserError
+        For an unknown name; tells the nearest right one.
+    """
+    if name in METRICS:
+        return METRICS[name]
+    of_a_class = {f"f1_{label}": code for code, label in enumerate(classes)}
+    if name in of_a_class:
+        return functools.partial(f1_of, code=of_a_class[name])
+    raise UserError(f"unknown metric '{name}'{nearest(name, [*METRICS, *of_a_class])}")
 
 
 def score(names: list[str], answers: Answers, weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -157,7 +354,7 @@ def score(names: list[str], answers: Answers, weights: np.ndarray) -> dict[str, 
     Parameters
     ----------
     names : list of str
-        Keys of `METRICS`.
+        As `find` knows them.
     answers : Answers
         Of n examples.
     weights : ndarray of shape (draws, n)
@@ -168,28 +365,53 @@ def score(names: list[str], answers: Answers, weights: np.ndarray) -> dict[str, 
     dict of str to ndarray of shape (draws,)
         A score for each name and draw.
     """
-    return {name: METRICS[name](answers, weights) for name in names}
+    return {name: find(name, answers.classes)(answers, weights) for name in names}
 
 
-def check(metric: str, metrics: list[str], positive: str | None, classes: list[str]) -> None:
+def check(
+    metric: str,
+    metrics: list[str],
+    positive: str | None,
+    threshold: str | None,
+    classes: list[str],
+) -> None:
     """
     Check what a task asks to be measured.
+
+    Parameters
+    ----------
+    metric : str
+        The one that decides.
+    metrics : list of str
+        All that are reported.
+    positive : str or None
+        The class that some of them are about.
+    threshold : str or None
+        The one that the positive class's threshold shall be best in.
+    classes : list of str
+        Labels.
 
     Raises
     ------
     UserError
         For an unknown metric, a deciding metric that is not reported, or a
-        metric about one class when the task does not say which.
+        metric or threshold about one class when the task does not say which.
     """
     for name in [metric, *metrics]:
-        if name not in METRICS:
-            raise UserError(f"unknown metric '{name}'{nearest(name, METRICS)}")
+        find(name, classes)
+    if threshold is not None and threshold not in METRICS:
+        raise UserError(
+            f"task.threshold: unknown metric '{threshold}'{nearest(threshold, METRICS)}"
+        )
+    if "fnc_score" in metrics and "unrelated" not in classes:
+        raise UserError("fnc_score needs a class 'unrelated'")
     if metric not in metrics:
         raise UserError(f"task.metric '{metric}' is not among task.metrics {metrics}: add it")
     if positive is not None and positive not in classes:
         raise UserError(f"task.positive: unknown class '{positive}'{nearest(positive, classes)}")
-    if positive is None and ABOUT_ONE_CLASS.intersection(metrics):
+    about_one = sorted(ABOUT_ONE_CLASS.intersection(metrics)) + ["a threshold"] * bool(threshold)
+    if positive is None and about_one:
         raise UserError(
-            f"{', '.join(sorted(ABOUT_ONE_CLASS.intersection(metrics)))} is about one class: "
+            f"{', '.join(about_one)} is about one class: "
             f"set task.positive to one of {', '.join(classes)}"
         )

@@ -11,11 +11,12 @@ from pipeline.storage import DAMAGE
 
 
 class Numbers(NamedTuple):
-    """What a model is fitted on: for each example a row of numbers, a label, a group."""
+    """What a model is fitted on: for each example its numbers, a label, a group."""
 
     X: np.ndarray | sparse.csr_matrix
     y: np.ndarray
     group: np.ndarray
+    time_to_event: np.ndarray | None = None
 
 
 def save(path: Path, numbers: Numbers) -> None:
@@ -27,9 +28,10 @@ def save(path: Path, numbers: Numbers) -> None:
     path : Path
         File to write.
     numbers : Numbers
-        A dense array or a CSR matrix, labels and groups; floats are stored in 32 bits.
+        A dense array or a CSR matrix, labels, groups, and perhaps times;
+        the floats of `X` are stored in 32 bits.
     """
-    X, y, group = numbers
+    X = numbers.X
     if X.dtype == np.float64:
         X = X.astype(np.float32)
     if sparse.issparse(X):
@@ -42,7 +44,9 @@ def save(path: Path, numbers: Numbers) -> None:
         }
     else:
         arrays = {"X": X}
-    np.savez(path, y=y.astype(str), group=group.astype(str), **arrays)
+    if numbers.time_to_event is not None:
+        arrays["time_to_event"] = numbers.time_to_event
+    np.savez(path, y=numbers.y.astype(str), group=numbers.group.astype(str), **arrays)
 
 
 def load(path: Path) -> Numbers:
@@ -56,11 +60,11 @@ def load(path: Path) -> Numbers:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            y, group = stored["y"], stored["group"]
+            rest = (stored["y"], stored["group"], stored.get("time_to_event"))
             if "X" in stored:
-                return Numbers(stored["X"], y, group)
+                return Numbers(stored["X"], *rest)
             triple = (stored["data"], stored["indices"], stored["indptr"])
-            return Numbers(sparse.csr_matrix(triple, shape=stored["shape"]), y, group)
+            return Numbers(sparse.csr_matrix(triple, shape=stored["shape"]), *rest)
     except FileNotFoundError:
         raise missing(path) from None
     except DAMAGE as error:

@@ -153,7 +153,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         from skorch.helper import predefined_split
 
         self._validate_params()
-        X, y = validate_data(self, X, y, dtype=[np.float32, np.int32])
+        X, y = validate_data(self, X, y, dtype=[np.float32, np.int32], allow_nd=True)
         check_classification_targets(y)
         encoder = LabelEncoder().fit(y)
         self.classes_ = encoder.classes_
@@ -223,7 +223,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             Rows sum to 1; columns are in the order of ``classes_``.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float32, np.int32])
+        X = validate_data(self, X, reset=False, dtype=[np.float32, np.int32], allow_nd=True)
         with torch.inference_mode():
             batches = torch.from_numpy(X).split(1024)
             logits = torch.cat([self.module_(batch) for batch in batches])

@@ -1,13 +1,15 @@
 """What every source gives, and what is checked of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError
 
-META = ["example_id", "label", "group"]
+# What is known of an example and no model may see; the last two need not be there.
+META = ["example_id", "label", "group", "time", "time_to_event"]
 
 
 @dataclass
@@ -19,12 +21,29 @@ class Source:
     ----------
     examples : DataFrame
         A row an example: ``example_id``, the inputs, ``label``, ``group``.
+        With ``time``, by which it can be sorted, it is split in that order;
+        ``time_to_event`` is how long until what is to be foretold happens.
+        An input holds numbers, booleans, dates, texts, or in each row a
+        sequence of numbers.
     origin : list of dict
         Where each file came from: ``path`` or ``url``, and ``sha256``.
+    test : DataFrame, optional
+        The test examples, where the data comes with its own; `examples` are
+        then split in train and validation alone.
+    slices : dict of str to DataFrame
+        Further test examples, each set scored by itself.
+    dropped : dict of str to int
+        Rows that the source left out, by reason.
+    may_miss : bool
+        Whether inputs may lack values.
     """
 
     examples: pd.DataFrame
     origin: list[dict[str, str]]
+    test: pd.DataFrame | None = None
+    slices: dict[str, pd.DataFrame] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+    may_miss: bool = False
 
 
 def inputs_of(examples: pd.DataFrame) -> list[str]:
@@ -32,7 +51,28 @@ def inputs_of(examples: pd.DataFrame) -> list[str]:
     return [column for column in examples.columns if column not in META]
 
 
-def check(examples: pd.DataFrame) -> pd.DataFrame:
+def kind_of(values: pd.Series) -> str:
+    """
+    Tell the kind of an input from what it holds.
+
+    Returns
+    -------
+    str
+        ``double``, ``boolean``, ``datetime``, ``string``, or ``sequence`` for
+        a column that holds a sequence of numbers in each row.
+    """
+    if pd.api.types.is_bool_dtype(values):
+        return "boolean"
+    if pd.api.types.is_numeric_dtype(values):
+        return "double"
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return "datetime"
+    if len(values) and isinstance(values.iloc[0], list | np.ndarray):
+        return "sequence"
+    return "string"
+
+
+def check(examples: pd.DataFrame, may_miss: bool = False) -> pd.DataFrame:
     """
     Check examples against the contract with the stages that follow.
 
@@ -40,6 +80,8 @@ def check(examples: pd.DataFrame) -> pd.DataFrame:
     ----------
     examples : DataFrame
         What a source gave.
+    may_miss : bool, default=False
+        Whether inputs may lack values.
 
     Returns
     -------
@@ -54,10 +96,14 @@ def check(examples: pd.DataFrame) -> pd.DataFrame:
     import pandera.pandas as pa
     from pandera.errors import SchemaErrors
 
+    rules: dict[str, tuple[Any, pa.Check | None]] = {
+        "double": (None, pa.Check(np.isfinite, error="must be a finite number")),
+        "string": (str, pa.Check(lambda s: s.str.strip() != "", error="must not be empty")),
+        "sequence": (object, pa.Check(_finite, error="must be a sequence of finite numbers")),
+    }
+
     def column(values: pd.Series) -> pa.Column:
-        if pd.api.types.is_numeric_dtype(values):
-            return pa.Column(checks=pa.Check(np.isfinite, error="must be a finite number"))
-        return pa.Column(str, pa.Check(lambda s: s.str.strip() != "", error="must not be empty"))
+        return pa.Column(*rules.get(kind_of(values), (None, None)), nullable=may_miss)
 
     schema = pa.DataFrameSchema(
         {
@@ -71,6 +117,14 @@ def check(examples: pd.DataFrame) -> pd.DataFrame:
         return schema.validate(examples, lazy=True)
     except SchemaErrors as error:
         raise UserError(_first_failure(error.failure_cases, examples)) from None
+
+
+def _finite(sequences: pd.Series) -> pd.Series:
+    """Say which sequences hold numbers, and finite ones only."""
+    lengths = sequences.str.len().to_numpy()
+    finite = np.isfinite(np.concatenate([*sequences, [0.0]]))
+    starts = np.cumsum(lengths) - lengths
+    return pd.Series(np.logical_and.reduceat(finite, starts) & (lengths > 0), sequences.index)
 
 
 def _first_failure(failures: pd.DataFrame, examples: pd.DataFrame) -> str:
@@ -108,13 +162,65 @@ def drop_duplicates(examples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int
     dropped : dict
         Reason to number of rows.
     """
-    inputs = inputs_of(examples)
-    repeated = examples.duplicated(inputs, keep=False)
-    labels = examples[repeated].groupby(inputs, sort=False)["label"].transform("nunique")
+    repeated = _comparable(examples)
+    repeated = repeated[repeated.duplicated(keep=False)]
+    same = repeated.groupby(list(repeated), sort=False, dropna=False)
+    labels = examples["label"].loc[repeated.index].groupby(same.ngroup()).transform("nunique")
     contradictory = labels.index[labels > 1]
-    kept = examples.drop(contradictory).drop_duplicates(inputs)
+    again = repeated.index[repeated.duplicated()]
+    kept = examples.drop(contradictory.union(again))
     dropped = {
         "exact duplicate": len(examples) - len(contradictory) - len(kept),
         "same inputs, different labels": len(contradictory),
     }
     return kept.reset_index(drop=True), {why: n for why, n in dropped.items() if n}
+
+
+def drop_known(examples: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """
+    Leave out of the examples to learn from what is among the test examples.
+
+    Parameters
+    ----------
+    examples : DataFrame
+        To learn from.
+    test : DataFrame
+        Test examples with the same inputs.
+
+    Returns
+    -------
+    kept : DataFrame
+        Examples whose inputs are not those of a test example.
+    dropped : dict
+        Reason to number of rows.
+
+    Raises
+    ------
+    UserError
+        When the two do not have the same inputs, or a group is in both.
+    """
+    differing = set(inputs_of(examples)) ^ set(inputs_of(test))
+    if differing:
+        raise UserError(
+            f"column '{min(differing)}' is in only one of the examples and the test examples"
+        )
+    shared = set(examples["group"]) & set(test["group"])
+    if shared:
+        raise UserError(
+            f"group '{min(shared)}' is in the examples and in the test examples"
+            f"{f' (and {len(shared) - 1:,} more)' if len(shared) > 1 else ''}: "
+            "a test on what was seen in training tells nothing"
+        )
+    both = pd.concat([_comparable(test), _comparable(examples)])
+    known = both.duplicated().to_numpy()[len(test) :]
+    kept = examples[~known].reset_index(drop=True)
+    return kept, {"also among the test examples": int(known.sum())} if known.any() else {}
+
+
+def _comparable(examples: pd.DataFrame) -> pd.DataFrame:
+    """Take the inputs, sequences as bytes, so that rows can be compared."""
+    inputs = examples[inputs_of(examples)]
+    sequences = [name for name in inputs if kind_of(inputs[name]) == "sequence"]
+    return inputs.assign(
+        **{name: [np.asarray(s, float).tobytes() for s in inputs[name]] for name in sequences}
+    )

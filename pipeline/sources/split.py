@@ -1,4 +1,4 @@
-"""Held-out examples: stratified by label, groups kept whole."""
+"""Held-out examples: stratified by label with groups kept whole, or the latest."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,11 @@ SPLITS = ("train", "validation", "test")
 
 
 def split(
-    examples: pd.DataFrame, test: float, validation: float, seed: int
+    examples: pd.DataFrame,
+    test: float,
+    validation: float,
+    seed: int,
+    given: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:
     """
     Split examples into train, validation and test.
@@ -18,13 +22,16 @@ def split(
     Parameters
     ----------
     examples : DataFrame
-        With columns ``label`` and ``group``.
+        With columns ``label`` and ``group``; with a column ``time``, the latest
+        are held out.
     test : float
         Share of the examples, above 0 and at most 0.5. The nearest 1/k is taken.
     validation : float
         Share of what test leaves, likewise.
     seed : int
         Decides who goes where.
+    given : DataFrame, optional
+        Test examples; then all of `examples` are for train and validation.
 
     Returns
     -------
@@ -40,15 +47,12 @@ def split(
     """
     _check_shares(test=test, validation=validation)
     testing, validating = _parts(test), _parts(validation)
-    _check_classes(examples, max(testing, validating))
-    held_out = _one_fold(examples, testing, seed)
-    rest = examples[~held_out]
-    watched = _one_fold(rest, validating, seed)
-    parts = {
-        "train": rest[~watched],
-        "validation": rest[watched],
-        "test": examples[held_out],
-    }
+    _check_classes(examples, validating if given is not None else max(testing, validating))
+    if given is None:
+        held_out = _held_out(examples, testing, seed)
+        given, examples = examples[held_out], examples[~held_out]
+    watched = _held_out(examples, validating, seed)
+    parts = {"train": examples[~watched], "validation": examples[watched], "test": given}
     check_labels(parts)
     return {name: part.reset_index(drop=True) for name, part in parts.items()}
 
@@ -99,7 +103,9 @@ def _check_classes(examples: pd.DataFrame, parts: int) -> None:
         )
 
 
-def _one_fold(examples: pd.DataFrame, parts: int, seed: int) -> np.ndarray:
+def _held_out(examples: pd.DataFrame, parts: int, seed: int) -> np.ndarray:
+    if "time" in examples:
+        return _latest(examples["time"], parts)
     label, group = examples["label"].to_numpy(), examples["group"].to_numpy()
     grouped = examples["group"].duplicated().any()
     folds = (StratifiedGroupKFold if grouped else StratifiedKFold)(
@@ -108,3 +114,9 @@ def _one_fold(examples: pd.DataFrame, parts: int, seed: int) -> np.ndarray:
     chosen = np.zeros(len(examples), dtype=bool)
     chosen[next(folds.split(label, label, group if grouped else None))[1]] = True
     return chosen
+
+
+def _latest(time: pd.Series, parts: int) -> np.ndarray:
+    """Choose the last of equal parts; what happened at one time is not torn apart."""
+    border = time.sort_values().iloc[-(len(time) // parts)]
+    return (time >= border).to_numpy()

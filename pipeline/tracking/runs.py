@@ -20,6 +20,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import Array
 
 from pipeline.errors import UserError
 from pipeline.tracking import store
@@ -123,9 +124,7 @@ class Run:
         family : str
             Decides which libraries it needs.
         """
-        inputs: list[Any] = [
-            ColSpec(DataType[kind], name) for name, kind in about["inputs"].items()
-        ]
+        inputs: list[Any] = [ColSpec(_type(kind), n) for n, kind in about["inputs"].items()]
         answers: list[Any] = [
             ColSpec(DataType.string, "label"),
             *(ColSpec(DataType.double, f"probability_{name}") for name in about["classes"]),
@@ -141,6 +140,10 @@ class Run:
                 signature=signature,
                 input_example=pd.DataFrame(about["example"]),
             )
+
+
+def _type(kind: str) -> DataType | Array:
+    return Array(DataType.double) if kind == "sequence" else DataType[kind]
 
 
 @contextmanager
