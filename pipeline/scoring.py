@@ -33,8 +33,8 @@ class Scorer(NamedTuple):
 
     featurizer: Any
     estimator: Any
-    positive: int
-    threshold: float | None
+    positive: int = 0
+    threshold: float | None = None
 
     @property
     def inputs(self) -> list[str]:

@@ -15,19 +15,19 @@ from pipeline.evaluation.metrics import Answers
 GROUPS = np.array([f"g{g}" for g in range(12) for _ in range(1 + g % 6)])
 LABELS = np.array(["abc"[int(g[1:]) % 3] for g in GROUPS])
 LABELS[np.flatnonzero(GROUPS == "g5")[0]] = "a"
+ACTUAL = np.searchsorted(["a", "b", "c"], LABELS)
 
 
 def drawn(resamples=50, seed=0):
-    return np.concatenate(list(draws(GROUPS, LABELS, resamples, seed)))
+    return np.concatenate(list(draws(GROUPS, ACTUAL, resamples, seed)))
 
 
 def some_answers(skill, seed):
     """Answer the examples of GROUPS; the more skill, the more to the right class."""
     rng = np.random.default_rng(seed)
-    actual = np.searchsorted(["a", "b", "c"], LABELS)
-    given = rng.dirichlet(np.ones(3), len(actual))
-    given[np.arange(len(actual)), actual] += skill
-    return Answers(actual, given / given.sum(1, keepdims=True), 0)
+    given = rng.dirichlet(np.ones(3), len(ACTUAL))
+    given[np.arange(len(ACTUAL)), ACTUAL] += skill
+    return Answers(ACTUAL, given / given.sum(1, keepdims=True), 0, group=GROUPS)
 
 
 def test_whole_groups_are_drawn_together():
@@ -66,7 +66,7 @@ def test_same_seed_draws_the_same_and_another_seed_does_not():
 def test_draws_come_in_chunks_that_add_up(monkeypatch):
     monkeypatch.setattr(comparison, "WEIGHTS_AT_ONCE", 7 * len(GROUPS))
 
-    sizes = [len(chunk) for chunk in draws(GROUPS, LABELS, 50, 0)]
+    sizes = [len(chunk) for chunk in draws(GROUPS, ACTUAL, 50, 0)]
 
     assert sizes == [7] * 7 + [1]
 
@@ -81,7 +81,7 @@ def test_scores_and_intervals_equal_a_loop_over_resampled_examples(confidence):
     }
     resamples, seed = 60, 11
 
-    found = compare(answers, GROUPS, "accuracy", list(scorers), seed, resamples, confidence)
+    found = compare(answers, "accuracy", list(scorers), seed, resamples, confidence)
 
     everything = np.arange(len(GROUPS))
     resampled = [np.repeat(everything, times.astype(int)) for times in drawn(resamples, seed)]
@@ -107,7 +107,7 @@ def test_accuracy_interval_is_that_of_the_binomial():
     right = np.arange(100) < 80
     answers = Answers(np.zeros(100, dtype=int), np.column_stack([right, ~right]) * 1.0, 0)
 
-    row = compare({"m": answers}, np.arange(100), "accuracy", ["accuracy"], 0, 20_000).loc["m"]
+    row = compare({"m": answers}, "accuracy", ["accuracy"], 0, 20_000).loc["m"]
 
     exact = binom.ppf([0.025, 0.975], 100, 0.8) / 100
     np.testing.assert_allclose([row["accuracy_low"], row["accuracy_high"]], exact, atol=0.0101)
@@ -117,9 +117,10 @@ def test_dependent_examples_widen_the_interval():
     # 100 examples of 10 groups, each all right or all wrong: Bin(10, 0.8) / 10.
     groups = np.repeat(np.arange(10), 10)
     right = groups < 8
-    answers = Answers(np.zeros(100, dtype=int), np.column_stack([right, ~right]) * 1.0, 0)
+    given = np.column_stack([right, ~right]) * 1.0
+    answers = Answers(np.zeros(100, dtype=int), given, 0, group=groups)
 
-    row = compare({"m": answers}, groups, "accuracy", ["accuracy"], 0, 20_000).loc["m"]
+    row = compare({"m": answers}, "accuracy", ["accuracy"], 0, 20_000).loc["m"]
 
     exact = binom.ppf([0.025, 0.975], 10, 0.8) / 10
     np.testing.assert_allclose([row["accuracy_low"], row["accuracy_high"]], exact, atol=1e-9)
@@ -128,7 +129,7 @@ def test_dependent_examples_widen_the_interval():
 def test_identical_models_are_zero_behind_in_every_draw():
     same = some_answers(0.3, 5)
 
-    found = compare({"one": same, "other": same}, GROUPS, "accuracy", ["accuracy"], 0, 100)
+    found = compare({"one": same, "other": same}, "accuracy", ["accuracy"], 0, 100)
 
     assert (found[["behind", "behind_low", "behind_high"]] == 0).all(axis=None)
     assert found.loc["one", "accuracy_low"] < found.loc["one", "accuracy_high"]
@@ -137,7 +138,7 @@ def test_identical_models_are_zero_behind_in_every_draw():
 def test_a_lower_log_loss_ranks_first():
     answers = {"poor": some_answers(0.1, 2), "good": some_answers(2.0, 1)}
 
-    found = compare(answers, GROUPS, "log_loss", ["log_loss", "accuracy"], 0, 100)
+    found = compare(answers, "log_loss", ["log_loss", "accuracy"], 0, 100)
 
     assert found.index.tolist() == ["good", "poor"]
     assert found["log_loss"].is_monotonic_increasing
@@ -153,7 +154,7 @@ def test_order_of_the_models_does_not_matter():
     one, other = some_answers(0.1, 2), some_answers(1.0, 1)
 
     found = [
-        compare(answers, GROUPS, "accuracy", ["accuracy"], 0, 100)
+        compare(answers, "accuracy", ["accuracy"], 0, 100)
         for answers in ({"one": one, "other": other}, {"other": other, "one": one})
     ]
 
@@ -162,9 +163,21 @@ def test_order_of_the_models_does_not_matter():
 
 def test_same_seed_gives_the_same_intervals_and_another_seed_does_not():
     first, second, other = (
-        compare({"m": some_answers(0.3, 5)}, GROUPS, "log_loss", ["log_loss"], seed, 100)
+        compare({"m": some_answers(0.3, 5)}, "log_loss", ["log_loss"], seed, 100)
         for seed in (1, 1, 2)
     )
 
     assert first.equals(second)
     assert not first.equals(other)
+
+
+def test_draws_without_the_positive_class_have_no_part_in_its_interval():
+    # One stratum of 3 groups; a draw lacks the positive example with chance (2/3)**3.
+    actual = np.array([1, 0, 0, 0, 0, 0])
+    group = np.array(["a", "a", "a", "b", "b", "c"])
+    right = np.eye(2)[actual]
+    answers = Answers(actual, right, 1, group=group)
+
+    row = compare({"m": answers}, "recall", ["recall"], 0, 500).loc["m"]
+
+    assert row[["recall", "recall_low", "recall_high"]].tolist() == [1, 1, 1]

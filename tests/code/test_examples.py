@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.sources.examples import check, drop_duplicates, inputs_of
+from pipeline.sources.examples import check, drop_duplicates, drop_known, inputs_of, kind_of
 
 
 @pytest.fixture
@@ -137,3 +137,84 @@ def test_duplicates_and_contradictions_are_counted_apart():
 
     assert kept["example_id"].tolist() == ["e0", "e4"]
     assert dropped == {"exact duplicate": 2, "same inputs, different labels": 2}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, 2], "double"),
+        ([0.5, None], "double"),
+        ([True, False], "boolean"),
+        (["a", None], "string"),
+        ([None, None], "string"),
+        (pd.to_datetime(["2020-01-01", None]), "datetime"),
+        ([[1.0, 2.0], [3.0]], "sequence"),
+        ([np.arange(2), np.arange(3)], "sequence"),
+    ],
+)
+def test_the_kind_of_an_input_is_told_from_its_values(values, kind):
+    assert kind_of(pd.Series(values)) == kind
+
+
+def test_what_is_known_of_an_example_is_no_input(examples):
+    assert inputs_of(examples.assign(time=1, time_to_event=2)) == ["text", "size"]
+
+
+def test_sequences_of_any_length_pass(examples):
+    check(examples.assign(size=[[1.0], [1.0, 2.0], np.zeros(5), [3, 4]]))
+
+
+@pytest.mark.parametrize("wrong", [[], [1.0, np.nan], [np.inf]])
+def test_a_sequence_must_hold_finite_numbers(examples, wrong):
+    sequences = [[1.0, 2.0], [0.5], wrong, [3.0]]
+
+    with pytest.raises(UserError, match=r"'size', example e2: .* must be a sequence of finite"):
+        check(examples.assign(size=sequences))
+
+
+def test_a_value_may_be_missing_where_the_source_says_so(examples):
+    lacking = examples.assign(text=["a", None, "c", "d"], size=[1.0, np.nan, 3.0, 4.0])
+
+    pd.testing.assert_frame_equal(check(lacking.copy(), may_miss=True), lacking)
+
+
+def test_infinite_numbers_are_refused_where_values_may_be_missing(examples):
+    with pytest.raises(UserError, match="must be a finite number"):
+        check(examples.assign(size=[1.0, np.inf, np.nan, 4.0]), may_miss=True)
+
+
+def test_repeated_sequences_and_missing_values_are_duplicates():
+    repeated = pd.DataFrame(
+        {
+            "readings": [[1.0, 2.0], np.array([1.0, 2.0]), [1.0], [1.0, 2.0]],
+            "size": [np.nan, np.nan, np.nan, 5.0],
+            "label": ["x", "x", "x", "y"],
+        }
+    )
+
+    kept, dropped = drop_duplicates(repeated)
+
+    assert kept["size"].isna().tolist() == [True, True, False]
+    assert [len(sequence) for sequence in kept["readings"]] == [2, 1, 2]
+    assert dropped == {"exact duplicate": 1}
+
+
+def test_examples_among_the_test_examples_are_left_out(examples):
+    test = examples.iloc[[1]].assign(example_id="t", group="other", label="x")
+
+    kept, dropped = drop_known(examples, test)
+
+    assert kept["example_id"].tolist() == ["e0", "e2", "e3"]
+    assert dropped == {"also among the test examples": 1}
+
+
+def test_a_group_may_not_be_among_the_test_examples(examples):
+    test = examples.assign(text=["p", "q", "r", "s"])
+
+    with pytest.raises(UserError, match=r"group 'g' .* \(and 1 more\)"):
+        drop_known(examples, test)
+
+
+def test_test_examples_have_the_same_inputs(examples):
+    with pytest.raises(UserError, match="column 'size' is in only one of"):
+        drop_known(examples, examples.drop(columns="size"))

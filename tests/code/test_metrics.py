@@ -1,5 +1,7 @@
 """Every metric under many weightings against scikit-learn, and known answers by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn import metrics as sk
@@ -7,6 +9,11 @@ from sklearn import metrics as sk
 from pipeline.errors import UserError
 from pipeline.evaluation import metrics
 from pipeline.evaluation.metrics import METRICS, Answers, score
+
+
+def of_the_positive(answers):
+    return answers.actual == answers.positive, answers.predicted == answers.positive
+
 
 # The same facts in scikit-learn's words; `a` answers, `w` one weight an example.
 REFERENCE = {
@@ -19,11 +26,17 @@ REFERENCE = {
         zero_division=0,
         sample_weight=w,
     ),
-    "sensitivity": lambda a, w: sk.recall_score(
-        a.actual == a.positive, a.predicted == a.positive, sample_weight=w
+    "f1": lambda a, w: sk.f1_score(*of_the_positive(a), sample_weight=w, zero_division=0),
+    "precision": lambda a, w: sk.precision_score(
+        *of_the_positive(a), sample_weight=w, zero_division=0
     ),
+    "recall": lambda a, w: sk.recall_score(*of_the_positive(a), sample_weight=w),
+    "sensitivity": lambda a, w: sk.recall_score(*of_the_positive(a), sample_weight=w),
     "specificity": lambda a, w: sk.recall_score(
         a.actual != a.positive, a.predicted != a.positive, sample_weight=w
+    ),
+    "average_precision": lambda a, w: sk.average_precision_score(
+        a.actual == a.positive, a.probabilities[:, a.positive], sample_weight=w
     ),
     "log_loss": lambda a, w: sk.log_loss(
         a.actual, a.probabilities, labels=range(a.probabilities.shape[1]), sample_weight=w
@@ -46,7 +59,7 @@ def some_answers(n_classes, *, ties=False, lacking=None, positive=0, n=60):
     return Answers(actual, probabilities, positive)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", REFERENCE)
 @pytest.mark.parametrize(
     "case",
     [
@@ -72,8 +85,79 @@ def test_metric_equals_scikit_learn_for_each_weighting(name, case, weighting):
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
-def test_every_metric_has_a_reference():
-    assert REFERENCE.keys() == METRICS.keys()
+def test_every_metric_is_compared_with_something():
+    assert {*REFERENCE, "fnc_score", "warning_time"} == METRICS.keys()
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_from_the_threshold_on_the_positive_class_is_answered(n_classes, threshold):
+    answers = replace(some_answers(n_classes, positive=1), threshold=threshold)
+
+    for given, found in zip(answers.probabilities, answers.predicted, strict=True):
+        others = {code: p for code, p in enumerate(given) if code != 1}
+        assert found == (1 if given[1] >= threshold else max(others, key=others.get))
+
+
+@pytest.mark.parametrize("code", range(3))
+def test_f1_of_a_class_is_that_of_scikit_learn(code):
+    answers = replace(some_answers(3), classes=("agree", "discuss", "none at all"))
+    weights = np.random.default_rng(3).random((5, 60))
+    name = f"f1_{answers.classes[code]}"
+
+    found = score([name], answers, weights)[name]
+
+    expected = [
+        sk.f1_score(answers.actual == code, answers.predicted == code, sample_weight=w)
+        for w in weights
+    ]
+    np.testing.assert_allclose(found, expected)
+
+
+# The rules of the challenge by example: 0.25 for related or not, 0.75 more for which.
+@pytest.mark.parametrize(
+    ("actual", "predicted", "points", "most"),
+    [
+        ("unrelated", "unrelated", 0.25, 0.25),
+        ("unrelated", "agree", 0, 0.25),
+        ("agree", "unrelated", 0, 1),
+        ("agree", "disagree", 0.25, 1),
+        ("discuss", "discuss", 1, 1),
+    ],
+)
+def test_fnc_score_gives_the_challenges_points(actual, predicted, points, most):
+    classes = ("agree", "disagree", "discuss", "unrelated")
+    # A second, perfect answer worth 1 makes shares tell points apart.
+    pairs = [(actual, predicted), ("agree", "agree")]
+    right = np.array([classes.index(a) for a, _ in pairs])
+    given = np.eye(4)[[classes.index(p) for _, p in pairs]]
+
+    found = METRICS["fnc_score"](Answers(right, given, 0, classes=classes), np.ones((1, 2)))
+
+    assert found[0] == pytest.approx((points + 1) / (most + 1))
+
+
+def test_warning_time_is_the_mean_over_engines_that_were_warned_of():
+    # Engine a: alarms 50 and 20 before the end; b: a false start at 90; c: none.
+    engine = np.array(["a", "a", "a", "b", "b", "c"])
+    left = np.array([50.0, 40.0, 20.0, 90.0, 5.0, 7.0])
+    alarm = np.array([1, 0, 1, 1, 0, 0])
+    answers = Answers(alarm, np.eye(2)[alarm], 1, group=engine, time_to_event=left)
+    # once each; engine a twice and b never
+    weights = np.array([[1, 1, 1, 1, 1, 1], [2, 2, 2, 0, 0, 1], [0, 0, 0, 0, 0, 3]]) * 1.0
+
+    found = METRICS["warning_time"](answers, weights)
+
+    np.testing.assert_allclose(found, [70, 50, np.nan])
+
+
+@pytest.mark.parametrize("name", ["recall", "specificity", "roc_auc", "average_precision"])
+def test_a_share_of_nothing_is_not_a_number(name):
+    actual = np.array([0, 1])
+    answers = Answers(actual, np.eye(2)[actual], 0)
+    lacking = [0.0, 1.0] if name != "specificity" else [1.0, 0.0]
+
+    assert np.isnan(METRICS[name](answers, np.array([lacking]))[0])
 
 
 def test_log_loss_of_32_bit_probabilities_is_clipped_as_scikit_learn_does():
@@ -145,26 +229,33 @@ CLASSES = ["benign", "malignant"]
 
 
 @pytest.mark.parametrize(
-    ("metric", "reported", "positive", "message"),
+    ("metric", "reported", "positive", "threshold", "message"),
     [
-        ("acuracy", ["accuracy"], None, "'acuracy'; did you mean 'accuracy'?"),
-        ("accuracy", ["accuracy", "f1_marco"], None, "'f1_marco'; did you mean 'f1_macro'?"),
-        ("xyz", ["xyz"], None, "'xyz'; known: accuracy, f1_macro"),
-        ("accuracy", ["log_loss"], None, "'accuracy' is not among task.metrics"),
-        ("accuracy", ["accuracy"], "malign", "did you mean 'malignant'?"),
-        ("roc_auc", ["roc_auc"], None, "set task.positive to one of benign, malignant"),
+        ("acuracy", ["accuracy"], None, None, "'acuracy'; did you mean 'accuracy'?"),
+        ("accuracy", ["accuracy", "f1_marco"], None, None, "did you mean 'f1_macro'?"),
+        ("accuracy", ["accuracy", "f1_bening"], None, None, "did you mean 'f1_benign'?"),
+        ("xyz", ["xyz"], None, None, "'xyz'; known: accuracy, average_precision"),
+        ("accuracy", ["log_loss"], None, None, "'accuracy' is not among task.metrics"),
+        ("accuracy", ["accuracy"], "malign", None, "did you mean 'malignant'?"),
+        ("roc_auc", ["roc_auc"], None, None, "set task.positive to one of benign, malignant"),
+        ("accuracy", ["accuracy"], None, "f1", "a threshold is about one class"),
+        ("accuracy", ["accuracy"], "malignant", "f2", "task.threshold: unknown metric 'f2'"),
+        ("fnc_score", ["fnc_score"], None, None, "needs a class 'unrelated'"),
     ],
 )
-def test_check_names_what_is_wrong_and_the_nearest(metric, reported, positive, message):
+def test_check_names_what_is_wrong_and_the_nearest(metric, reported, positive, threshold, message):
     with pytest.raises(UserError) as caught:
-        metrics.check(metric, reported, positive, CLASSES)
+        metrics.check(metric, reported, positive, threshold, CLASSES)
 
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("metric", "reported", "positive"),
-    [("accuracy", ["accuracy"], None), ("roc_auc", ["roc_auc", "sensitivity"], "malignant")],
+    ("metric", "reported", "positive", "threshold"),
+    [
+        ("accuracy", ["accuracy", "f1_benign"], None, None),
+        ("roc_auc", ["roc_auc", "sensitivity"], "malignant", "f1"),
+    ],
 )
-def test_check_lets_a_sound_task_pass(metric, reported, positive):
-    metrics.check(metric, reported, positive, CLASSES)
+def test_check_lets_a_sound_task_pass(metric, reported, positive, threshold):
+    metrics.check(metric, reported, positive, threshold, CLASSES)

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from pipeline import scoring, storage
 from pipeline.errors import UserError
 from pipeline.features.text import TokenIds, WordCount
+from pipeline.files import write_json
 from pipeline.models.baseline import WordCountRule
 from pipeline.models.networks import TextCNN
 from pipeline.models.neural_net import NeuralNet
@@ -46,6 +47,8 @@ def network():
 def save(scorer, folder):
     scoring.save(scorer.estimator, folder)
     storage.dump(scorer.featurizer, folder / scoring.FEATURIZER)
+    decision = {"positive": scorer.positive, "threshold": scorer.threshold}
+    write_json(folder / scoring.RECORD, {"decision": decision})
 
 
 def test_inputs_and_classes_are_those_of_training(patients):
@@ -100,6 +103,17 @@ def test_the_label_is_the_most_probable_class(patients):
     assert (found["label"] == DIAGNOSES).mean() > 0.8
 
 
+@pytest.mark.parametrize("threshold", [0.2, 0.9])
+def test_the_label_is_the_positive_class_from_its_threshold_on(patients, tmp_path, threshold):
+    save(patients._replace(positive=1, threshold=threshold), tmp_path)
+
+    found = scoring.load(tmp_path).predict(PATIENTS)
+
+    alarm = found["probability_malignant"] >= threshold
+    assert 0 < alarm.sum() < len(alarm)
+    assert found["label"].tolist() == np.where(alarm, "malignant", "benign").tolist()
+
+
 def test_one_row_is_answered_as_among_others(patients):
     one = patients.predict(PATIENTS.iloc[[7]])
 
@@ -111,7 +125,11 @@ def test_a_saved_classifier_is_loaded_with_its_featurizer(patients, tmp_path):
 
     found = scoring.load(tmp_path)
 
-    assert {path.name for path in tmp_path.iterdir()} == {"estimator.skops", "featurizer.skops"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "estimator.skops",
+        "featurizer.skops",
+        "run.json",
+    }
     pd.testing.assert_frame_equal(found.predict(PATIENTS), patients.predict(PATIENTS))
 
 
@@ -125,11 +143,12 @@ def test_a_saved_network_is_loaded_with_its_featurizer(tmp_path):
         "network.json",
         "network.pt",
         "featurizer.skops",
+        "run.json",
     }
     pd.testing.assert_frame_equal(found.predict(TEXTS), scorer.predict(TEXTS))
 
 
-@pytest.mark.parametrize("name", ["estimator.skops", "featurizer.skops"])
+@pytest.mark.parametrize("name", ["estimator.skops", "featurizer.skops", "run.json"])
 def test_a_missing_file_is_told_by_name(rule, tmp_path, name):
     save(rule, tmp_path)
     (tmp_path / name).unlink()

@@ -144,3 +144,47 @@ def test_a_label_that_a_split_lacks_is_told():
 
     with pytest.raises(UserError, match="label 'b' is in train and test but not in validation"):
         check_labels(parts)
+
+
+def test_given_test_examples_stay_whole_and_the_rest_is_split_in_two():
+    examples = ungrouped({"a": 60, "b": 40})
+    given = ungrouped({"a": 3, "b": 1}).assign(example_id=["t0", "t1", "t2", "t3"])
+
+    parts = split(examples, 0.5, 0.25, seed=0, given=given)
+
+    assert parts["test"].equals(given)
+    assert [len(parts[name]) for name in ("train", "validation")] == [75, 25]
+    learned = pd.concat([parts["train"], parts["validation"]])["example_id"]
+    assert sorted(learned) == sorted(examples["example_id"])
+
+
+def test_a_label_of_given_test_examples_alone_is_told():
+    given = ungrouped({"a": 3, "b": 1, "c": 1})
+
+    with pytest.raises(UserError, match="label 'c' is in test but not in train and validation"):
+        split(ungrouped({"a": 60, "b": 40}), 0.5, 0.25, seed=0, given=given)
+
+
+def test_with_a_time_the_latest_are_held_out():
+    days = np.random.default_rng(0).permutation(100)
+    examples = ungrouped({"a": 50, "b": 50}).assign(time=days)
+
+    parts = split(examples, 0.2, 0.25, seed=0)
+
+    assert {name: sorted(part["time"]) for name, part in parts.items()} == {
+        "train": list(range(60)),
+        "validation": list(range(60, 80)),
+        "test": list(range(80, 100)),
+    }
+
+
+def test_what_happened_at_one_time_is_not_torn_apart():
+    examples = ungrouped({"a": 50, "b": 50}).assign(time=[1, 2, 3, 4] * 25)
+
+    parts = split(examples, 0.1, 0.1, seed=0)
+
+    assert {name: set(part["time"]) for name, part in parts.items()} == {
+        "train": {1, 2},
+        "validation": {3},
+        "test": {4},
+    }

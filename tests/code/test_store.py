@@ -116,3 +116,12 @@ def test_a_damaged_file_is_told_by_name(content, tmp_path):
 
     with pytest.raises(UserError, match=f"{re.escape(str(path))} is damaged"):
         store.load(path)
+
+
+def test_times_to_the_event_are_kept_where_there_are_some(tmp_path):
+    left = np.array([3.0, 2.0, 0.0])
+    for name, times in (("with", left), ("without", None)):
+        store.save(tmp_path / name, Numbers(np.eye(3), Y, GROUP, times))
+
+    assert store.load(tmp_path / "with.npz").time_to_event.tolist() == left.tolist()
+    assert store.load(tmp_path / "without.npz").time_to_event is None

@@ -74,7 +74,7 @@ def test_scores_are_those_in_the_files_that_dvc_tracks(repro, recorded, task, mo
     logged = recorded[task, model].data.metrics
     for split, file in (
         ("validation", read(repro, "metrics", task, f"{model}.json")),
-        ("test", read(repro, "reports", task, f"metrics/{model}.json")),
+        ("test", read(repro, "reports", task, f"metrics/{model}.json")["test"]),
     ):
         assert {name: logged[f"{split}/{name}"] for name in file} == file
 
