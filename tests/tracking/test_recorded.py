@@ -47,6 +47,7 @@ def test_params_are_the_seed_the_task_with_its_view_and_the_model(recorded):
         "task.metric": "roc_auc",
         "task.metrics": "['roc_auc', 'sensitivity', 'specificity', 'f1_macro', 'log_loss']",
         "task.positive": "malignant",
+        "task.threshold": "None",
         "task.variants.baseline": "majority_class",
         "task.variants.neural_net": "mlp",
         "model.name": "logistic_regression",
