@@ -145,6 +145,7 @@ def report(
             points.to_csv(folder / "plots" / name, index=False)
 
 
+@tracking.told()
 def record(
     cfg: config.Evaluate,
     model: str,

@@ -7,5 +7,6 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from pipeline.tracking.runs import Run, reopened, restored, started
+from pipeline.tracking.store import told
 
-__all__ = ["Run", "reopened", "restored", "started"]
+__all__ = ["Run", "reopened", "restored", "started", "told"]

@@ -22,9 +22,8 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array
 
-from pipeline.errors import UserError
 from pipeline.tracking import store
-from pipeline.tracking.git import revision
+from pipeline.tracking.git import Revision, revision
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -206,44 +205,30 @@ def started(
     UserError
         When the store cannot be reached.
     """
-    client = store.connect(uri)
-    experiment_id = store.experiment(client, uri, experiment)
-    _bury(client, experiment_id)
-    code = revision(root)
-    facts = {
-        "mlflow.source.name": Path(sys.argv[0]).stem,
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.git.commit": code.commit,
-        "mlflow.user": getpass.getuser(),
-        "git.dirty": str(bool(code.changes)).lower(),
-        "dvc.stage": os.environ.get("DVC_STAGE", ""),
-        "dvc.exp_name": os.environ.get("DVC_EXP_NAME", ""),
-        "process.host": socket.gethostname(),
-        "process.id": str(os.getpid()),
-        **tags,
-    }
-    kept = {key: value for key, value in facts.items() if value}
-    created = client.create_run(experiment_id, run_name=name, tags=kept)
-    run = Run(client, uri, created.info.run_id)
-    status = "FAILED"
-    try:
-        params = [Param(key, value[:LONGEST_PARAM]) for key, value in _flat(settings)]
-        client.log_batch(run.id, params=params)
-        run.text("config.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
-        if code.changes:
-            run.text("uncommitted.diff", code.changes)
-        yield run
-        status = "FINISHED"
-    except (KeyboardInterrupt, SystemExit):
-        status = "KILLED"
-        raise
-    except MlflowException as error:
-        raise UserError(f"the tracking store failed: {str(error).splitlines()[0]}") from error
-    finally:
+    with store.told():
+        client = store.connect(uri)
+        experiment_id = store.experiment(client, uri, experiment)
+        _bury(client, experiment_id)
+        code = revision(root)
+        created = client.create_run(experiment_id, run_name=name, tags={**_facts(code), **tags})
+        run = Run(client, uri, created.info.run_id)
+        status = "FAILED"
         try:
-            run.flush()
+            params = [Param(key, value[:LONGEST_PARAM]) for key, value in _flat(settings)]
+            client.log_batch(run.id, params=params)
+            run.text("config.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
+            if code.changes:
+                run.text("uncommitted.diff", code.changes)
+            yield run
+            status = "FINISHED"
+        except (KeyboardInterrupt, SystemExit):
+            status = "KILLED"
+            raise
         finally:
-            client.set_terminated(run.id, status)
+            try:
+                run.flush()
+            finally:
+                client.set_terminated(run.id, status)
 
 
 @contextmanager
@@ -305,6 +290,22 @@ def reopened(uri: str, experiment: str, run_id: str) -> Run | None:
     experiment_id = store.experiment(client, uri, experiment)
     again = client.search_runs([experiment_id], f"tags.restored_from = '{run_id}'", max_results=1)
     return Run(client, uri, again[0].info.run_id) if again else None
+
+
+def _facts(code: Revision) -> dict[str, str]:
+    """Say what runs where, and from which commit."""
+    facts = {
+        "mlflow.source.name": Path(sys.argv[0]).stem,
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": code.commit,
+        "mlflow.user": getpass.getuser(),
+        "git.dirty": str(bool(code.changes)).lower(),
+        "dvc.stage": os.environ.get("DVC_STAGE", ""),
+        "dvc.exp_name": os.environ.get("DVC_EXP_NAME", ""),
+        "process.host": socket.gethostname(),
+        "process.id": str(os.getpid()),
+    }
+    return {key: value for key, value in facts.items() if value}
 
 
 def _flat(nested: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 import logging
 import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
@@ -15,6 +17,8 @@ from pipeline.errors import UserError
 SQLITE = "sqlite:///"
 for chatty in ("mlflow", "alembic"):
     logging.getLogger(chatty).setLevel(logging.ERROR)
+# It prints the traceback of what it raises.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def connect(uri: str) -> MlflowClient:
@@ -50,10 +54,28 @@ def connect(uri: str) -> MlflowClient:
         sqlalchemy.exc.SQLAlchemyError,
         ImportError,
     ) as error:
-        raise _unreachable(uri, type(error).__name__) from None
+        # Messages of other databases may hold a password.
+        reason = _root(error) if uri.startswith(SQLITE) else type(error).__name__
+        raise _unreachable(uri, reason) from None
     except MlflowException as error:
-        raise _unreachable(uri, str(error).splitlines()[0]) from None
+        raise _unreachable(uri, _root(error)) from None
     return client
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """
+    Tell failures of the store as mistakes that a user can mend.
+
+    Raises
+    ------
+    UserError
+        With the reason, such as a full disk.
+    """
+    try:
+        yield
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise UserError(f"the tracking store failed: {_root(error)}") from error
 
 
 def experiment(client: MlflowClient, uri: str, name: str) -> str:
@@ -101,6 +123,13 @@ def _create(path: Path) -> None:
         aside.unlink(missing_ok=True)
         MlflowClient(f"{SQLITE}{aside.as_posix()}").search_experiments(max_results=1)
         aside.rename(path)
+
+
+def _root(error: BaseException) -> str:
+    """Take the first line of what caused an error in the first place."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).splitlines()[0]
 
 
 def _unreachable(uri: str, reason: str) -> UserError:
