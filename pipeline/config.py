@@ -303,8 +303,8 @@ def _exit(message: str, code: int) -> NoReturn:
 
 
 def _told(error: UserError | OSError) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename!s}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)
 
 

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,23 @@ def test_a_long_curve_keeps_every_point(project):
             run.curve(step, {"loss": 1 / step})
     points = project.client.get_metric_history(the_run(project).info.run_id, "curve/loss")
     assert [(point.step, point.value) for point in points] == [(s, 1 / s) for s in range(1, 2502)]
+
+
+def test_a_store_that_fails_is_told_in_a_line(project):
+    # The database refuses one table, as it refuses any when the disk is full.
+    refusal = (
+        "CREATE TRIGGER full BEFORE INSERT ON metrics "
+        "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+    )
+    with (
+        pytest.raises(UserError, match=r"^the tracking store failed: database or disk is full$"),
+        start(project) as run,
+    ):
+        with closing(sqlite3.connect(project.root / "mlflow.db")) as database:
+            database.execute(refusal)
+        run.scores({"accuracy": 1.0})
+
+    assert the_run(project).info.status == "FAILED"
 
 
 def test_a_param_too_long_for_mlflow_is_cut(project):
