@@ -111,7 +111,7 @@ def compared(cfg: config.Evaluate, entries: dict[str, Entry], part: str) -> pd.D
         }
         for model, entry in entries.items()
     }
-    return leaderboard(scores, costs)
+    return leaderboard(scores, costs, cfg.task.metric)
 
 
 def report(
@@ -131,12 +131,14 @@ def report(
         title = f"{task.name}: {task.metric} on {name}"
         legend = LEGEND.format(share=cfg.confidence, n=len(parts[name]))
         pages.append(markdown(title, shown(board, [task.metric, *others]), legend))
-        briefs.append(table(title, shown(board, [task.metric]), legend))
+        # How far behind is left out, for consoles of 80 columns.
+        brief = shown(board, [task.metric]).drop(columns="behind best")
+        briefs.append(table(title, brief, legend))
     told = pd.concat([predictions(parts[p], p, entries, classes) for p in parts])
     with new_folder(config.reports(task.name)) as folder:
         boards[TEST].to_csv(folder / "leaderboard.csv", index=False)
         (folder / "leaderboard.md").write_text("\n".join(pages), encoding="utf-8")
-        (folder / "leaderboard.txt").write_text("\n\n".join(briefs), encoding="utf-8")
+        (folder / "leaderboard.txt").write_text("\n".join(briefs), encoding="utf-8")
         told.to_parquet(folder / "predictions.parquet", index=False)
         for model in entries:
             write_json(folder / "metrics" / f"{model}.json", scores_of(task, model, boards))

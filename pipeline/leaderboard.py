@@ -2,18 +2,25 @@
 
 import sys
 
+import pandas as pd
+
 from pipeline import config
 from pipeline.errors import UserError
+from pipeline.evaluation.leaderboard import families, table
 from pipeline.files import missing
 
 
 def main() -> None:
-    """Print each leaderboard as the last evaluation left it."""
+    """Print each leaderboard as the last evaluation left it, and which family wins where."""
+    boards = {}
     for task in config.params()["tasks"]:
-        page = config.reports(task) / "leaderboard.txt"
-        if not page.is_file():
-            raise missing(page)
-        print(page.read_text(encoding="utf-8"))
+        folder = config.reports(task)
+        if not folder.is_dir():
+            raise missing(folder)
+        print((folder / "leaderboard.txt").read_text(encoding="utf-8"), end="\n\n")
+        boards[task] = pd.read_csv(folder / "leaderboard.csv")
+    legend = "wins by: how far the best model of the other family is behind [interval, paired]"
+    print(table("classical or deep?", families(boards), legend))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 
-def leaderboard(scores: pd.DataFrame, costs: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+def leaderboard(
+    scores: pd.DataFrame, costs: Mapping[str, Mapping[str, float]], metric: str
+) -> pd.DataFrame:
     """
     Put scores and costs together and mark the best.
 
@@ -21,6 +23,8 @@ def leaderboard(scores: pd.DataFrame, costs: Mapping[str, Mapping[str, float]]) 
     costs : mapping of str to mapping
         For each model ``family``, ``fit_seconds``, ``predict_ms_per_1000``
         and ``model_bytes``.
+    metric : str
+        The one that decided.
 
     Returns
     -------
@@ -30,6 +34,7 @@ def leaderboard(scores: pd.DataFrame, costs: Mapping[str, Mapping[str, float]]) 
     """
     board = scores.join(pd.DataFrame(costs).T.infer_objects())
     first = ~board["family"].duplicated()
+    board.insert(0, "metric", metric)
     board.insert(0, "best", np.where(first, "family", ""))
     board.iloc[0, 0] = "overall"
     return board.rename_axis("model").reset_index()
@@ -82,7 +87,7 @@ LEGEND = "★ best, ☆ best of its family; [{share:.0%} bootstrap interval], {n
 
 
 def table(title: str, rows: pd.DataFrame, legend: str) -> str:
-    """Lay out worded rows for a console, mostly of 80 columns; how far behind is left out."""
+    """Lay out worded rows for a console."""
     laid_out = Table(
         title=title,
         title_justify="left",
@@ -93,7 +98,6 @@ def table(title: str, rows: pd.DataFrame, legend: str) -> str:
         pad_edge=False,
         collapse_padding=True,
     )
-    rows = rows.drop(columns="behind best")
     for index, column in enumerate(rows):
         laid_out.add_column(str(column), justify="left" if index < 2 else "right", no_wrap=True)
     for row in rows.itertuples(index=False):
@@ -101,6 +105,38 @@ def table(title: str, rows: pd.DataFrame, legend: str) -> str:
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(laid_out)
     return "\n".join(line.rstrip() for line in console.export_text().splitlines())
+
+
+def families(boards: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """
+    Tell which family wins where, and by how much.
+
+    Parameters
+    ----------
+    boards : mapping of str to DataFrame
+        For each task what `leaderboard` gives.
+
+    Returns
+    -------
+    DataFrame
+        Texts only, a row a task: the metric that decides, the best model of
+        each family, and the family that wins with how far the other's best
+        model is behind.
+    """
+    rows = []
+    for task, board in boards.items():
+        metric, winner = board["metric"].iloc[0], board["family"].iloc[0]
+        best = board.drop_duplicates("family").set_index("family")
+        others = best.drop(["baseline", winner], errors="ignore")
+        row = {"task": task, "metric": metric}
+        for family in ("classical", "deep"):
+            if family in best.index:
+                model = best.loc[family]
+                row[f"best {family}"] = f"{model['model']} {model[metric]:.3f}"
+        if len(others):
+            row["wins by"] = f"{winner} {interval(others.iloc[0], 'behind')}"
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")
 
 
 def markdown(title: str, rows: pd.DataFrame, legend: str) -> str:

@@ -37,7 +37,7 @@ def board():
         }
         for name, family in FAMILIES.items()
     }
-    return leaderboard(scores, costs)
+    return leaderboard(scores, costs, "f1_macro")
 
 
 def test_best_of_all_and_best_of_each_other_family_are_marked(board):
@@ -60,7 +60,7 @@ def test_costs_follow_their_model_whatever_their_order():
     scores = pd.DataFrame({"accuracy": [0.9, 0.8]}, index=pd.Index(["b", "a"], name="model"))
     costs = {"a": {"family": "x", "fit_seconds": 1.0}, "b": {"family": "y", "fit_seconds": 2.0}}
 
-    assert leaderboard(scores, costs)["fit_seconds"].tolist() == [2.0, 1.0]
+    assert leaderboard(scores, costs, "accuracy")["fit_seconds"].tolist() == [2.0, 1.0]
 
 
 def test_interval_is_worded_with_its_ends():
@@ -94,7 +94,9 @@ def test_shown_rows_are_worded(board):
 def test_table_fits_80_columns_and_holds_every_model(board):
     legend = LEGEND.format(share=0.95, n=1234)
 
-    page = module.table("genre: f1_macro on test", shown(board, ["f1_macro"]), legend)
+    rows = shown(board, ["f1_macro"]).drop(columns="behind best")
+
+    page = module.table("genre: f1_macro on test", rows, legend)
 
     assert max(map(len, page.splitlines())) <= 80
     assert all(name in page for name in FAMILIES)
@@ -113,3 +115,35 @@ def test_markdown_is_a_table_with_a_row_a_model(board):
     assert rows[1] == "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
     assert rows[2].startswith("| lightgbm ★ | classical | 0.900 [0.850, 0.950] |")
     assert lines[-1] == "the legend"
+
+
+def test_families_tell_which_wins_where_and_by_how_much(board):
+    without_networks = board[board["family"] != "deep"]
+    # What a network is best in: the classical models change places with it.
+    deep = board.replace({"family": {"classical": "deep", "deep": "classical"}})
+
+    found = module.families({"one": board, "two": without_networks, "three": deep})
+
+    assert found.to_dict("records") == [
+        {
+            "task": "one",
+            "metric": "f1_macro",
+            "best classical": "lightgbm 0.900",
+            "best deep": "neural_net 0.850",
+            "wins by": "classical 0.050 [-0.010, 0.120]",
+        },
+        {
+            "task": "two",
+            "metric": "f1_macro",
+            "best classical": "lightgbm 0.900",
+            "best deep": "",
+            "wins by": "",
+        },
+        {
+            "task": "three",
+            "metric": "f1_macro",
+            "best classical": "neural_net 0.850",
+            "best deep": "lightgbm 0.900",
+            "wins by": "deep 0.050 [-0.010, 0.120]",
+        },
+    ]
