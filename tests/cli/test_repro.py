@@ -89,6 +89,19 @@ def test_a_second_repro_runs_nothing(repro):
     assert [len(repro.runs(task)) for task in TASKS] == runs_before
 
 
+def test_a_task_whose_data_cannot_be_had_fails_alone(project):
+    params = "tasks: [genre_gutenberg, breast_cancer]\nmodels: [baseline]\nseed: 0\n"
+    (project.root / "params.yaml").write_text(params, encoding="utf-8")
+
+    done = project.run("dvc", "repro", "--keep-going")
+
+    assert done.returncode != 0
+    assert "cannot be downloaded" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (project.root / "reports" / "breast_cancer" / "leaderboard.csv").is_file()
+    assert not (project.root / "data" / "ingested" / "genre_gutenberg").exists()
+
+
 @contextmanager
 def edited(project, path: str, old: str, new: str) -> Iterator[None]:
     file = project.root / path
