@@ -132,7 +132,7 @@ def turn(cfg: config.Train) -> dict[str, float]:
 
 def data(cfg: config.Train) -> list[store.Numbers]:
     """Read what to fit and what to validate on."""
-    view = config.features(cfg.task.name, cfg.model.view)
+    view = config.features(cfg.task.name) / cfg.model.view
     return [store.load(view / f"{split}.npz") for split in ("train", "validation")]
 
 

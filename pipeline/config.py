@@ -147,9 +147,9 @@ def ingested(task: str) -> Path:
     return ROOT / "data" / "ingested" / task
 
 
-def features(task: str, view: str) -> Path:
-    """Folder of one view of a task."""
-    return ROOT / "data" / "features" / task / view
+def features(task: str) -> Path:
+    """Folder of a task's views, a folder each."""
+    return ROOT / "data" / "features" / task
 
 
 def trained(task: str, model: str) -> Path:

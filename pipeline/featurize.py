@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import config, scoring, storage
+from pipeline.errors import UserError
 from pipeline.features import store
 from pipeline.features.store import Numbers
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
@@ -18,16 +19,32 @@ def main(cfg: config.Stage) -> None:
     train = read_table(ingested / "train.parquet")
     validation = read_table(ingested / "validation.parquet")
     about = description(train, read_json(ingested / "card.json")) | {"digest": dvc_digest(ingested)}
-    for view, node in track(cfg.task.views.items(), "featurizing", len(cfg.task.views)):
-        featurizer = config.build(node)
-        X = featurizer.fit_transform(train[inputs_of(train)], train["label"])
-        with new_folder(config.features(cfg.task.name, view)) as folder:
-            store.save(folder / "train.npz", numbers(X, train))
+    with new_folder(config.features(cfg.task.name)) as folder:
+        for view, node in track(cfg.task.views.items(), "featurizing", len(cfg.task.views)):
+            featurizer = config.build(node)
+            X = fitted(featurizer, view, train)
             X_validation = featurizer.transform(validation[inputs_of(validation)])
-            store.save(folder / "validation.npz", numbers(X_validation, validation))
-            storage.dump(featurizer, folder / scoring.FEATURIZER)
-            write_json(folder / "view.json", about)
-        console.print(f"{cfg.task.name}: view {view}, {X.shape[1]:,} columns")
+            (folder / view).mkdir()
+            store.save(folder / view / "train.npz", numbers(X, train))
+            store.save(folder / view / "validation.npz", numbers(X_validation, validation))
+            storage.dump(featurizer, folder / view / scoring.FEATURIZER)
+            write_json(folder / view / "view.json", about)
+            console.print(f"{cfg.task.name}: view {view}, {X.shape[1]:,} columns")
+
+
+def fitted(featurizer: Any, view: str, train: pd.DataFrame) -> Any:
+    """
+    Fit a featurizer on train, and give train as it sees it.
+
+    Raises
+    ------
+    UserError
+        When its settings do not fit the data.
+    """
+    try:
+        return featurizer.fit_transform(train[inputs_of(train)], train["label"])
+    except ValueError as error:  # so scikit-learn tells of settings
+        raise UserError(f"task.views.{view}: {str(error).splitlines()[0]}") from error
 
 
 def numbers(X: Any, examples: pd.DataFrame) -> Numbers:

@@ -22,7 +22,7 @@ from pipeline.scoring import RECORD
 
 def main(cfg: config.Train) -> None:
     """Fit a model on its view of a task, score it on validation, and record the run."""
-    view = config.features(cfg.task.name, cfg.model.view)
+    view = config.features(cfg.task.name) / cfg.model.view
     train, validation = (store.load(view / f"{split}.npz") for split in ("train", "validation"))
     about = read_json(view / "view.json")
     task = cfg.task
@@ -66,7 +66,7 @@ def write(cfg: config.Train, model: Any, record: dict[str, Any]) -> Path:
     target = config.trained(cfg.task.name, cfg.model.name)
     with new_folder(target) as folder:
         scoring.save(model, folder)
-        featurizer = config.features(cfg.task.name, cfg.model.view) / scoring.FEATURIZER
+        featurizer = config.features(cfg.task.name) / cfg.model.view / scoring.FEATURIZER
         shutil.copy(featurizer, folder)
         costs = record["costs"] | {"model_bytes": size(folder)}
         write_json(folder / RECORD, record | {"costs": costs})

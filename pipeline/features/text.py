@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from typing import Any, Self
+from numbers import Integral
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 TEXT = "text"
@@ -195,6 +197,10 @@ class TokenIds(TransformerMixin, BaseEstimator):
     """
 
     PADDING, UNKNOWN, FIRST = 0, 1, 2
+    _parameter_constraints: ClassVar = {
+        "max_length": [Interval(Integral, 1, None, closed="left")],
+        "min_texts": [Interval(Integral, 1, None, closed="left")],
+    }
 
     def __init__(self, max_length: int = 400, min_texts: int = 2) -> None:
         self.max_length = max_length
@@ -202,8 +208,13 @@ class TokenIds(TransformerMixin, BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
         """Learn which tokens are known."""
+        validate_parameter_constraints(
+            self._parameter_constraints, self.get_params(), type(self).__name__
+        )
         texts = Counter(token for tokens in self._tokens(X) for token in set(tokens))
         known = [(-n, token) for token, n in texts.items() if n >= self.min_texts]
+        if not known:
+            raise ValueError(f"no token is in {self.min_texts} texts: lower min_texts")
         self.tokens_ = np.array([token for _, token in sorted(known)], dtype=str)
         validate_data(self, X, skip_check_array=True)
         return self

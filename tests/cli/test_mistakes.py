@@ -214,6 +214,12 @@ MISTAKES = {
         ["train.npz", "damaged"],
         truncated("data/features/breast_cancer/engineered/train.npz"),
     ),
+    "view that cannot be fitted": Mistake(
+        "featurize task=genre task.views.raw.max_length=0", ["task.views.raw", "max_length", "0"]
+    ),
+    "terms rarer than the texts": Mistake(
+        "featurize task=genre task.views.engineered.min_texts=999", ["task.views.engineered"]
+    ),
     "not trained": Mistake("evaluate", ["baseline", "does not exist"], removed("models")),
     "model is damaged": Mistake(
         "evaluate",
@@ -233,7 +239,7 @@ MISTAKES = {
     "record is damaged": Mistake(
         "evaluate", ["run.json", "damaged"], truncated("models/breast_cancer/baseline/run.json")
     ),
-    "no leaderboard": Mistake("leaderboard", ["leaderboard.txt"], removed("reports")),
+    "no leaderboard": Mistake("leaderboard", ["reports", "does not exist"], removed("reports")),
     # the surroundings
     "server does not answer": Mistake(
         "train",

@@ -99,10 +99,17 @@ def test_min_texts_decides_which_tokens_are_known(min_texts, known):
     assert set(TokenIds(9, min_texts).fit(TRAIN).tokens_) == known
 
 
-def test_token_ids_without_a_known_token_are_all_unknown():
-    found = TokenIds(max_length=3, min_texts=9).fit(TRAIN).transform(table("the man"))
-
-    assert found.tolist() == [[1, 1, 0]]
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"max_length": 0}, "'max_length' parameter of TokenIds must be an int in the range"),
+        ({"min_texts": 0}, "'min_texts' parameter of TokenIds must be an int in the range"),
+        ({"min_texts": 9}, "no token is in 9 texts: lower min_texts"),
+    ],
+)
+def test_token_ids_that_would_tell_nothing_are_refused(settings, reason):
+    with pytest.raises(ValueError, match=reason):
+        TokenIds(**settings).fit(TRAIN)
 
 
 def test_tfidf_is_scikit_learns():
