@@ -1,5 +1,6 @@
 """Stage 2: examples to numbers, fitted on train only."""
 
+import json
 from typing import Any
 
 import pandas as pd
@@ -78,7 +79,7 @@ def description(train: pd.DataFrame, card: dict[str, Any]) -> dict[str, Any]:
     inputs = train[card["inputs"]]
     return {
         "inputs": {name: kind_of(inputs[name]) for name in inputs},
-        "example": inputs.head(2).to_dict("records"),
+        "example": json.loads(inputs.head(2).to_json(orient="records", double_precision=15)),
         "classes": card["classes"],
         "origin": card["origin"],
     }
