@@ -262,17 +262,27 @@ def fnc_score(answers: Answers, weights: np.ndarray) -> np.ndarray:
 
 
 def warning_time(answers: Answers, weights: np.ndarray) -> np.ndarray:
-    """Mean time to the event at the first alarm of each group that has one."""
+    """
+    Mean time to the event at the first right alarm of each group that needs one.
+
+    Groups with an example of the positive class need one, and 0 counts for those
+    that never get it. Alarms before that class begins are false, not early:
+    counted here, they would make a model better the more often it is wrong.
+    Not a number where each group has a single example, which has no first alarm.
+    """
     if answers.time_to_event is None or answers.group is None:
         raise UserError("warning_time needs examples that tell their time to the event")
     _, first_rows, codes = np.unique(answers.group, return_index=True, return_inverse=True)
-    alarmed = answers.predicted == answers.positive
-    earliest = np.full(len(first_rows), -np.inf)
-    np.maximum.at(earliest, codes[alarmed], answers.time_to_event[alarmed])
-    warned = np.isfinite(earliest)
+    if len(first_rows) == len(codes):
+        return np.full(len(weights), np.nan)
+    positive = answers.actual == answers.positive
+    warned = positive & (answers.predicted == answers.positive)
+    earliest = np.zeros(len(first_rows))
+    np.maximum.at(earliest, codes[warned], answers.time_to_event[warned])
+    due = np.unique(codes[positive])
     # The examples of a group are drawn together: any one of them has the group's weight.
-    drawn = weights[:, first_rows[warned]]
-    return _ratio(drawn @ earliest[warned], drawn.sum(1), undefined=np.nan)
+    drawn = weights[:, first_rows[due]]
+    return _ratio(drawn @ earliest[due], drawn.sum(1), undefined=np.nan)
 
 
 def _by_probability(answers: Answers, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -137,18 +137,26 @@ def test_fnc_score_gives_the_challenges_points(actual, predicted, points, most):
     assert found[0] == pytest.approx((points + 1) / (most + 1))
 
 
-def test_warning_time_is_the_mean_over_engines_that_were_warned_of():
-    # Engine a: alarms 50 and 20 before the end; b: a false start at 90; c: none.
-    engine = np.array(["a", "a", "a", "b", "b", "c"])
-    left = np.array([50.0, 40.0, 20.0, 90.0, 5.0, 7.0])
-    alarm = np.array([1, 0, 1, 1, 0, 0])
-    answers = Answers(alarm, np.eye(2)[alarm], 1, group=engine, time_to_event=left)
-    # once each; engine a twice and b never
-    weights = np.array([[1, 1, 1, 1, 1, 1], [2, 2, 2, 0, 0, 1], [0, 0, 0, 0, 0, 3]]) * 1.0
+def test_warning_time_is_that_of_the_first_right_alarm_of_engines_that_need_one():
+    # Engine a: a false alarm 50 before the end, right ones at 20 and 10; b: missed; c: no need.
+    engine = np.array(["a", "a", "a", "a", "b", "c", "c"])
+    left = np.array([50.0, 30.0, 20.0, 10.0, 5.0, 90.0, 89.0])
+    actual = np.array([0, 1, 1, 1, 1, 0, 0])
+    alarm = np.array([1, 0, 1, 1, 0, 1, 0])
+    answers = Answers(actual, np.eye(2)[alarm], 1, group=engine, time_to_event=left)
+    # once each; engine a twice and b never; c alone
+    weights = np.array([[1, 1, 1], [2, 0, 1], [0, 0, 3]])[:, [0, 0, 0, 0, 1, 2, 2]] * 1.0
 
     found = METRICS["warning_time"](answers, weights)
 
-    np.testing.assert_allclose(found, [70, 50, np.nan])
+    np.testing.assert_allclose(found, [10, 20, np.nan])
+
+
+def test_one_example_an_engine_has_no_first_alarm():
+    alarm = np.array([1, 0])
+    answers = Answers(alarm, np.eye(2)[alarm], 1, group=np.array(["a", "b"]), time_to_event=alarm)
+
+    assert np.isnan(METRICS["warning_time"](answers, np.ones((3, 2)))).tolist() == [True] * 3
 
 
 @pytest.mark.parametrize("name", ["recall", "specificity", "roc_auc", "average_precision"])
