@@ -174,10 +174,10 @@ def record(
 def scores_of(
     task: config.Task, model: str, boards: dict[str, pd.DataFrame]
 ) -> dict[str, dict[str, float]]:
-    """Pick a model's scores on test and slices, with the interval of the deciding one."""
+    """Pick a model's scores on test and slices, those that are defined, and an interval."""
     names = [*task.metrics, f"{task.metric}_low", f"{task.metric}_high"]
     rows = {part: board.set_index("model").loc[model] for part, board in boards.items()}
-    return {part: {name: float(row[name]) for name in names} for part, row in rows.items()}
+    return {part: row[names].dropna().astype(float).to_dict() for part, row in rows.items()}
 
 
 def predictions(

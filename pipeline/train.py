@@ -146,7 +146,7 @@ def answered(
 
 
 def validation_scores(cfg: config.Train, answers: Answers) -> dict[str, float]:
-    """Score a fitted model on validation; the deciding metric with its 95 % interval."""
+    """Score a fitted model on validation, as far as defined; the deciding metric with interval."""
     row = compare(
         {cfg.model.name: answers},
         cfg.task.metric,
@@ -154,7 +154,7 @@ def validation_scores(cfg: config.Train, answers: Answers) -> dict[str, float]:
         cfg.seed,
     ).loc[cfg.model.name]
     shown = [*cfg.task.metrics, f"{cfg.task.metric}_low", f"{cfg.task.metric}_high"]
-    return {name: float(row[name]) for name in shown}
+    return row[shown].dropna().to_dict()
 
 
 def summary(cfg: config.Train, scores: Mapping[str, float], fit_seconds: float) -> str:

@@ -41,7 +41,9 @@ def leaderboard(
 
 
 def interval(row: "pd.Series[float]", name: str, digits: int = 3) -> str:
-    """Write a score with the ends of its interval."""
+    """Write a score with the ends of its interval, or a dash where it has no meaning."""
+    if np.isnan(row[name]):
+        return "–"
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return f"{row[name]:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
