@@ -30,7 +30,8 @@ def main(cfg: config.Stage) -> None:
             store.save(folder / view / "validation.npz", numbers(X_validation, validation))
             storage.dump(featurizer, folder / view / scoring.FEATURIZER)
             write_json(folder / view / "view.json", about)
-            console.print(f"{cfg.task.name}: view {view}, {X.shape[1]:,} columns")
+            size = " × ".join(f"{n:,}" for n in X.shape[1:])
+            console.print(f"{cfg.task.name}: view {view}, {size} numbers an example")
 
 
 def fitted(featurizer: Any, view: str, train: pd.DataFrame) -> Any:
