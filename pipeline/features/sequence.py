@@ -26,15 +26,14 @@ def engineered(window: int, halflife: float) -> Pipeline:
     Returns
     -------
     Pipeline
-        From a table of sequences to ``len(SequenceStatistics.NAMES)`` columns
-        for each sequence that is not constant.
+        From a table of sequences to five statistics of each that is not constant.
     """
     return make_pipeline(SequenceStatistics(window, halflife), StandardScaler())
 
 
 class SequenceStatistics(TransformerMixin, BaseEstimator):
     """
-    Statistics of the last readings of each sequence: see `NAMES`.
+    What the last readings of each sequence amount to.
 
     Parameters
     ----------
@@ -49,9 +48,7 @@ class SequenceStatistics(TransformerMixin, BaseEstimator):
         The columns that are not constant in training; the others are left out.
     """
 
-    NAMES = ("last", "mean", "slope", "spread", "smoothed")
-
-    def __init__(self, window: int = 30, halflife: float = 5) -> None:
+    def __init__(self, window: int, halflife: float) -> None:
         self.window = window
         self.halflife = halflife
 
@@ -72,30 +69,23 @@ class SequenceStatistics(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n, len(moving_) * len(NAMES))
-            For each column the statistics in the order of `NAMES`. The slope is
-            that of the line of least squares, per reading, and the spread the
-            standard deviation; both are 0 for a single reading. The smoothed
-            value is a mean with weights that fall exponentially with age.
+        ndarray of shape (n, 5 * len(moving_))
+            Of all columns the last reading, then of all the mean, the slope of the line of
+            least squares (per reading), the standard deviation, and the
+            mean with weights that fall exponentially with age.
         """
         check_is_fitted(self)
+        readings = stacked(X, self.moving_, self.window)
+        age = np.arange(self.window)[::-1]
+        from_middle = age.mean() - age
+        recent = 0.5 ** (age / self.halflife)
         return np.hstack(
-            [self._statistics(latest(X[name], self.window)) for name in self.moving_],
-        )
-
-    def _statistics(self, readings: np.ndarray) -> np.ndarray:
-        times = np.arange(self.window) + np.where(np.isnan(readings), np.nan, 0)
-        from_middle = times - np.nanmean(times, axis=1, keepdims=True)
-        squares = np.nansum(from_middle**2, axis=1)
-        products = np.nansum(from_middle * readings, axis=1)
-        weights = 0.5 ** ((self.window - 1 - times) / self.halflife)
-        return np.column_stack(
             [
-                readings[:, -1],
-                np.nanmean(readings, axis=1),
-                np.divide(products, squares, out=np.zeros(len(squares)), where=squares > 0),
-                np.nanstd(readings, axis=1),
-                np.nansum(weights * readings, axis=1) / np.nansum(weights, axis=1),
+                readings[:, :, -1],
+                readings.mean(2),
+                readings @ from_middle / max((from_middle**2).sum(), 1),
+                readings.std(2),
+                readings @ recent / recent.sum(),
             ]
         )
 
@@ -117,16 +107,15 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
         Mean and standard deviation of their readings in training.
     """
 
-    def __init__(self, window: int = 30) -> None:
+    def __init__(self, window: int) -> None:
         self.window = window
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
         """Learn which columns move, and how far."""
         validate_data(self, X, skip_check_array=True)
         self.moving_ = moving(X, self.window)
-        readings = self._readings(X)
-        self.mean_ = np.nanmean(readings, axis=(0, 1))
-        self.scale_ = np.nanstd(readings, axis=(0, 1))
+        readings = stacked(X, self.moving_, self.window)
+        self.mean_, self.scale_ = readings.mean((0, 2)), readings.std((0, 2))
         return self
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
@@ -140,41 +129,41 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n, window, len(moving_) + 1)
-            32-bit floats, the present last. The last channel tells where there
-            are readings: 1, and 0 in front of shorter sequences, where
-            the others are 0 as well.
+        ndarray of shape (n, window, len(moving_))
+            32-bit floats, the last reading at the end.
         """
         check_is_fitted(self)
-        readings = (self._readings(X) - self.mean_) / self.scale_
-        there = ~np.isnan(readings).all(axis=2, keepdims=True)
-        return np.concatenate([np.nan_to_num(readings), there], axis=2, dtype=np.float32)
-
-    def _readings(self, X: pd.DataFrame) -> np.ndarray:
-        return np.stack([latest(X[name], self.window) for name in self.moving_], axis=2)
+        readings = stacked(X, self.moving_, self.window).transpose(0, 2, 1)
+        return ((readings - self.mean_) / self.scale_).astype(np.float32)
 
 
 def moving(X: pd.DataFrame, window: int) -> np.ndarray:
     """
-    Name the columns whose last readings are not all the same.
+    Name the columns whose last readings are not the same in all rows.
 
     Raises
     ------
     UserError
         When there is none.
     """
-    ranges = {
-        name: np.nanmax(last) - np.nanmin(last) for name in X for last in [latest(X[name], window)]
-    }
-    names = [name for name, width in ranges.items() if width > 0]
+    names = [name for name in X if np.ptp(latest(X[name], window)) > 0]
     if not names:
         raise UserError("every input is constant in the training examples: nothing to learn from")
     return np.array(names, dtype=str)
 
 
-def latest(sequences: "pd.Series[list[float]]", window: int) -> np.ndarray:
+def stacked(X: pd.DataFrame, names: np.ndarray, window: int) -> np.ndarray:
+    """Stack the last readings of some columns, of shape (n, len(names), window)."""
+    return np.stack([latest(X[name], window) for name in names], axis=1)
+
+
+def latest(sequences: pd.Series, window: int) -> np.ndarray:
     """
     Line up sequences at their ends.
+
+    A short sequence is filled up in front with its first reading, as if what it
+    measures had stood still before. On engines held out of training this warns falsely
+    less often than statistics of the few readings there are, which spread widely.
 
     Parameters
     ----------
@@ -186,7 +175,7 @@ def latest(sequences: "pd.Series[list[float]]", window: int) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n, window)
-        NaN in front of shorter sequences.
+        The last reading at the end.
 
     Raises
     ------
@@ -194,14 +183,14 @@ def latest(sequences: "pd.Series[list[float]]", window: int) -> np.ndarray:
         For a row without numbers, or with one among the last that is not finite.
     """
     lengths = sequences.str.len().to_numpy()
-    whole = np.concatenate([*sequences], dtype=np.float64)
-    from_end = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(whole))
-    lined_up = np.full((len(sequences), window), np.nan)
-    lined_up[np.arange(window, 0, -1) <= lengths[:, np.newaxis]] = whole[from_end <= window]
-    wrong = np.isfinite(lined_up).sum(1) != lengths.clip(1, window)
+    ends = np.cumsum(lengths)[:, np.newaxis]
+    places = np.maximum(ends - np.arange(window, 0, -1), ends - lengths[:, np.newaxis])
+    # The place of an empty sequence may be one after the last number.
+    lined_up = np.concatenate([*sequences, [np.nan]], dtype=np.float64)[places]
+    wrong = (lengths == 0) | ~np.isfinite(lined_up).all(1)
     if wrong.any():
         raise UserError(
             f"column '{sequences.name}', row {sequences.index[wrong.argmax()]}: "
-            "expected a sequence of one or more finite numbers"
+            "expected one or more numbers, all finite"
         )
     return lined_up
