@@ -109,3 +109,57 @@ class TextCNN(nn.Module):
             pooled += [response.amax(2), response.sum(2) / count]
         logits: Tensor = self.decide(self.dropout(torch.cat(pooled, 1)))
         return logits
+
+
+class SequenceGRU(nn.Module):
+    """
+    A gated recurrent unit (Cho et al., EMNLP 2014) over summaries of a few readings each.
+
+    A strided convolution makes the summaries: they are less noisy than single
+    readings, and as many times fewer steps to take.
+
+    Parameters
+    ----------
+    n_channels : int
+        Sequences side by side.
+    n_classes : int
+        Outputs, one logit a class.
+    stride : int
+        Readings a summary. What the first one lacks is filled up with the first reading.
+    filters : int
+        Numbers a summary.
+    units : int
+        Size of the recurrent state, the last of which decides.
+    dropout : float
+        Share of that state dropped in training.
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_classes: int,
+        stride: int = 5,
+        filters: int = 32,
+        units: int = 64,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.summarise = nn.Conv1d(n_channels, filters, stride, stride)
+        self.recur = nn.GRU(filters, units, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.decide = nn.Linear(units, n_classes)
+
+    @staticmethod
+    def dimensions(X: Tensor) -> dict[str, int]:
+        """Read the sizes that depend on the data from training inputs."""
+        return {"n_channels": X.shape[2]}
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Map sequences (batch, time, n_channels) to logits (batch, n_classes)."""
+        lacking = -X.shape[1] % self.stride
+        filled = nn.functional.pad(X.float().transpose(1, 2), (lacking, 0), mode="replicate")
+        summaries = torch.relu(self.summarise(filled)).transpose(1, 2)
+        states, _ = self.recur(summaries)
+        logits: Tensor = self.decide(self.dropout(states[:, -1]))
+        return logits

@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch.dataset import Dataset
 
 from pipeline.errors import UserError
-from pipeline.models.networks import MLP, TextCNN
+from pipeline.models.networks import MLP, SequenceGRU, TextCNN
 from pipeline.models.neural_net import NeuralNet, TensorBatches
 
 RNG = np.random.default_rng(0)
@@ -24,8 +24,15 @@ Y = np.array(["essay", "novel", "poetry"])[
 ]
 TRAIN, VALIDATION = (X[:100], Y[:100]), (X[100:200], Y[100:200])
 IDS = RNG.integers(0, 30, (300, 12)).astype(np.int32)
+READINGS = RNG.normal(size=(300, 12, 2)).astype(np.float32)
 SMALL_MLP = functools.partial(MLP, hidden=[32], dropout=0.2)
 SMALL_CNN = functools.partial(TextCNN, embedding=8, filters=4)
+SMALL_GRU = functools.partial(SequenceGRU, stride=3, filters=4, units=8)
+EACH_NETWORK = pytest.mark.parametrize(
+    ("network", "X"),
+    [(SMALL_MLP, X), (SMALL_CNN, IDS), (SMALL_GRU, READINGS)],
+    ids=["mlp", "cnn", "gru"],
+)
 
 
 def net(**options):
@@ -117,7 +124,7 @@ def test_an_interrupted_fit_is_no_fit(raised):
         net().fit(*TRAIN, VALIDATION, interrupt)
 
 
-@pytest.mark.parametrize(("network", "X"), [(SMALL_MLP, X), (SMALL_CNN, IDS)], ids=["mlp", "cnn"])
+@EACH_NETWORK
 def test_the_same_seed_gives_the_same_bytes(network, X, tmp_path):
     for name in ("first", "second"):
         # Whatever drew from torch's generator before.
@@ -149,7 +156,7 @@ def test_global_random_states_are_left_alone():
     assert np.array_equal(np.random.get_state()[1], for_numpy[1])  # noqa: NPY002
 
 
-@pytest.mark.parametrize(("network", "X"), [(SMALL_MLP, X), (SMALL_CNN, IDS)], ids=["mlp", "cnn"])
+@EACH_NETWORK
 def test_an_answer_does_not_depend_on_the_other_examples(network, X):
     model = net(network=network).fit(X, Y)
     # More than the 1,024 that are answered at once.
@@ -184,6 +191,45 @@ def test_the_text_cnn_learns_a_word():
     model = net(network=network, max_epochs=15).fit(texts[:200], labels[:200])
 
     assert (model.predict(texts[200:]) == labels[200:]).mean() > 0.9
+
+
+@pytest.mark.parametrize("length", [1, 2, 10, 11])
+def test_the_gru_takes_what_its_first_summary_lacks_for_the_first_reading(length):
+    model = net(network=SMALL_GRU).fit(READINGS, Y)
+    short = READINGS[:20, -length:]
+    lacking = np.repeat(short[:, :1], -length % 3, axis=1)
+    whole = np.concatenate([lacking, short], axis=1)
+
+    # Asked of the network, because the classifier holds sequences to one length.
+    with torch.inference_mode():
+        found = [model.module_(torch.from_numpy(part)).numpy() for part in (short, whole)]
+    assert whole.shape[1] % 3 == 0
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-6)
+
+
+def test_the_gru_answers_by_the_last_reading_too():
+    # The last of 11 readings is in the last summary, not cut off as what is left over.
+    model = net(network=SMALL_GRU).fit(READINGS[:, :11], Y)
+    other = READINGS[:, :11].copy()
+    other[:, -1] += 3
+
+    changed = np.abs(model.predict_proba(other) - model.predict_proba(READINGS[:, :11]))
+
+    # Where all filters are off before and after, nothing changes.
+    assert (changed.max(1) > 0).mean() > 0.9
+
+
+def test_the_gru_learns_a_trend():
+    rising = RNG.integers(0, 2, 300)
+    trend = np.linspace(0, 2, 12) * rising[:, np.newaxis]
+    sequences = READINGS.copy()
+    sequences[:, :, 0] += trend - trend.mean(1, keepdims=True)
+    labels = np.where(rising, "fails", "runs")
+
+    model = net(network=functools.partial(SequenceGRU, stride=3, dropout=0.0), max_epochs=15)
+    model.fit(sequences[:200], labels[:200])
+
+    assert (model.predict(sequences[200:]) == labels[200:]).mean() > 0.75
 
 
 def test_an_empty_text_has_an_answer():
@@ -234,13 +280,12 @@ def test_a_loaded_network_gives_the_same_answers(network, tmp_path):
     }
 
 
-def test_a_loaded_text_cnn_gives_the_same_answers(tmp_path):
-    model = net(network=SMALL_CNN).fit(IDS, Y)
+@EACH_NETWORK
+def test_a_loaded_network_of_each_kind_gives_the_same_answers(network, X, tmp_path):
+    model = net(network=network).fit(X, Y)
     model.save(tmp_path)
 
-    np.testing.assert_array_equal(
-        NeuralNet.load(tmp_path).predict_proba(IDS), model.predict_proba(IDS)
-    )
+    np.testing.assert_array_equal(NeuralNet.load(tmp_path).predict_proba(X), model.predict_proba(X))
 
 
 def test_a_loaded_network_saves_the_same_weights_again(saved, tmp_path_factory):
