@@ -127,11 +127,16 @@ def best_threshold(metric: str, answers: Answers) -> float:
     Returns
     -------
     float
-        The best of at most 200 thresholds, each halfway between probabilities
-        that were given; of equally good ones the middle one.
+        The best of at most 200 thresholds, each halfway between a probability
+        that an example of the positive class was given and the next lower one;
+        of equally good ones the middle one. Elsewhere a threshold only takes
+        more of the other classes in, and where the positive class is rare, most
+        would be spent there.
     """
-    given = np.unique(answers.probabilities[:, answers.positive])
-    halfway = (given[1:] + given[:-1]) / 2
+    score = answers.probabilities[:, answers.positive]
+    given = np.unique(score)
+    of_positive = np.isin(given[1:], score[answers.actual == answers.positive])
+    halfway = ((given[1:] + given[:-1]) / 2)[of_positive]
     if not len(halfway):
         return 0.5
     tried = np.unique(np.quantile(halfway, np.linspace(0, 1, 200), method="nearest"))
