@@ -54,6 +54,8 @@ class SequenceStatistics(TransformerMixin, BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
         """Learn which columns move."""
+        if self.halflife <= 0:
+            raise ValueError(f"halflife: {self.halflife} is not above 0")
         validate_data(self, X, skip_check_array=True)
         self.moving_ = moving(X, self.window)
         return self
@@ -179,9 +181,13 @@ def latest(sequences: pd.Series, window: int) -> np.ndarray:
 
     Raises
     ------
+    ValueError
+        When the window is empty.
     UserError
         For a row without numbers, or with one among the last that is not finite.
     """
+    if window < 1:
+        raise ValueError(f"window: {window} is not at least 1")
     lengths = sequences.str.len().to_numpy()
     ends = np.cumsum(lengths)[:, np.newaxis]
     places = np.maximum(ends - np.arange(window, 0, -1), ends - lengths[:, np.newaxis])

@@ -159,3 +159,16 @@ def test_a_view_read_back_sees_the_same(view, tmp_path):
 
     np.testing.assert_array_equal(again.transform(X), view.transform(X))
     assert again.feature_names_in_.tolist() == ["speed", "demand", "pressure"]
+
+
+@pytest.mark.parametrize(
+    ("view", "message"),
+    [
+        (SequenceWindows(0), "window: 0 is not at least 1"),
+        (SequenceStatistics(0, halflife=3), "window: 0 is not at least 1"),
+        (SequenceStatistics(5, halflife=0), "halflife: 0 is not above 0"),
+    ],
+)
+def test_settings_out_of_range_are_told(view, message):
+    with pytest.raises(ValueError, match=message):
+        view.fit(histories())
