@@ -243,7 +243,7 @@ def mirror() -> Path:
     named = os.environ.get("BAKEOFF_MIRROR")
     folder = Path(named) if named else ROOT.parent / "shared" / "mirror"
     if not folder.is_dir():
-        pytest.skip("needs the books: set BAKEOFF_MIRROR to a mirror of their hosts")
+        pytest.skip("needs the downloads: set BAKEOFF_MIRROR to a mirror of their hosts")
     return folder
 
 
@@ -271,6 +271,18 @@ def gutenberg(
     project = clone.copy(tmp_path_factory.mktemp("gutenberg") / "bakeoff", empty_store)
     place = {"BAKEOFF_MIRROR": str(mirror)}
     done = project.warm(warm, "pipeline.ingest", "task=genre_gutenberg", **place)
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+@pytest.fixture(scope="session")
+def turbofan(
+    warm: str, clone: Project, empty_store: Path, mirror: Path, tmp_path_factory
+) -> Project:
+    """Give the project with the turbofan engines ingested."""
+    project = clone.copy(tmp_path_factory.mktemp("turbofan") / "bakeoff", empty_store)
+    place = {"BAKEOFF_MIRROR": str(mirror)}
+    done = project.warm(warm, "pipeline.ingest", "task=turbofan", **place)
     assert done.returncode == 0, done.stderr
     return project
 
