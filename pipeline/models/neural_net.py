@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
 from pickle import UnpicklingError
@@ -177,7 +178,12 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             callbacks.append(("stopping", stopping))
         training = tensors(X, y)
         seed = int(check_random_state(self.random_state).randint(2**31))
-        with torch.random.fork_rng():
+        # Other accelerators, where there are several, are not woken up.
+        random_states = [] if device.type == "cpu" else [device]
+        with (
+            torch.random.fork_rng(random_states, device_type=device.type),
+            _repeatable_convolutions(),
+        ):
             torch.manual_seed(seed)
             self.dimensions_ = _network_class(self.network).dimensions(training.X)
             module = self.network(n_classes=len(self.classes_), **self.dimensions_)
@@ -285,13 +291,24 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        accelerator = torch.accelerator.is_available() and torch.accelerator.current_accelerator()
         return accelerator or torch.device("cpu")
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidParameterError(f"device '{name}' cannot be used: {reason}") from None
+
+
+@contextmanager
+def _repeatable_convolutions() -> Iterator[None]:
+    """Keep cuDNN to the algorithms that give the same sums each time; the CPU's always do."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before
 
 
 def _network_class(network: Callable[..., torch.nn.Module]) -> Any:

@@ -14,7 +14,7 @@ from skorch.dataset import Dataset
 
 from pipeline.errors import UserError
 from pipeline.models.networks import MLP, SequenceGRU, TextCNN
-from pipeline.models.neural_net import NeuralNet, TensorBatches
+from pipeline.models.neural_net import NeuralNet, TensorBatches, _device
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 4)).astype(np.float32)
@@ -154,6 +154,27 @@ def test_global_random_states_are_left_alone():
 
     assert torch.equal(torch.get_rng_state(), for_torch)
     assert np.array_equal(np.random.get_state()[1], for_numpy[1])  # noqa: NPY002
+
+
+def test_convolutions_are_repeatable_in_a_fit_and_as_before_it_afterwards():
+    seen = []
+
+    model = net(max_epochs=2).fit(
+        *TRAIN, report=lambda *e: seen.append(torch.backends.cudnn.deterministic)
+    )
+    model.predict_proba(X)
+
+    assert seen == [True, True]
+    assert not torch.backends.cudnn.deterministic
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_auto_is_the_accelerator_where_there_is_one(there, monkeypatch):
+    # "meta" stands for an accelerator: a device without memory, which every machine has.
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: there)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("meta"))
+
+    assert _device("auto").type == ("meta" if there else "cpu")
 
 
 @EACH_NETWORK
