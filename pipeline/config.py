@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, NoReturn, get_origin
@@ -209,7 +209,9 @@ def build(node: dict[str, Any]) -> Any:
         raise
 
 
-def settled_model(node: dict[str, Any], name: str, task: Task) -> Model:
+def settled_model(
+    node: dict[str, Any], name: str, task: Task, given: Collection[str] = ()
+) -> Model:
     """
     Settle a file of conf/model/ on the variant that the task names, if it has several.
 
@@ -222,6 +224,8 @@ def settled_model(node: dict[str, Any], name: str, task: Task) -> Model:
         The file's name.
     task : Task
         The task to be learned.
+    given : collection of str
+        Keys such as ``model.lr`` whose values stand, whatever the variant sets.
 
     Returns
     -------
@@ -241,7 +245,8 @@ def settled_model(node: dict[str, Any], name: str, task: Task) -> Model:
                 f"task.variants.{name}: unknown variant '{choice}'"
                 + nearest(choice, node["variants"])
             )
-        estimator |= node["variants"][choice]
+        variant = node["variants"][choice]
+        estimator |= {key: variant[key] for key in variant if f"model.{key}" not in given}
     family, view = estimator.pop("family"), estimator.pop("view")
     if view not in task.views:
         raise UserError(
@@ -330,11 +335,16 @@ def _checked(composed: DictConfig) -> Any:
     _check_keys(cfg)
     if isinstance(cfg, Train):
         model = str(HydraConfig.get().runtime.choices["model"])
-        cfg.model = settled_model(cfg.model, model, cfg.task)
+        cfg.model = settled_model(cfg.model, model, cfg.task, written())
         check_targets(cfg.model.estimator, "model")
     check_targets(cfg.task.source, "task.source")
     check_targets(cfg.task.views, "task.views")
     return cfg
+
+
+def written() -> list[str]:
+    """List the keys that the command line sets."""
+    return [text.partition("=")[0].lstrip("+~") for text in HydraConfig.get().overrides.task]
 
 
 def _check_keys(node: Any, where: str = "") -> None:

@@ -161,6 +161,14 @@ def test_the_variant_that_the_task_names_adds_and_replaces_keys():
     assert node["lr"] == 1
 
 
+def test_what_the_command_line_sets_stands_against_the_variant():
+    node = {"family": "deep", "view": "raw", "lr": 1, "variants": {"cnn": {"lr": 2, "filters": 3}}}
+
+    found = config.settled_model(node, "neural_net", TASK, given=["seed", "model.lr"])
+
+    assert found.estimator == {"lr": 1, "filters": 3}
+
+
 def test_a_variant_may_bring_its_own_view():
     node = {"family": "baseline", "variants": {"majority": {"view": "engineered", "_target_": "x"}}}
 
