@@ -70,6 +70,12 @@ def test_interval_is_worded_with_its_ends():
     assert interval(row, "auc", digits=1) == "1.0 [0.9, 1.0]"
 
 
+def test_a_score_without_meaning_is_a_dash():
+    row = pd.Series({"recall": float("nan"), "recall_low": 0.2, "recall_high": 0.4})
+
+    assert interval(row, "recall") == "–"
+
+
 @pytest.mark.parametrize(
     ("count", "words"), [(0, "0 kB"), (1_234, "1 kB"), (1e6, "1.0 MB"), (12_345_678, "12.3 MB")]
 )
