@@ -265,7 +265,7 @@ def swept(repro: Project, empty_store: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def gutenberg(
-    warm: str, clone: Project, empty_store: Path, mirror: Path, tmp_path_factory
+    mirror: Path, warm: str, clone: Project, empty_store: Path, tmp_path_factory
 ) -> Project:
     """Give the project with the books ingested."""
     project = clone.copy(tmp_path_factory.mktemp("gutenberg") / "bakeoff", empty_store)
@@ -277,7 +277,7 @@ def gutenberg(
 
 @pytest.fixture(scope="session")
 def turbofan(
-    warm: str, clone: Project, empty_store: Path, mirror: Path, tmp_path_factory
+    mirror: Path, warm: str, clone: Project, empty_store: Path, tmp_path_factory
 ) -> Project:
     """Give the project with the turbofan engines ingested."""
     project = clone.copy(tmp_path_factory.mktemp("turbofan") / "bakeoff", empty_store)
