@@ -88,12 +88,14 @@ def test_every_view_of_a_task_can_be_built(task):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_deciding_metric_of_a_task_is_known_and_reported(task):
-    from pipeline.evaluation.metrics import check
+    from pipeline.evaluation.metrics import METRICS, check
 
-    cfg, _ = composed("evaluate", f"task={task}")
+    known = composed("evaluate", f"task={task}")[0].task
 
-    positive = cfg.task.positive
-    check(cfg.task.metric, cfg.task.metrics, positive, [positive] if positive else ["any"])
+    # The classes that the file itself names.
+    classes = [name.removeprefix("f1_") for name in known.metrics if name not in METRICS]
+    classes += [known.positive] if known.positive else []
+    check(known.metric, known.metrics, known.positive, known.threshold, classes)
 
 
 def test_every_task_and_model_of_params_yaml_has_a_file():
