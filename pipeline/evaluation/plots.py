@@ -8,13 +8,15 @@ import pandas as pd
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import ConfusionMatrixDisplay, roc_curve
 
-from pipeline.evaluation.metrics import Answers
+from pipeline.evaluation.metrics import Answers, confusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EXAMPLES_A_BIN = 20
 MOST_BINS = 10
+# On curves with more, points nearer to each other than a pixel or so are left out.
+MOST_POINTS = 400
 
 
 def one_against_rest(answers: Answers) -> list[int]:
@@ -24,16 +26,22 @@ def one_against_rest(answers: Answers) -> list[int]:
 
 
 def confusion_points(answers: Answers, classes: list[str]) -> pd.DataFrame:
-    """Pair the actual and the predicted class of every example."""
+    """Count the examples of each actual and predicted class, as far as there are any."""
     names = np.array(classes)
-    return pd.DataFrame({"actual": names[answers.actual], "predicted": names[answers.predicted]})
+    pairs = pd.DataFrame({"actual": names[answers.actual], "predicted": names[answers.predicted]})
+    return pairs.value_counts(sort=False).reset_index(name="examples")
 
 
 def roc_points(answers: Answers, classes: list[str]) -> pd.DataFrame:
-    """Trace the ROC curve of each class against the rest."""
+    """Trace the ROC curve of each class against the rest, by `MOST_POINTS` points at most."""
     parts = []
     for code in one_against_rest(answers):
         false, true, _ = roc_curve(answers.actual == code, answers.probabilities[:, code])
+        if len(false) > MOST_POINTS:
+            # Both rates only rise: their sum goes from 0 to 2 along the curve.
+            evenly = np.linspace(0, 2, MOST_POINTS)
+            kept = np.unique(np.searchsorted(false + true, evenly))
+            false, true = false[kept], true[kept]
         points = {
             "class": classes[code],
             "false_positive_rate": false,
@@ -127,14 +135,9 @@ def picture(title: str, answers: Answers, classes: list[str]) -> "Figure":
     figure = Figure(figsize=(13, 4), layout="constrained")
     figure.suptitle(title)
     left, middle, right = figure.subplots(1, 3)
-    points = confusion_points(answers, classes)
-    ConfusionMatrixDisplay.from_predictions(
-        points["actual"],
-        points["predicted"],
-        labels=classes,
-        ax=left,
-        colorbar=False,
-        cmap="Blues",
+    counts = confusion(answers, np.ones((1, len(answers.actual))))[0].astype(int)
+    ConfusionMatrixDisplay(counts, display_labels=classes).plot(
+        ax=left, colorbar=False, cmap="Blues"
     )
     left.set_title("confusion")
     for name, part in roc_points(answers, classes).groupby("class"):

@@ -32,15 +32,32 @@ def test_area_under_roc_points_is_scikit_learns_auc(n_classes, positive):
     assert found == pytest.approx(expected)
 
 
-def test_confusion_points_name_the_actual_and_the_predicted_class():
-    answers = Answers(np.array([0, 1]), np.array([[0.1, 0.9], [0.2, 0.8]]), 0)
+def test_confusion_points_count_actual_and_predicted_classes():
+    answers = Answers(np.array([0, 1, 1]), np.array([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]]), 0)
 
     found = plots.confusion_points(answers, ["benign", "malignant"])
 
     assert found.to_dict("list") == {
         "actual": ["benign", "malignant"],
         "predicted": ["malignant", "malignant"],
+        "examples": [1, 2],
     }
+
+
+def test_a_roc_curve_of_many_examples_is_thinned_and_keeps_its_ends_and_its_area():
+    rng = np.random.default_rng(0)
+    actual = rng.integers(0, 2, 20_000)
+    score = 1 / (1 + np.exp(-rng.normal(1.5 * actual)))
+    answers = Answers(actual, np.column_stack([1 - score, score]), 1)
+
+    points = plots.roc_points(answers, ["no", "yes"])
+
+    rates = points[["false_positive_rate", "true_positive_rate"]].to_numpy()
+    assert 300 < len(rates) <= plots.MOST_POINTS
+    assert rates[0].tolist() == [0, 0] and rates[-1].tolist() == [1, 1]
+    assert (np.diff(rates, axis=0) >= 0).all()
+    found = np.trapezoid(rates[:, 1], rates[:, 0])
+    assert found == pytest.approx(roc_auc_score(actual, score), abs=1e-4)
 
 
 def test_calibration_points_compare_probability_with_frequency():
