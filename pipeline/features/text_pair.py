@@ -106,17 +106,20 @@ class Relations(TransformerMixin, BaseEstimator):
         DataFrame
             A row a pair.
 
-            - ``shared <n-grams> in <body or lead>``: which share of the headline's
-              n-grams is there; of single words by their IDF.
-            - ``cosine to <body, lead, closest or mean sentence>``: of TF-IDF.
+            - ``shared <words or characters> by <n> in <body or lead>``: which share of
+              the headline's n-grams is there too, each counted once by its IDF.
+            - ``cosine to <body, lead, closest sentence, mean sentence>``: of the TF-IDF
+              of stems, with logarithmic term frequencies.
             - ``closest sentence``, ``closest sentence, relative``: its place.
             - ``close sentences``, ``close sentences, relative``: how many are at
               least half as similar as the closest one.
             - ``middle``: mean place of the sentences, weighted by similarity.
-            - ``<stance> words of <headline, body, lead, closest, close>``: per
-              word of the body, otherwise per sentence.
-            - ``<cue> close``: the same of single stems.
-            - ``quotes of``, ``words of``: of headline and body.
+            - ``<stance> words of <headline, body, lead, closest, close>``: how many of
+              `CUES` are in the headline, in the lead, in the closest sentence, per word
+              of the body, and per sentence, each weighted by its squared similarity.
+            - ``<cue> close``: the last, stem by stem.
+            - ``quotes of <headline, body>``, ``words of <headline, body>``: how many
+              quotation marks, and the logarithm of 1 and the number of words.
         """
         check_is_fitted(self)
         texts = _Texts(X)
@@ -153,8 +156,9 @@ class _Similar:
 
     def __init__(self, texts: _Texts, idf: np.ndarray) -> None:
         def weighted(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-            counts.data = 1 + np.log(counts.data)
-            return normalize(counts.multiply(idf)).tocsr()
+            logarithmic = counts.copy()
+            logarithmic.data = 1 + np.log(counts.data)
+            return normalize(logarithmic.multiply(idf)).tocsr()
 
         headlines = weighted(_counts(texts.headlines, "words", 1))
         counts = _counts(texts.sentences, "words", 1)
@@ -219,7 +223,7 @@ def _cues(texts: _Texts, similar: _Similar) -> dict[str, np.ndarray]:
         tokenizer=stems, token_pattern=None, lowercase=False, vocabulary=cues, dtype=np.float32
     )
     sentences = counter.transform(texts.sentences)
-    words = np.array([len(text.split()) for text in texts.bodies])[:, np.newaxis]
+    words = np.array([max(len(text.split()), 1) for text in texts.bodies])[:, np.newaxis]
     close = (similar.attention(len(texts.sentences)) @ sentences).toarray()
     places = {
         "headline": counter.transform(texts.headlines).toarray()[texts.headline],
