@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch.dataset import Dataset
 
 from pipeline.errors import UserError
-from pipeline.models.networks import MLP, SequenceGRU, TextCNN
+from pipeline.models.networks import MLP, PairCNN, SequenceGRU, TextCNN
 from pipeline.models.neural_net import NeuralNet, TensorBatches, _device
 
 RNG = np.random.default_rng(0)
@@ -28,10 +28,15 @@ READINGS = RNG.normal(size=(300, 12, 2)).astype(np.float32)
 SMALL_MLP = functools.partial(MLP, hidden=[32], dropout=0.2)
 SMALL_CNN = functools.partial(TextCNN, embedding=8, filters=4)
 SMALL_GRU = functools.partial(SequenceGRU, stride=3, filters=4, units=8)
+# Pairs of texts of 12 tokens at most.
+PAIRS = np.random.default_rng(2).integers(1, 30, (300, 2, 12)).astype(np.int32)
+PAIRS[::2, 0, 4:] = 0
+PAIRS[::3, 1, 9:] = 0
+SMALL_PAIR_CNN = functools.partial(PairCNN, embedding=8, filters=4, hidden=8, reach=3, lead=5)
 EACH_NETWORK = pytest.mark.parametrize(
     ("network", "X"),
-    [(SMALL_MLP, X), (SMALL_CNN, IDS), (SMALL_GRU, READINGS)],
-    ids=["mlp", "cnn", "gru"],
+    [(SMALL_MLP, X), (SMALL_CNN, IDS), (SMALL_GRU, READINGS), (SMALL_PAIR_CNN, PAIRS)],
+    ids=["mlp", "cnn", "gru", "pair_cnn"],
 )
 
 
@@ -203,6 +208,36 @@ def test_padding_does_not_change_the_answer_of_the_text_cnn():
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-6)
 
 
+def test_padding_does_not_change_the_answer_of_the_pair_cnn():
+    model = net(network=SMALL_PAIR_CNN).fit(PAIRS, Y)
+    # Beside a longer pair, short texts are padded more.
+    longer = np.concatenate([PAIRS, np.zeros((300, 2, 50), dtype=np.int32)], axis=2)
+    longer[0] = 5
+
+    with torch.inference_mode():
+        found = [model.module_(torch.from_numpy(ids)).numpy() for ids in (PAIRS, longer)]
+    np.testing.assert_allclose(found[0][1:], found[1][1:], rtol=1e-4, atol=1e-6)
+
+
+def test_the_pair_cnn_tells_shared_words_that_it_never_saw():
+    rng = np.random.default_rng(0)
+
+    def pairs(first):
+        """Draw texts of 40 tokens; every other pair has four in common."""
+        drawn = rng.permuted(np.tile(np.arange(first, first + 40), (300, 1)), axis=1)
+        sides = drawn[:, :24].reshape(300, 2, 12).astype(np.int32)
+        sides[::2, 1, 3:7] = sides[::2, 0, :4]
+        return sides, np.where(np.arange(300) % 2, "unrelated", "related")
+
+    (seen, answers), (unseen, expected) = pairs(1), pairs(41)
+    # The highest id, so that there is an embedding for every other.
+    seen[1, 0, 0] = 80
+
+    model = net(network=SMALL_PAIR_CNN, max_epochs=15).fit(seen, answers)
+
+    assert (model.predict(unseen) == expected).mean() > 0.9
+
+
 def test_the_text_cnn_learns_a_word():
     # A text with one of three tokens is poetry, about a third of them; any other a novel.
     texts = IDS[:, :4]
@@ -253,10 +288,13 @@ def test_the_gru_learns_a_trend():
     assert (model.predict(sequences[200:]) == labels[200:]).mean() > 0.75
 
 
-def test_an_empty_text_has_an_answer():
-    model = net(network=SMALL_CNN).fit(IDS, Y)
+@pytest.mark.parametrize(
+    ("network", "X"), [(SMALL_CNN, IDS), (SMALL_PAIR_CNN, PAIRS)], ids=["cnn", "pair_cnn"]
+)
+def test_an_empty_text_has_an_answer(network, X):
+    model = net(network=network).fit(X, Y)
 
-    given = model.predict_proba(np.zeros((1, 12), dtype=np.int32))
+    given = model.predict_proba(np.zeros_like(X[:1]))
 
     assert given.sum() == pytest.approx(1)
 

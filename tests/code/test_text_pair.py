@@ -41,22 +41,7 @@ def measured(headline, body, train=EVERY):
 def test_stems_are_words_without_endings_and_negations():
     found = stems("They didn't claim it; she claims, he CLAIMED: is it a fake?")
 
-    assert found == [
-        "they",
-        "did",
-        "n't",
-        "claim",
-        "it",
-        "she",
-        "claim",
-        "he",
-        "claim",
-        "is",
-        "it",
-        "a",
-        "fake",
-        "?",
-    ]
+    assert " ".join(found) == "they did n't claim it she claim he claim is it a fake ?"
 
 
 def test_sentences_end_with_a_mark_and_white_space():
