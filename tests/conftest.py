@@ -288,6 +288,18 @@ def turbofan(
 
 
 @pytest.fixture(scope="session")
+def fake_news(
+    mirror: Path, warm: str, clone: Project, empty_store: Path, tmp_path_factory
+) -> Project:
+    """Give the project with the pairs of the Fake News Challenge ingested."""
+    project = clone.copy(tmp_path_factory.mktemp("fake_news") / "bakeoff", empty_store)
+    place = {"BAKEOFF_MIRROR": str(mirror)}
+    done = project.warm(warm, "pipeline.ingest", "task=fake_news", **place)
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+@pytest.fixture(scope="session")
 def files() -> Callable[[Path], list[str]]:
     """List what is under a folder, but for caches and the store."""
 

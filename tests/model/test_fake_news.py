@@ -1,0 +1,66 @@
+"""Headlines and articles that no model has seen: does one agree with the other?"""
+
+import pandas as pd
+import pytest
+
+from pipeline import scoring
+
+ARTICLE = (
+    "Police in the town of Varn have found the missing ferry captain alive. "
+    "A fisherman saw him on an island on Sunday, officials said. "
+    "The captain, who was missing for a week, is well."
+)
+
+
+@pytest.fixture(scope="module")
+def judged(warm, fake_news):
+    """Give the project with two models trained on the engineered view and evaluated."""
+    for stage, *overrides in (
+        ("featurize", "~task.views.raw"),
+        ("train", "model=baseline"),
+        ("train", "model=lightgbm", "model.n_estimators=100"),
+        ("evaluate", "models=[baseline,lightgbm]", "resamples=100"),
+    ):
+        done = fake_news.warm(warm, f"pipeline.{stage}", "task=fake_news", *overrides)
+        assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr
+    return fake_news
+
+
+@pytest.fixture(scope="module")
+def board(judged) -> pd.DataFrame:
+    return pd.read_csv(judged.root / "reports/fake_news/leaderboard.csv").set_index("model")
+
+
+def test_lightgbm_beats_the_official_baseline_on_the_official_test(board):
+    """The challenge's own baseline reached 75.20 %."""
+    assert board["fnc_score"]["lightgbm"] > 0.78
+
+
+def test_the_most_frequent_stance_has_the_official_score_of_unrelated(board):
+    """4,587.25 of 11,651.25 points."""
+    assert board["fnc_score"]["baseline"] == pytest.approx(4587.25 / 11651.25)
+
+
+def test_headlines_of_another_topic_are_unrelated(judged):
+    headlines = {
+        "Missing ferry captain found alive on island": "related",
+        "Ferry captain of Varn is alive, officials say": "related",
+        "Apple to sell a watch made of gold": "unrelated",
+        "Giant crab seen in English harbour": "unrelated",
+    }
+    scorer = scoring.load(judged.root / "models/fake_news/lightgbm")
+
+    answers = scorer.predict(pd.DataFrame({"headline": list(headlines), "body": ARTICLE}))
+
+    found = answers["label"].where(answers["label"] == "unrelated", "related")
+    assert found.tolist() == list(headlines.values())
+
+
+def test_plots_of_25_000_examples_stay_small(judged):
+    plots = judged.root / "reports/fake_news/plots"
+    assert sum(path.stat().st_size for path in plots.iterdir()) < 300_000
+    confusion = pd.read_csv(plots / "confusion.csv")
+    assert confusion.groupby("model")["examples"].sum().to_dict() == dict.fromkeys(
+        ["baseline", "lightgbm"], 25_413
+    )
