@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 HEADLINE, BODY = PAIR = ["headline", "body"]
-# Words by which a writer takes a stand to what is told.
+# Words by which a writer takes a stand on what is told.
 CUES = {
     "denying": "not no never n't nor cannot deny denies denied refute refuted dismiss dismissed "
     "reject rejected contradict dispute disputed",
