@@ -20,6 +20,7 @@ def main(cfg: config.Stage) -> None:
     train = read_table(ingested / "train.parquet")
     validation = read_table(ingested / "validation.parquet")
     about = description(train, read_json(ingested / "card.json")) | {"digest": dvc_digest(ingested)}
+    summaries = set()
     with new_folder(config.features(cfg.task.name)) as folder:
         for view, node in track(cfg.task.views.items(), "featurizing", len(cfg.task.views)):
             featurizer = config.build(node)
@@ -32,6 +33,10 @@ def main(cfg: config.Stage) -> None:
             write_json(folder / view / "view.json", about)
             size = " × ".join(f"{n:,}" for n in X.shape[1:])
             console.print(f"{cfg.task.name}: view {view}, {size} numbers an example")
+            if hasattr(featurizer, "summary"):
+                summaries.add(featurizer.summary())
+    for summary in sorted(summaries):
+        console.print(f"{cfg.task.name}: {summary}", markup=False)
 
 
 def fitted(featurizer: Any, view: str, train: pd.DataFrame) -> Any:

@@ -22,6 +22,8 @@ def main(cfg: config.Stage) -> None:
             part.to_parquet(folder / f"{name}.parquet", index=False)
         write_json(folder / "card.json", card(source, parts, dropped))
     console.print(summary(cfg.task.name, parts, dropped))
+    for warning in source.warnings:
+        console.print(f"warning: {warning}", style="bold yellow", markup=False)
 
 
 def checked(source: Source) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -73,7 +75,7 @@ def card(source: Source, parts: dict[str, pd.DataFrame], dropped: dict[str, int]
     -------
     dict
         Plain values for ``card.json``: origin, inputs, rows dropped and why,
-        and per split the number of examples, of groups, and of each class.
+        warnings, and per split the number of examples, of groups, and of each class.
     """
     return {
         "origin": source.origin,
@@ -81,6 +83,7 @@ def card(source: Source, parts: dict[str, pd.DataFrame], dropped: dict[str, int]
         "classes": sorted(source.examples["label"].unique()),
         "slices": list(source.slices),
         "dropped": dropped,
+        "warnings": source.warnings,
         "splits": {
             name: {
                 "examples": len(part),

@@ -33,6 +33,7 @@ TRUSTED = {
     "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "lightgbm.basic.Booster",
+    "numpy.dtype",
     "lightgbm.sklearn.LGBMClassifier",
     "sklearn.tree._tree.Tree",
 }

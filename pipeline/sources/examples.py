@@ -36,6 +36,8 @@ class Source:
         Rows that the source left out, by reason.
     may_miss : bool
         Whether inputs may lack values.
+    warnings : list of str
+        What the user should know, such as an input that tells the label.
     """
 
     examples: pd.DataFrame
@@ -44,6 +46,7 @@ class Source:
     slices: dict[str, pd.DataFrame] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
     may_miss: bool = False
+    warnings: list[str] = field(default_factory=list)
 
 
 def inputs_of(examples: pd.DataFrame) -> list[str]:

@@ -137,8 +137,14 @@ class Run:
                 code_paths=[str(PACKAGE)],
                 pip_requirements=requirements(family),
                 signature=signature,
-                input_example=pd.DataFrame(about["example"]),
+                input_example=_frame(about["example"], about["inputs"]),
             )
+
+
+def _frame(rows: list[dict[str, Any]], kinds: Mapping[str, str]) -> pd.DataFrame:
+    """Give plain rows the types of their columns, which plain values do not say of all."""
+    types = {"double": "float64", "datetime": "datetime64[ns]"}
+    return pd.DataFrame(rows).astype({n: types[kind] for n, kind in kinds.items() if kind in types})
 
 
 def _type(kind: str) -> DataType | Array:

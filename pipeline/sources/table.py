@@ -1,0 +1,359 @@
+"""Tables of the user's own: CSV, Parquet or JSON-lines with a column that is to be foretold."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv, json, parquet
+
+from pipeline.errors import UserError, nearest
+from pipeline.sources.examples import META, Source, inputs_of
+from pipeline.sources.text import decoding_problem
+
+# More different numbers than this may be a quantity rather than classes.
+MOST_NUMBERS = 20
+# Classes come again: at least so many rows for each, on average.
+ROWS_A_CLASS = 5
+# Bytes that are parsed at once, and the most that a row may have.
+BLOCK = 1 << 24
+SHOWN = 5
+
+
+def read(
+    path: str,
+    label: str,
+    group: str | None = None,
+    time: str | None = None,
+    test: str | None = None,
+    ignore: list[str] | None = None,
+) -> Source:
+    """
+    Read a table whose columns are inputs, but for those that are named here.
+
+    Parameters
+    ----------
+    path : str
+        A file ``.csv``, ``.tsv``, ``.parquet``, ``.jsonl`` or ``.ndjson``.
+    label : str
+        The column to be foretold.
+    group : str, optional
+        A column whose value no two splits may share, such as the patient.
+        Without it each row stands alone.
+    time : str, optional
+        A column of times or numbers; the latest rows are held out.
+    test : str, optional
+        A file with the same columns, whose rows are the test examples.
+    ignore : list of str, optional
+        Columns to leave out.
+
+    Returns
+    -------
+    Source
+        As `examples` gives it, with a warning of each input that tells the label.
+
+    Raises
+    ------
+    UserError
+        For a file that cannot be read, a column that cannot be used, and a
+        label that is missing in a row or is a quantity.
+    """
+    if group is not None and time is not None:
+        raise UserError(
+            "task.source.group and task.source.time are both given: rows are held out "
+            "by group or by time; set one of them to null"
+        )
+    columns = {"label": label, "group": group, "time": time}
+    roles = {role: name for role, name in columns.items() if name is not None}
+    files = [Path(path)]
+    tables = [load(files[0], roles, ignore or [])]
+    if test is not None:
+        texts = [field.name for field in tables[0].schema if pa.types.is_string(field.type)]
+        files.append(Path(test))
+        tables.append(load(files[1], roles, ignore or [], texts))
+        _check_same_columns(files, tables)
+    parts = examples(files, tables, roles)
+    renamed = sorted(set(inputs_of(parts[0])) - set(tables[0].column_names))
+    return Source(
+        parts[0],
+        [{"path": file.as_posix(), "sha256": digest(file)} for file in files],
+        test=parts[1] if test is not None else None,
+        may_miss=True,
+        warnings=[
+            *(f"'{name[:-1]}' has a meaning of its own here: the input is '{name}'" for name in renamed),
+            *(
+                f"column '{name}' tells the label by itself: if it is not known when the answer is "
+                f"wanted, add it to task.source.ignore"
+                for name in leaks(parts[0])
+            ),
+        ],
+    )
+
+
+def load(
+    file: Path, roles: Mapping[str, str], ignore: Sequence[str] = (), texts: Sequence[str] = ()
+) -> pa.Table:
+    """
+    Read a table as it is.
+
+    Parameters
+    ----------
+    file : Path
+        Its suffix says what it is.
+    roles : mapping of str to str
+        Columns that it must have, by key of ``task.source``.
+    ignore : sequence of str
+        Columns to leave out.
+    texts : sequence of str
+        Columns of CSV that hold text even where they look like numbers; those
+        of `roles` do anyhow, except for ``time``.
+
+    Returns
+    -------
+    pyarrow.Table
+        With a row at least.
+
+    Raises
+    ------
+    UserError
+        When the file is missing, of an unknown type, damaged or empty, when it
+        lacks a column, or has two of one name.
+    """
+    if not file.is_file():
+        raise UserError(f"{file} is not a file: expected a table, {', '.join(READERS)}")
+    kind = file.suffix.lower()
+    if kind not in READERS:
+        raise UserError(f"{file}: unknown type of file '{kind}'; known: {', '.join(READERS)}")
+    try:
+        table = READERS[kind](file, [*texts, *_texts(roles)])
+        names = [name or f"column {i}" for i, name in enumerate(table.column_names, 1)]
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise _unreadable(file, str(error)) from None
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise UserError(f"{file}: {count} columns are called '{name}'; rename all but one")
+    for key, name in [*roles.items(), *(("ignore", name) for name in ignore)]:
+        if name not in names:
+            raise UserError(f"{file}: task.source.{key}: no column '{name}'{nearest(name, names)}")
+    table = table.rename_columns(names).drop_columns(list(ignore))
+    if not len(table):
+        raise UserError(f"{file} holds no rows")
+    for field in table.schema:
+        if pa.types.is_binary(field.type):
+            raise _unreadable(file, f"column '{field.name}' holds bytes that are no text")
+    return table
+
+
+def examples(
+    files: Sequence[Path], tables: Sequence[pa.Table], roles: Mapping[str, str]
+) -> list[pd.DataFrame]:
+    """
+    Make examples of the rows of tables.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Where the tables were read: one to learn from, and perhaps one to test on.
+    tables : sequence of pyarrow.Table
+        With the same columns.
+    roles : mapping of str to str
+        Which columns are ``label``, and perhaps ``group`` or ``time``.
+
+    Returns
+    -------
+    list of DataFrame
+        ``example_id`` is the number of the row from 1, in the second table
+        with ``test-`` before it. Numbers come as floats, and so do booleans
+        where some are missing; times of day and durations in seconds; times in
+        UTC. An input with a name of `META` has ``_`` after it.
+
+    Raises
+    ------
+    UserError
+        For a column that cannot be used.
+    """
+    try:
+        whole = pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise UserError(f"{files[-1]} does not fit {files[0]}: {_line(error)}") from None
+    columns = {name: _plain(files[0], name, whole[name]) for name in whole.column_names}
+    columns |= {name: _text(whole[name].cast(pa.string())) for name in _texts(roles)}
+    if "time" in roles:
+        _check_time(files[0], roles["time"], columns[roles["time"]])
+    _check_label(files[0], roles["label"], columns[roles["label"]])
+    inputs = [name for name in whole.column_names if name not in roles.values()]
+    parts, start = [], 0
+    for file, table, prefix in zip(files, tables, ("", "test-"), strict=False):
+        rows = np.arange(1, len(table) + 1)
+        ids = pc.binary_join_element_wise(prefix, pa.array(rows).cast(pa.string()), "")
+        own = {name: column.slice(start, len(table)) for name, column in columns.items()}
+        start += len(table)
+        for role, name in roles.items():
+            _check_complete(file, role, name, own[name])
+        part = {"example_id": ids, "group": ids} | {role: own[name] for role, name in roles.items()}
+        part |= {f"{name}_" if name in META else name: own[name] for name in inputs}
+        parts.append(pa.table(part).to_pandas(split_blocks=True, self_destruct=True))
+    return parts
+
+
+def leaks(examples: pd.DataFrame) -> list[str]:
+    """
+    Name the inputs whose values stand one to one for the labels.
+
+    Parameters
+    ----------
+    examples : DataFrame
+        With ``label``; a missing value counts as a value.
+    """
+    labels, known = pd.factorize(examples["label"])
+    found = []
+    for name in inputs_of(examples):
+        values, distinct = pd.factorize(examples[name], use_na_sentinel=False)
+        if len(distinct) == len(known) == len(np.unique(values * len(known) + labels)):
+            found.append(name)
+    return found
+
+
+def digest(file: Path) -> str:
+    """Give the sha256 of a file."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _csv(file: Path, texts: list[str]) -> pa.Table:
+    with file.open("rb") as content:
+        header = content.readline()
+    return csv.read_csv(
+        file,
+        # With one thread its errors name the row.
+        csv.ReadOptions(use_threads=False, block_size=BLOCK),
+        csv.ParseOptions(
+            delimiter=max(",;\t|", key=lambda mark: header.count(mark.encode())),
+            newlines_in_values=True,
+        ),
+        csv.ConvertOptions(strings_can_be_null=True, column_types=dict.fromkeys(texts, pa.string())),
+    )
+
+
+def _json(file: Path, texts: list[str]) -> pa.Table:
+    return json.read_json(file, json.ReadOptions(use_threads=False, block_size=BLOCK))
+
+
+def _parquet(file: Path, texts: list[str]) -> pa.Table:
+    return parquet.read_table(file)
+
+
+READERS: dict[str, Callable[[Path, list[str]], pa.Table]] = {
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".parquet": _parquet,
+    ".jsonl": _json,
+    ".ndjson": _json,
+}
+
+
+def _texts(roles: Mapping[str, str]) -> list[str]:
+    """Name the columns that are taken as text, whatever they hold."""
+    return [name for role, name in roles.items() if role != "time"]
+
+
+def _unreadable(file: Path, reason: str) -> UserError:
+    """Say why a file cannot be read: most often its encoding."""
+    if READERS[file.suffix.lower()] is not _parquet:
+        try:
+            file.read_bytes().decode("utf-8")
+        except UnicodeDecodeError as error:
+            return UserError(f"{file} {decoding_problem(error)}; save it as UTF-8")
+    return UserError(f"{file}: {_line(reason)}")
+
+
+def _line(reason: object) -> str:
+    """Take the first line of a message, which may quote a whole row."""
+    return str(reason).splitlines()[0][:200]
+
+
+def _check_same_columns(files: Sequence[Path], tables: Sequence[pa.Table]) -> None:
+    one, other = (set(table.column_names) for table in tables)
+    for name in sorted(one ^ other):
+        has, lacks = files if name in one else files[::-1]
+        raise UserError(
+            f"{lacks}: column '{name}' of {has} is missing: the two must have the same columns, "
+            "but for task.source.ignore"
+        )
+
+
+def _plain(file: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Put a column in one of the four forms that an input has."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _plain(file, name, column.cast(kind.value_type))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        column = _text(column)
+    elif pa.types.is_boolean(kind):
+        column = column.cast(pa.float64()) if column.null_count else column
+    elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp("us"))
+    elif pa.types.is_time(kind):
+        column = pc.divide(column.cast(pa.time64("us")).cast(pa.int64()), 1e6)
+    elif pa.types.is_duration(kind):
+        column = pc.divide(column.cast(pa.duration("us")).cast(pa.int64()), 1e6)
+    elif not pa.types.is_null(kind):
+        try:
+            column = column.cast(pa.float64(), safe=False)
+        except pa.ArrowException:
+            raise UserError(
+                f"{file}: column '{name}' holds {kind}, which is neither number, time nor text: "
+                "make columns of it, or add it to task.source.ignore"
+            ) from None
+    if column.null_count == len(column):
+        raise UserError(
+            f"{file}: column '{name}' has no value in any row: add it to task.source.ignore"
+        )
+    return column
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Strip white space; what is then empty is missing."""
+    stripped = pc.utf8_trim_whitespace(column)
+    return pc.if_else(pc.equal(stripped, ""), None, stripped)
+
+
+def _check_complete(file: Path, role: str, name: str, column: pa.ChunkedArray) -> None:
+    if not column.null_count:
+        return
+    rows = np.flatnonzero(column.is_null().to_numpy()) + 1
+    shown = ", ".join(f"{row}" for row in rows[:SHOWN]) + ", …" * (len(rows) > SHOWN)
+    raise UserError(
+        f"{file}: {role} '{name}' is missing in {len(rows):,} of {len(column):,} rows ({shown}): "
+        "fill it in, or leave those rows out"
+    )
+
+
+def _check_time(file: Path, name: str, column: pa.ChunkedArray) -> None:
+    if not (pa.types.is_floating(column.type) or pa.types.is_timestamp(column.type)):
+        first: Any = column.drop_null()[0]
+        raise UserError(
+            f"{file}: task.source.time: column '{name}' holds neither times such as 2024-12-31 or "
+            f"2024-12-31 23:59:59, nor numbers, but '{first}'"
+        )
+
+
+def _check_label(file: Path, name: str, column: pa.ChunkedArray) -> None:
+    """Refuse a quantity: many different numbers, that have fractions or hardly come again."""
+    values = column.unique().drop_null()
+    if len(values) <= MOST_NUMBERS:
+        return
+    try:
+        numbers = values.cast(pa.float64()).to_numpy()
+    except pa.ArrowException:
+        return
+    if (numbers % 1).any() or len(numbers) > len(column) / ROWS_A_CLASS:
+        raise UserError(
+            f"{file}: label '{name}' holds {len(numbers):,} different numbers, which looks like "
+            "regression: make a few classes of them (low, high), or set task.source.label"
+        )
