@@ -79,19 +79,20 @@ def read(
         _check_same_columns(files, tables)
     parts = examples(files, tables, roles)
     renamed = sorted(set(inputs_of(parts[0])) - set(tables[0].column_names))
+    warnings = [
+        f"'{name[:-1]}' has a meaning here: the input is called '{name}'" for name in renamed
+    ]
+    warnings += [
+        f"column '{name}' tells the label by itself: if it is not known when the answer is wanted, "
+        "add it to task.source.ignore"
+        for name in leaks(parts[0])
+    ]
     return Source(
         parts[0],
         [{"path": file.as_posix(), "sha256": digest(file)} for file in files],
         test=parts[1] if test is not None else None,
         may_miss=True,
-        warnings=[
-            *(f"'{name[:-1]}' has a meaning of its own here: the input is '{name}'" for name in renamed),
-            *(
-                f"column '{name}' tells the label by itself: if it is not known when the answer is "
-                f"wanted, add it to task.source.ignore"
-                for name in leaks(parts[0])
-            ),
-        ],
+        warnings=warnings,
     )
 
 
@@ -228,23 +229,22 @@ def digest(file: Path) -> str:
 def _csv(file: Path, texts: list[str]) -> pa.Table:
     with file.open("rb") as content:
         header = content.readline()
+    delimiter = max(",;\t|", key=lambda mark: header.count(mark.encode()))
+    types = dict.fromkeys(texts, pa.string())
     return csv.read_csv(
         file,
         # With one thread its errors name the row.
         csv.ReadOptions(use_threads=False, block_size=BLOCK),
-        csv.ParseOptions(
-            delimiter=max(",;\t|", key=lambda mark: header.count(mark.encode())),
-            newlines_in_values=True,
-        ),
-        csv.ConvertOptions(strings_can_be_null=True, column_types=dict.fromkeys(texts, pa.string())),
+        csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        csv.ConvertOptions(strings_can_be_null=True, column_types=types),
     )
 
 
-def _json(file: Path, texts: list[str]) -> pa.Table:
+def _json(file: Path, _: list[str]) -> pa.Table:
     return json.read_json(file, json.ReadOptions(use_threads=False, block_size=BLOCK))
 
 
-def _parquet(file: Path, texts: list[str]) -> pa.Table:
+def _parquet(file: Path, _: list[str]) -> pa.Table:
     return parquet.read_table(file)
 
 
@@ -269,7 +269,7 @@ def _unreadable(file: Path, reason: str) -> UserError:
             file.read_bytes().decode("utf-8")
         except UnicodeDecodeError as error:
             return UserError(f"{file} {decoding_problem(error)}; save it as UTF-8")
-    return UserError(f"{file}: {_line(reason)}")
+    return UserError(f"{file}: {_line(reason)}" + "; row 1 is the header" * ("Row #" in reason))
 
 
 def _line(reason: object) -> str:

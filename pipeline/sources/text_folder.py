@@ -1,4 +1,4 @@
-"""Texts on disk: a folder a class, a file a text."""
+"""Texts on disk: a folder a class and a file a text, or a table with a column of texts."""
 
 import hashlib
 from pathlib import Path
@@ -6,20 +6,32 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import UserError
+from pipeline.sources import table
 from pipeline.sources.examples import Source
 from pipeline.sources.text import decoding_problem, normalise
 
 
-def read(path: str, keep_layout: bool = False) -> Source:
+def read(
+    path: str,
+    keep_layout: bool = False,
+    text: str = "text",
+    label: str = "label",
+    group: str | None = None,
+) -> Source:
     """
-    Read ``<path>/<label>/<text>.txt`` and ``<path>/<label>/<group>/<text>.txt``.
+    Read a folder of texts, or a table of them.
 
     Parameters
     ----------
     path : str
-        The folder that holds a folder for each class.
+        A folder with ``<label>/<text>.txt`` and ``<label>/<group>/<text>.txt``,
+        or a table, as of `pipeline.sources.table`. What is hidden, its name
+        starting with a dot, is left alone.
     keep_layout : bool, default=False
         Keep line breaks and indents instead of collapsing white space.
+    text, label, group : str
+        Columns of a table; those that are not named are left out. Without
+        `group` each row stands alone.
 
     Returns
     -------
@@ -30,13 +42,37 @@ def read(path: str, keep_layout: bool = False) -> Source:
     Raises
     ------
     UserError
-        For a folder that is missing or holds no text, and for a file that is
+        For a path that is missing or holds no text, and for a file that is
         not UTF-8.
     """
-    folder = Path(path)
+    if Path(path).is_file():
+        named = {"text": text, "label": label, "group": group}
+        columns = {role: name for role, name in named.items() if name is not None}
+        source = _from_table(Path(path), columns)
+    else:
+        source = _from_folder(Path(path))
+    source.examples["text"] = [normalise(text, keep_layout) for text in source.examples["text"]]
+    return source
+
+
+def _from_table(file: Path, columns: dict[str, str]) -> Source:
+    rows = table.load(file, columns).select(list(columns.values()))
+    (examples,) = table.examples([file], [rows], columns)
+    return Source(examples, [{"path": file.as_posix(), "sha256": table.digest(file)}])
+
+
+def _from_folder(folder: Path) -> Source:
     if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder: task.source.path names a folder of classes")
-    files = sorted(file for file in folder.glob("*/**/*.txt") if file.is_file())
+        raise UserError(
+            f"{folder} is neither a folder nor a file: task.source.path names a folder of classes, "
+            "or a table of texts"
+        )
+    files = sorted(
+        file
+        for file in folder.glob("*/**/*.txt")
+        if file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
     if not files:
         raise UserError(f"{folder} holds no text: expected {folder}/<label>/<text>.txt")
     digest = hashlib.sha256()
@@ -50,6 +86,6 @@ def read(path: str, keep_layout: bool = False) -> Source:
         except UnicodeDecodeError as error:
             raise UserError(f"{file} {decoding_problem(error)}; save it as UTF-8") from None
         group = place.parts[1] if len(place.parts) > 2 else place.as_posix()
-        rows.append((place.as_posix(), normalise(text, keep_layout), place.parts[0], group))
+        rows.append((place.as_posix(), text, place.parts[0], group))
     examples = pd.DataFrame(rows, columns=["example_id", "text", "label", "group"])
     return Source(examples, [{"path": folder.as_posix(), "sha256": digest.hexdigest()}])
