@@ -28,6 +28,8 @@ KINDS = {
 # A column with more different strings than this, or than half its rows, holds no categories
 # if they have several words.
 MOST_CATEGORIES = 1000
+# So many texts, evenly chosen, tell which words occur together.
+MOST_TEXTS = 100_000
 NAMES_SHOWN = 8
 
 
@@ -94,7 +96,7 @@ class Columns(TransformerMixin, BaseEstimator):
         )
         if not any(columns for _, _, columns in self.columns_.transformers):
             raise UserError(f"there is no column to learn from: {self.summary()}")
-        numbers: np.ndarray = self.columns_.fit_transform(self._prepared(X)).astype(np.float32)
+        numbers: np.ndarray = self.columns_.fit_transform(self._prepared(X))
         return numbers
 
     def transform(self, X: pd.DataFrame) -> np.ndarray | sparse.csr_matrix:
@@ -112,7 +114,7 @@ class Columns(TransformerMixin, BaseEstimator):
             32-bit floats.
         """
         check_is_fitted(self)
-        numbers: np.ndarray = self.columns_.transform(self._prepared(X)).astype(np.float32)
+        numbers: np.ndarray = self.columns_.transform(self._prepared(X))
         return numbers
 
     def summary(self) -> str:
@@ -127,7 +129,7 @@ class Columns(TransformerMixin, BaseEstimator):
         tfidf = Tfidf(max_features=self.words, sublinear_tf=True, dtype=np.float32)
         if self.components is None:
             return tfidf
-        return make_pipeline(tfidf, Topics(self.components), StandardScaler())
+        return make_pipeline(tfidf, Topics(self.components), Scaler())
 
     def _prepared(self, X: pd.DataFrame) -> pd.DataFrame:
         """Give each column the type of its kind, whatever a served row holds it in."""
@@ -203,6 +205,15 @@ class DateParts(TransformerMixin, BaseEstimator):
         return np.column_stack([part for date in parts for part in date]).astype(np.float64)
 
 
+class Scaler(StandardScaler):
+    """Standardisation to 32-bit floats: of a large table, 64 bits would take gigabytes."""
+
+    def transform(self, X: np.ndarray, copy: bool | None = None) -> np.ndarray:
+        """Standardise columns."""
+        numbers: np.ndarray = super().transform(X, copy).astype(np.float32)
+        return numbers
+
+
 class OneHot(OneHotEncoder):
     """
     One-hot encoding whose categories are stored as arrays of text.
@@ -237,7 +248,8 @@ class Topics(TransformerMixin, BaseEstimator):
 
     def fit(self, X: sparse.csr_matrix, y: object = None) -> Self:
         """Learn which words occur together."""
-        self.svd_ = TruncatedSVD(min(self.components, *X.shape), random_state=0).fit(X)
+        some = X[:: -(-X.shape[0] // MOST_TEXTS)]
+        self.svd_ = TruncatedSVD(min(self.components, *some.shape), random_state=0).fit(some)
         return self
 
     def transform(self, X: sparse.csr_matrix) -> np.ndarray:
@@ -247,7 +259,7 @@ class Topics(TransformerMixin, BaseEstimator):
 
 
 def _standardised() -> Pipeline:
-    return make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    return make_pipeline(SimpleImputer(strategy="median", add_indicator=True), Scaler())
 
 
 def _listed(names: list[str]) -> str:
