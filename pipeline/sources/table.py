@@ -1,6 +1,7 @@
 """Tables of the user's own: CSV, Parquet or JSON-lines with a column that is to be foretold."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -182,8 +183,10 @@ def examples(
         whole = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
         raise UserError(f"{files[-1]} does not fit {files[0]}: {_line(error)}") from None
-    columns = {name: _plain(files[0], name, whole[name]) for name in whole.column_names}
-    columns |= {name: _text(whole[name].cast(pa.string())) for name in _texts(roles)}
+    texts = _texts(roles)
+    columns = {name: _text(whole[name].cast(pa.string())) for name in texts}
+    others = [name for name in whole.column_names if name not in texts]
+    columns |= {name: _plain(files[0], name, whole[name]) for name in others}
     if "time" in roles:
         _check_time(files[0], roles["time"], columns[roles["time"]])
     _check_label(files[0], roles["label"], columns[roles["label"]])
@@ -269,7 +272,13 @@ def _unreadable(file: Path, reason: str) -> UserError:
             file.read_bytes().decode("utf-8")
         except UnicodeDecodeError as error:
             return UserError(f"{file} {decoding_problem(error)}; save it as UTF-8")
-    return UserError(f"{file}: {_line(reason)}" + "; row 1 is the header" * ("Row #" in reason))
+    if "Row #" in reason:
+        return UserError(f"{file}: {_line(reason)}; row 1 is the header")
+    # The rows of JSON are counted from 0, and anew in each block.
+    row = re.search(r" in row (\d+)$", reason)
+    if row and file.stat().st_size <= BLOCK:
+        return UserError(f"{file}, line {int(row[1]) + 1}: {reason[: row.start()]}")
+    return UserError(f"{file}: {_line(reason)}")
 
 
 def _line(reason: object) -> str:
@@ -329,8 +338,8 @@ def _check_complete(file: Path, role: str, name: str, column: pa.ChunkedArray) -
     rows = np.flatnonzero(column.is_null().to_numpy()) + 1
     shown = ", ".join(f"{row}" for row in rows[:SHOWN]) + ", …" * (len(rows) > SHOWN)
     raise UserError(
-        f"{file}: {role} '{name}' is missing in {len(rows):,} of {len(column):,} rows ({shown}): "
-        "fill it in, or leave those rows out"
+        f"{file}: {role} '{name}' is missing in {len(rows):,} of {len(column):,} rows "
+        f"({shown}, not counting a header): fill it in, or leave those rows out"
     )
 
 

@@ -1,0 +1,452 @@
+"""Tables of the user's own: what is read of them, and what is refused."""
+
+import datetime
+import gzip
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_diabetes
+
+from pipeline.errors import UserError
+from pipeline.sources.examples import check, kind_of
+from pipeline.sources.table import leaks, read
+
+ROWS = 12
+
+
+@pytest.fixture
+def frame():
+    """Give a table with a column of each kind, a tenth missing in three of them."""
+    return pd.DataFrame(
+        {
+            "age": [31, 45, None, 28, 61, 39, 50, 33, 27, 44, 58, 36],
+            "children": range(ROWS),
+            "member": [True, True, False] * 4,
+            "paid": [True, None, False] * 4,
+            "since": pd.date_range("2024-01-30", periods=ROWS),
+            "at": pd.date_range("2024-01-30 10:30:15", periods=ROWS, freq="36h"),
+            "city": ["Köln", "Bonn", None, "Ulm"] * 3,
+            "churned": ["yes", "no"] * 6,
+        }
+    )
+
+
+@pytest.fixture
+def file(frame, tmp_path):
+    path = tmp_path / "churn.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Give a function that writes a file and gives its path."""
+
+    def written(name, content):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return written
+
+
+KINDS = {
+    "age": "double",
+    "children": "double",
+    "member": "boolean",
+    "paid": "double",  # since a served null would be False
+    "since": "datetime",
+    "at": "datetime",
+    "city": "string",
+}
+
+
+def kinds(examples):
+    return {name: kind_of(examples[name]) for name in KINDS}
+
+
+def test_a_csv_file_gives_typed_columns(file, frame):
+    examples = read(str(file), "churned").examples
+
+    assert kinds(examples) == KINDS
+    np.testing.assert_array_equal(examples["age"], frame["age"])
+    np.testing.assert_array_equal(examples["paid"], [1, np.nan, 0] * 4)
+    assert examples["member"].tolist() == [True, True, False] * 4
+    assert examples["since"].tolist() == frame["since"].tolist()
+    assert examples["at"].tolist() == frame["at"].tolist()
+    assert examples["city"].fillna("-").tolist() == ["Köln", "Bonn", "-", "Ulm"] * 3
+    assert examples["label"].tolist() == frame["churned"].tolist()
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl", "ndjson", "tsv"])
+def test_other_types_of_file_give_what_csv_gives(file, frame, tmp_path, suffix):
+    other = tmp_path / f"churn.{suffix}"
+    if suffix == "parquet":
+        frame.to_parquet(other)
+    elif suffix == "tsv":
+        frame.to_csv(other, sep="\t", index=False)
+    else:
+        text = frame.assign(since=frame["since"].astype(str), at=frame["at"].astype(str))
+        text.to_json(other, orient="records", lines=True)
+
+    found, expected = (read(str(path), "churned").examples for path in (other, file))
+
+    pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.mark.parametrize("mark", [";", "|"])
+def test_the_mark_between_values_is_found_in_the_header(file, frame, tmp_path, mark):
+    other = tmp_path / "other.csv"
+    frame.to_csv(other, sep=mark, index=False)
+
+    found = read(str(other), "churned").examples
+
+    pd.testing.assert_frame_equal(found, read(str(file), "churned").examples)
+
+
+def test_rows_are_numbered_and_stand_alone(file):
+    source = read(str(file), "churned")
+
+    assert source.examples["example_id"].tolist() == [str(row) for row in range(1, ROWS + 1)]
+    assert source.examples["group"].tolist() == source.examples["example_id"].tolist()
+    assert source.may_miss
+    assert source.test is None
+    assert source.warnings == []
+
+
+def test_what_is_read_fits_the_contract_of_examples(file):
+    check(read(str(file), "churned").examples, may_miss=True)
+
+
+def test_the_origin_is_the_hash_of_the_file(file):
+    expected = hashlib.sha256(file.read_bytes()).hexdigest()
+
+    assert read(str(file), "churned").origin == [{"path": file.as_posix(), "sha256": expected}]
+
+
+def test_a_group_is_no_input(file, frame):
+    examples = read(str(file), "churned", group="children").examples
+
+    assert "children" not in examples
+    # as text, whatever it looks like
+    assert examples["group"].tolist() == [str(number) for number in range(ROWS)]
+
+
+@pytest.mark.parametrize("name", ["at", "children"])
+def test_a_time_is_no_input(file, frame, name):
+    examples = read(str(file), "churned", time=name).examples
+
+    assert name not in examples
+    assert examples["time"].tolist() == frame[name].tolist()
+    assert examples["group"].tolist() == examples["example_id"].tolist()
+
+
+def test_ignored_columns_are_left_out(file):
+    examples = read(str(file), "churned", ignore=["age", "city"]).examples
+
+    assert set(KINDS) - set(examples) == {"age", "city"}
+
+
+def test_a_test_file_gives_the_test_examples(file, frame, tmp_path):
+    other = tmp_path / "test.csv"
+    # whole numbers where train has fractions, nothing where train has cities
+    frame.assign(age=7, city=None).to_csv(other, index=False)
+
+    source = read(str(file), "churned", test=str(other))
+
+    assert source.test["example_id"].tolist() == [f"test-{row}" for row in range(1, ROWS + 1)]
+    assert source.test["age"].tolist() == [7.0] * ROWS
+    assert source.test["city"].isna().all()
+    assert kinds(source.test) == kinds(source.examples) == KINDS
+    assert [origin["path"] for origin in source.origin] == [file.as_posix(), other.as_posix()]
+
+
+def test_booleans_missing_in_one_of_two_files_are_numbers_in_both(file, frame, tmp_path):
+    other = tmp_path / "test.csv"
+    frame.assign(member=[None, True] * 6).to_csv(other, index=False)
+
+    source = read(str(file), "churned", test=str(other))
+
+    assert source.examples["member"].tolist() == [1.0, 1.0, 0.0] * 4
+    np.testing.assert_array_equal(source.test["member"], [np.nan, 1.0] * 6)
+
+
+def test_text_of_a_test_file_is_text_where_it_looks_like_a_number(write):
+    train = write("a.csv", "code,label\n" + "A1,x\n007,y\n" * 3)
+    test = write("b.csv", "code,label\n" + "007,x\n008,y\n" * 3)
+
+    assert read(str(train), "label", test=str(test)).test["code"].tolist() == ["007", "008"] * 3
+
+
+def test_labels_are_as_the_file_has_them(write):
+    file = write("a.csv", "a,label\n" + "1.5,007\n2.5, True \n3.5,1.0\n" * 3)
+
+    assert read(str(file), "label").examples["label"].tolist() == ["007", "True", "1.0"] * 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [([0, 1], ["0", "1"]), ([0.0, 1.0], ["0", "1"]), ([False, True], ["false", "true"])],
+)
+def test_labels_of_parquet_are_texts(tmp_path, labels, expected):
+    file = tmp_path / "a.parquet"
+    pd.DataFrame({"a": [1.5, 2.5], "label": labels}).to_parquet(file)
+
+    assert read(str(file), "label").examples["label"].tolist() == expected
+
+
+def test_white_space_around_a_value_does_not_count_and_what_is_blank_is_missing(write):
+    file = write("a.csv", "word,number,label\n" + " a b , 1 ,x\n   ,2,y\n,,x\n")
+
+    examples = read(str(file), "label").examples
+
+    assert examples["word"].fillna("-").tolist() == ["a b", "-", "-"]
+    np.testing.assert_array_equal(examples["number"], [1, 2, np.nan])
+
+
+def test_quoted_values_hold_line_breaks_and_marks(write):
+    file = write("a.csv", 'text,label\n"one, two\nthree",x\n"say ""hi""",y\n')
+
+    assert read(str(file), "label").examples["text"].tolist() == ["one, two\nthree", 'say "hi"']
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(write):
+    file = write("a.csv", b"\xef\xbb\xbflabel,a\nx,1\ny,2\n")
+
+    assert read(str(file), "label").examples["a"].tolist() == [1, 2]
+
+
+def test_a_type_that_shows_only_late_in_a_large_file_is_found(write):
+    rows = 2_000_000
+    file = write("a.csv", "a,b,label\n" + "1,1,xxxxxxxxxx\n" * rows + "1.5,word,y\n")
+    assert file.stat().st_size > 1 << 24
+
+    examples = read(str(file), "label").examples
+
+    assert examples["a"].iloc[[0, -1]].tolist() == [1, 1.5]
+    assert examples["b"].iloc[[0, -1]].tolist() == ["1", "word"]
+
+
+def test_other_types_of_parquet_are_put_in_plain_form(tmp_path):
+    file = tmp_path / "a.parquet"
+    pd.DataFrame(
+        {
+            "category": pd.Categorical(["a", "b"]),
+            "zone": pd.to_datetime(["2024-01-01 12:00+02:00"] * 2),
+            "day": [datetime.date(2024, 1, 1)] * 2,
+            "clock": [datetime.time(0, 1, 30), None],
+            "lasted": [datetime.timedelta(minutes=2, milliseconds=500)] * 2,
+            "small": np.array([1, 2], dtype=np.int8),
+            "label": ["x", "y"],
+        }
+    ).to_parquet(file)
+
+    examples = read(str(file), "label").examples
+
+    assert examples["category"].tolist() == ["a", "b"]
+    assert kind_of(examples["category"]) == "string"
+    assert examples["zone"].tolist() == [pd.Timestamp("2024-01-01 10:00")] * 2
+    assert examples["day"].tolist() == [pd.Timestamp("2024-01-01")] * 2
+    np.testing.assert_array_equal(examples["clock"], [90, np.nan])
+    assert examples["lasted"].tolist() == [120.5] * 2
+    assert examples["small"].dtype == np.float64
+
+
+def test_names_that_mean_something_here_are_told_and_changed(write):
+    header = "label,time,group,example_id,churned"
+    file = write("a.csv", f"{header}\n1,2,a,x,yes\n3,4,b,y,no\n5,6,a,z,no\n")
+
+    source = read(str(file), "churned", time="time")
+
+    assert source.examples["label"].tolist() == ["yes", "no", "no"]
+    assert source.examples["time"].tolist() == [2, 4, 6]
+    assert source.examples["label_"].tolist() == [1, 3, 5]
+    assert source.examples["group_"].tolist() == ["a", "b", "a"]
+    assert source.examples["example_id_"].tolist() == ["x", "y", "z"]
+    assert [warning.split(" has")[0] for warning in source.warnings] == [
+        "'example_id'",
+        "'group'",
+        "'label'",
+    ]
+
+
+def test_a_column_without_a_name_is_called_by_its_place(write):
+    file = write("a.csv", ",label\n0.5,x\n1.5,y\n")
+
+    assert read(str(file), "label").examples["column 1"].tolist() == [0.5, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("values", "leaking"),
+    [
+        (["yes", "no", "no", "yes"], True),
+        ([1, 0, 0, 1], True),
+        ([1, None, None, 1], True),
+        ([True, False, False, True], True),
+        # in one row it does not fit, or tells more
+        ([1, 0, 0, 0], False),
+        ([1, 0, 2, 1], False),
+        ([5, 5, 5, 5], False),
+    ],
+)
+def test_an_input_that_stands_for_the_label_is_found(values, leaking):
+    examples = pd.DataFrame({"a": values, "label": ["no", "yes", "yes", "no"]})
+
+    assert leaks(examples) == ["a"] * leaking
+
+
+def test_a_leak_is_warned_of_by_name(file, frame):
+    frame.assign(left=frame["churned"].eq("yes").astype(int)).to_csv(file, index=False)
+
+    (*_, warning) = read(str(file), "churned").warnings
+
+    assert "column 'left'" in warning
+    assert "task.source.ignore" in warning
+
+
+GOOD = "a,b,label\n" + "1.5,u,yes\n2.5,v,no\n" * 6
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (GOOD.replace("label", "lable"), ["task.source.label", "'label'", "mean 'lable'"]),
+        (GOOD.replace("a,b", "a,a"), ["2 columns are called 'a'"]),
+        (GOOD + "1.5,u\n", ["Row #14", "Expected 3 columns, got 2", "row 1 is the header"]),
+        (GOOD + "1.5,u,no,more\n", ["Row #14", "Expected 3 columns, got 4"]),
+        (GOOD.encode() + b"1.5,caf\xe9,no\n", ["not utf-8: byte 0xe9 in line 14", "UTF-8"]),
+        (GOOD.encode("utf-16"), ["not utf-8", "line 1"]),
+        (b"a,caf\xe9,label\n1,2,x\n", ["not utf-8: byte 0xe9 in line 1"]),
+        ("", ["Empty"]),
+        ("a,b,label\n", ["no rows"]),
+        (GOOD.replace(",u,", ",,").replace(",v,", ", ,"), ["column 'b'", "no value", "ignore"]),
+        (GOOD + "1.5,u,\n3.5,v, \n", ["label 'label'", "missing in 2 of 14 rows (13, 14, not"]),
+        ("a,label\n" + "1.5,\n" * 9, ["label 'label'", "9 of 9 rows (1, 2, 3, 4, 5, …"]),
+    ],
+)
+def test_a_bad_csv_file_is_told_by_name_and_place(write, content, told):
+    file = write("bad.csv", content)
+
+    with pytest.raises(UserError) as caught:
+        read(str(file), "label")
+
+    message = str(caught.value)
+    assert message.startswith(str(file))
+    assert [part for part in told if part not in message] == []
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("bad.xlsx", b"PK", ["unknown type of file '.xlsx'", ".csv", ".parquet"]),
+        ("bad.parquet", b"PAR1 no more", ["Parquet"]),
+        (
+            "bad.jsonl",
+            b'{"a": 1, "label": "x"}\n{"a": "t", "label": "y"}\n',
+            ["bad.jsonl, line 2: ", "(/a) changed"],
+        ),
+        ("bad.jsonl", b'{"a": {"b": 1}, "label": "x"}\n', ["column 'a'", "struct", "ignore"]),
+        ("bad.jsonl", b"no json", ["line 1", "JSON"]),
+        ("bad.csv.gz", gzip.compress(GOOD.encode()), ["unknown type of file '.gz'"]),
+    ],
+)
+def test_a_bad_file_of_another_type_is_told_by_name(write, name, content, told):
+    file = write(name, content)
+
+    with pytest.raises(UserError) as caught:
+        read(str(file), "label")
+
+    assert [part for part in [str(file), *told] if part not in str(caught.value)] == []
+
+
+def test_a_file_that_is_not_there_is_told_by_name(tmp_path):
+    with pytest.raises(UserError, match=r"no\.csv is not a file"):
+        read(str(tmp_path / "no.csv"), "label")
+
+
+def test_a_quantity_is_told_to_be_regression(tmp_path):
+    """The target of the bundled diabetes data: 214 different whole numbers in 442 rows."""
+    file = tmp_path / "diabetes.csv"
+    load_diabetes(as_frame=True).frame.to_csv(file, index=False)
+
+    with pytest.raises(UserError, match=r"'target' holds 214 different numbers, .* regression"):
+        read(str(file), "target")
+
+
+def test_fractions_that_often_come_again_are_told_to_be_regression(write):
+    prices = "".join(f"u,{number / 4}\n" for number in range(21))
+
+    with pytest.raises(UserError, match="21 different numbers"):
+        read(str(write("a.csv", "a,label\n" + prices * 100)), "label")
+
+
+@pytest.mark.parametrize("kind", ["whole numbers", "words"])
+def test_many_classes_that_come_again_are_classes(write, kind):
+    names = [str(n) if kind == "whole numbers" else f"w{n}" for n in range(40)]
+    rows = "".join(f"{n / 8},{name}\n" for name in names for n in range(5))
+
+    examples = read(str(write("a.csv", f"a,label\n{rows}")), "label").examples
+
+    assert sorted(examples["label"].unique()) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"b": None}, ["test.csv", "column 'b'", "missing", "ignore"]),
+        ({"c": "more"}, ["train.csv", "column 'c'", "missing"]),
+        ({"a": "word"}, ["test.csv does not fit", "Field a", "string"]),
+        ({"label": None}, ["test.csv", "task.source.label"]),
+    ],
+)
+def test_a_test_file_that_does_not_fit_is_told(write, tmp_path, change, told):
+    train = write("train.csv", GOOD)
+    frame = pd.read_csv(train)
+    for name, value in change.items():
+        frame = frame.drop(columns=name) if value is None else frame.assign(**{name: value})
+    frame.to_csv(tmp_path / "test.csv", index=False)
+
+    with pytest.raises(UserError) as caught:
+        read(str(train), "label", test=str(tmp_path / "test.csv"))
+
+    assert [part for part in told if part not in str(caught.value)] == []
+
+
+def test_a_missing_label_of_a_test_file_is_told_by_its_own_row(write):
+    train, test = write("train.csv", GOOD), write("test.csv", GOOD + "1.5,u,\n")
+
+    with pytest.raises(
+        UserError, match=r"test\.csv: label 'label' is missing in 1 of 13 rows \(13,"
+    ):
+        read(str(train), "label", test=str(test))
+
+
+def test_group_and_time_are_not_both_taken(file):
+    with pytest.raises(UserError, match=r"task\.source\.group and task\.source\.time"):
+        read(str(file), "churned", group="city", time="at")
+
+
+@pytest.mark.parametrize("name", ["city", "member"])
+def test_a_time_that_is_none_is_told_with_a_value(file, name, frame):
+    with pytest.raises(UserError) as caught:
+        read(str(file), "churned", time=name)
+
+    assert f"column '{name}'" in str(caught.value)
+    assert str(frame[name].dropna().iloc[0]) in str(caught.value).replace("true", "True")
+
+
+@pytest.mark.parametrize(("role", "name"), [("group", "city"), ("time", "age")])
+def test_a_group_or_time_that_is_missing_is_told_by_row(file, role, name):
+    with pytest.raises(UserError, match=rf"{role} '{name}' is missing in \d of 12 rows \(3"):
+        read(str(file), "churned", **{role: name})
+
+
+@pytest.mark.parametrize("role", ["group", "time", "ignore"])
+def test_an_unknown_column_is_told_with_the_nearest(file, role):
+    with pytest.raises(UserError) as caught:
+        read(str(file), "churned", **{role: ["agee"] if role == "ignore" else "agee"})
+
+    assert f"task.source.{role}: no column 'agee'; did you mean 'age'?" in str(caught.value)
