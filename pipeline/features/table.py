@@ -135,7 +135,7 @@ class Columns(TransformerMixin, BaseEstimator):
         """Give each column the type of its kind, whatever a served row holds it in."""
         strings = X[self._of("category") + self._of("text")].astype("str").fillna("")
         columns = {name: X[name].astype(np.float64) for name in self._of("number")}
-        columns |= {name: pd.to_datetime(X[name]) for name in self._of("date")}
+        columns |= {name: pd.to_datetime(X[name], format="ISO8601") for name in self._of("date")}
         return pd.DataFrame(columns | {name: strings[name].str.strip() for name in strings})
 
 
@@ -199,7 +199,7 @@ class DateParts(TransformerMixin, BaseEstimator):
         """
         dates = [X[name].dt for name in X]
         parts = [
-            ((X[name] - pd.Timestamp(0)) / pd.Timedelta(days=1), at.month, at.weekday, at.hour)
+            ((X[name] - pd.Timestamp(0)) / pd.Timedelta(days=1), at.month, at.day_of_week, at.hour)
             for name, at in zip(X, dates, strict=True)
         ]
         return np.column_stack([part for date in parts for part in date]).astype(np.float64)
