@@ -133,7 +133,7 @@ class Columns(TransformerMixin, BaseEstimator):
 
     def _prepared(self, X: pd.DataFrame) -> pd.DataFrame:
         """Give each column the type of its kind, whatever a served row holds it in."""
-        strings = X[self._of("category") + self._of("text")].astype("str").fillna("")
+        strings = X[self._of("category") + self._of("text")].astype("string").fillna("")
         columns = {name: X[name].astype(np.float64) for name in self._of("number")}
         columns |= {name: pd.to_datetime(X[name], format="ISO8601") for name in self._of("date")}
         return pd.DataFrame(columns | {name: strings[name].str.strip() for name in strings})
