@@ -64,7 +64,7 @@ def _from_table(file: Path, columns: dict[str, str]) -> Source:
 def _from_folder(folder: Path) -> Source:
     if not folder.is_dir():
         raise UserError(
-            f"{folder} is neither a folder nor a file: task.source.path names a folder of classes, "
+            f"{folder} is not a folder or a file: task.source.path names a folder of classes, "
             "or a table of texts"
         )
     files = sorted(

@@ -111,7 +111,7 @@ MISTAKES = {
     # the command line
     "unknown task": Mistake("train task=genr", ["task", "'genr'", "did you mean 'genre'"]),
     "unknown model": Mistake("train model=lightgmb", ["model", "'lightgmb'", "mean 'lightgbm'"]),
-    "unknown task, none alike": Mistake("ingest task=xyz", ["'xyz'", "breast_cancer, genre"]),
+    "unknown task, none alike": Mistake("ingest task=xyz", ["'xyz'", "known: ", "genre_gutenberg"]),
     "unknown key": Mistake("train sed=3", ["'sed'", "did you mean 'seed'"]),
     "unknown key of a model": Mistake(
         "train model=lightgbm model.num_leafs=3", ["num_leafs", "model.num_leaves"]

@@ -3,9 +3,11 @@
 import hashlib
 import re
 
+import pandas as pd
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.sources.examples import inputs_of
 from pipeline.sources.text import normalise
 from pipeline.sources.text_folder import read
 
@@ -66,6 +68,19 @@ def test_other_files_are_no_texts(folder):
     assert sorted(read(str(folder)).examples["example_id"]) == sorted(TEXTS)
 
 
+def test_what_is_hidden_is_no_text(folder):
+    hidden = [".git/poetry/a.txt", "poetry/.cache/b.txt", "poetry/.c.txt", "novel/x/.d/e.txt"]
+    write(folder, dict.fromkeys(hidden, "not for reading"))
+
+    assert sorted(read(str(folder)).examples["example_id"]) == sorted(TEXTS)
+
+
+def test_a_folder_below_a_hidden_one_is_read(tmp_path):
+    write(tmp_path / ".data", TEXTS)
+
+    assert len(read(str(tmp_path / ".data")).examples) == len(TEXTS)
+
+
 def test_origin_is_the_hash_of_places_and_contents(folder):
     expected = hashlib.sha256()
     for place in sorted(TEXTS):
@@ -106,6 +121,80 @@ def test_a_text_that_is_not_utf_8_is_told_by_file_byte_and_line(tmp_path):
 
     place = tmp_path / "poetry" / "a.txt"
     assert f"{place} is not utf-8: byte 0xeb in line 2" in str(caught.value)
+
+
+REVIEWS = pd.DataFrame(
+    {
+        "review": ["  It’s\n\n good ", "“bad”", "never again"],
+        "stars": [5, 1, 1],
+        "author": [7, 8, 8],
+        "empty": [None] * 3,
+    }
+)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_table_of_texts_is_read(tmp_path, suffix):
+    file = tmp_path / f"reviews.{suffix}"
+    {
+        "csv": lambda: REVIEWS.to_csv(file, index=False),
+        "jsonl": lambda: REVIEWS.to_json(file, orient="records", lines=True),
+        "parquet": lambda: REVIEWS.to_parquet(file),
+    }[suffix]()
+
+    source = read(str(file), text="review", label="stars", group="author")
+
+    assert source.examples[["example_id", "text", "label", "group"]].to_dict("list") == {
+        "example_id": ["1", "2", "3"],
+        "text": ["It's good", '"bad"', "never again"],
+        "label": ["5", "1", "1"],
+        "group": ["7", "8", "8"],
+    }
+    assert inputs_of(source.examples) == ["text"]
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert source.origin == [{"path": file.as_posix(), "sha256": digest}]
+    assert not source.may_miss
+
+
+def test_texts_of_a_table_keep_their_layout_where_that_is_asked(tmp_path):
+    REVIEWS.to_csv(tmp_path / "a.csv", index=False)
+
+    examples = read(str(tmp_path / "a.csv"), True, text="review", label="stars").examples
+
+    assert examples["text"][0] == "It's\n\n good"
+
+
+def test_rows_of_a_table_without_a_group_stand_alone(tmp_path):
+    REVIEWS.to_csv(tmp_path / "a.csv", index=False)
+
+    examples = read(str(tmp_path / "a.csv"), text="review", label="stars").examples
+
+    assert examples["group"].tolist() == examples["example_id"].tolist()
+
+
+def test_texts_that_are_numbers_are_texts(tmp_path):
+    write(tmp_path, {"a.csv": "text,label\n007,x\n1.50,y\n"})
+
+    assert read(str(tmp_path / "a.csv")).examples["text"].tolist() == ["007", "1.50"]
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "told"),
+    [
+        ("text,class\na,x\n", {}, "task.source.label: no column 'label'"),
+        ("texts,label\na,x\n", {}, "task.source.text: no column 'text'; did you mean 'texts'?"),
+        ("text,label\na,x\n", {"group": "by"}, "task.source.group: no column 'by'"),
+        ("text,label\na,x\n ,y\n", {}, "text 'text' is missing in 1 of 2 rows (2"),
+        ("text,label\na,x\nb,\n", {}, "label 'label' is missing in 1 of 2 rows (2"),
+    ],
+)
+def test_a_table_of_texts_that_cannot_be_used_is_told(tmp_path, content, columns, told):
+    write(tmp_path, {"a.csv": content})
+
+    with pytest.raises(UserError) as caught:
+        read(str(tmp_path / "a.csv"), **columns)
+
+    assert f"{tmp_path / 'a.csv'}: {told}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
