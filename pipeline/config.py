@@ -11,7 +11,8 @@ import sys
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NoReturn, get_origin
+from types import NoneType, UnionType
+from typing import Any, NoReturn, get_args, get_origin
 
 import hydra
 import yaml
@@ -419,6 +420,9 @@ def _check_call(node: dict[str, Any], where: str) -> None:
                 continue
             raise UserError(f"unknown key '{where}.{key}'{nearest(key, parameters)}")
         annotation = parameters[key].annotation
+        kinds = set(get_args(annotation)) - {NoneType}
+        if isinstance(annotation, UnionType) and value is not None and len(kinds) == 1:
+            (annotation,) = kinds
         if get_origin(annotation) in (tuple, list) and not isinstance(value, list):
             raise UserError(f"{where}.{key}: {value!r} is not a list")
         allowed = {int: (int,), float: (int, float), bool: (bool,), str: (str,)}.get(annotation)

@@ -239,6 +239,14 @@ def test_a_variant_of_a_model_that_tasks_do_not_choose_is_told():
             },
             "unknown key 'here.network.dropot'; did you mean 'dropout'?",
         ),
+        (
+            {"_target_": "pipeline.sources.table.read", "group": 5},
+            "here.group: 5 is not of type str",
+        ),
+        (
+            {"_target_": "pipeline.sources.table.read", "ignore": "age"},
+            "here.ignore: 'age' is not a list",
+        ),
         ({"_target_": "no.such.thing"}, "here._target_: 'no.such.thing' cannot be imported"),
         (
             {"_target_": "pipeline.features.text.TokenId"},
