@@ -1,0 +1,312 @@
+"""A user's own table and texts, from file to leaderboard, by the commands that a user types."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+WORDS = ["slow", "fast", "late", "kind", "good", "bad", "old", "new", "red", "blue", "cold"]
+MODELS = ["baseline", "logistic_regression"]
+
+
+def churn(rows=300) -> pd.DataFrame:
+    """Draw customers of whom those leave who pay much, are on the basic plan, and complain."""
+    rng = np.random.default_rng(0)
+    paid = rng.normal(50, 15, rows)
+    plan = rng.choice(["basic", "plus", "pro"], rows)
+    upset = rng.random(rows) < 0.5
+    left = (paid - 50) / 15 + (plan == "basic") + 2 * upset + rng.normal(size=rows) * 0.3 > 1.3
+    note = [" ".join([*rng.choice(WORDS, 4), "refund" if angry else "thanks"]) for angry in upset]
+    table = pd.DataFrame(
+        {
+            "customer": [f"C{number:04d}" for number in rng.permutation(rows)],
+            "paid": paid,
+            "plan": plan,
+            "member": rng.random(rows) < 0.5,
+            "since": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 900, rows), "D"),
+            "note": note,
+            "left": np.where(left, "yes", "no"),
+        }
+    )
+    for column in ("paid", "plan", "since", "note"):
+        table.loc[rng.choice(rows, 9, replace=False), column] = None
+    return table
+
+
+def stages(project, warm, task, *overrides):
+    """Run the four stages by hand, with two cheap models; give what they said."""
+    commands = [
+        ["ingest", *overrides],
+        ["featurize"],
+        *(["train", f"model={model}"] for model in MODELS),
+        ["evaluate", f"models=[{','.join(MODELS)}]"],
+    ]
+    said = []
+    for stage, *rest in commands:
+        done = project.warm(warm, f"pipeline.{stage}", f"task={task}", *rest)
+        assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr
+        said.append(done.stdout)
+    return said
+
+
+@pytest.fixture(scope="module")
+def own(clone, warm, empty_store, tmp_path_factory):
+    """Give the project after the four stages on a table that lies elsewhere."""
+    project = clone.copy(tmp_path_factory.mktemp("own") / "bakeoff", empty_store)
+    churn().to_csv(project.root.parent / "churn.csv", index=False)
+    place = ["task.source.path=../churn.csv", "task.source.label=left"]
+    return project, stages(project, warm, "csv", *place)
+
+
+def test_a_table_goes_from_file_to_leaderboard(own):
+    project, said = own
+    board = pd.read_csv(project.root / "reports" / "csv" / "leaderboard.csv").set_index("model")
+    # What decides is in the columns: a model that reads them all is nearly always right.
+    assert board.loc["logistic_regression", "f1_macro"] > 0.85
+    assert board.loc["baseline", "f1_macro"] < 0.5
+    assert "f1_macro on test" in said[-1]
+
+
+def test_featurize_says_which_column_is_what(own):
+    _, (_, said, *_) = own
+    assert (
+        "csv: numbers: paid, member; dates: since; categories: plan; texts: note; "
+        "left out, another value in each row: customer\n"
+    ) in said
+
+
+@pytest.fixture(scope="module")
+def served(own):
+    """Give the newest logged model of logistic regression."""
+    import mlflow.pyfunc
+
+    project, _ = own
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(project.store)
+    (run,) = (run for run in project.runs("csv") if run.info.run_name == "logistic_regression")
+    model = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
+    yield model
+    mlflow.set_tracking_uri(before)
+
+
+def test_the_logged_model_says_what_each_column_is(served):
+    columns = served.metadata.get_input_schema()
+    assert dict(zip(columns.input_names(), map(str, columns.input_types()), strict=True)) == {
+        "customer": "DataType.string",
+        "paid": "DataType.double",
+        "plan": "DataType.string",
+        "member": "DataType.boolean",
+        "since": "DataType.datetime",
+        "note": "DataType.string",
+    }
+
+
+ROW = {
+    "customer": "C9999",
+    "paid": 80.0,
+    "plan": "basic",
+    "member": True,
+    "since": "2024-05-06T00:00:00",
+    "note": "so late, want a refund",
+}
+
+
+def answered(served, row):
+    """Answer a row of JSON as the scoring server would."""
+    from mlflow.pyfunc.scoring_server import infer_and_parse_data
+
+    data = {"dataframe_records": [json.loads(json.dumps(row))]}
+    frame = infer_and_parse_data(data, schema=served.metadata.get_input_schema())
+    (answer,) = served.predict(frame).to_dict("records")
+    assert answer["probability_yes"] + answer["probability_no"] == pytest.approx(1)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("change", "label"),
+    [
+        ({}, "yes"),
+        ({"paid": 20.0, "plan": "pro", "note": "thanks"}, "no"),
+        ({"plan": "never seen"}, "yes"),
+        ({"customer": None, "since": None, "plan": None}, "yes"),
+        ({"paid": None, "note": None, "since": None, "plan": None}, None),
+    ],
+)
+def test_the_logged_model_answers_a_row_with_nulls_and_new_categories(served, change, label):
+    answer = answered(served, ROW | change)
+    assert answer["label"] in ({label} if label else {"yes", "no"})
+
+
+def test_the_logged_model_answers_a_frame_as_it_does_json(served):
+    row = ROW | {"paid": None, "plan": None}
+    frame = pd.DataFrame([row | {"since": pd.Timestamp(row["since"])}])
+    frame["paid"] = frame["paid"].astype(float)
+    assert served.predict(frame).to_dict("records") == [answered(served, row)]
+
+
+def test_paths_are_relative_to_where_the_user_stands(own, tmp_path):
+    project, _ = own
+    churn().to_csv(tmp_path / "here.csv", index=False)
+    command = ["task=csv", "task.source.path=here.csv", "task.source.label=left"]
+    done = project.stage("ingest", *command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "csv: 2 classes; train 192, validation 48, test 60\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["here.csv"]
+
+
+def test_a_new_task_is_a_copy_of_the_file_in_conf(clone, empty_store, tmp_path):
+    project = clone.copy(tmp_path / "bakeoff", empty_store)
+    root = project.root
+    task = (root / "conf/task/csv.yaml").read_text("utf-8")
+    task = task.replace("data/csv/data.csv", "data/churn/customers.csv")
+    task = task.replace("label: label", "label: left")
+    (root / "conf/task/churn.yaml").write_text(task, "utf-8")
+    (root / "data/churn").mkdir()
+    churn().to_csv(root / "data/churn/customers.csv", index=False)
+    (root / "params.yaml").write_text("tasks: [churn]\nmodels: [baseline]\nseed: 0\n", "utf-8")
+
+    project.must("dvc", "repro", "evaluate@churn")
+
+    assert "churn: f1_macro on test" in (root / "reports/churn/leaderboard.txt").read_text("utf-8")
+    assert json.loads(project.must("dvc", "status", "--json")) == {}
+    # DVC watches the file of the task.
+    churn(200).to_csv(root / "data/churn/customers.csv", index=False)
+    assert list(json.loads(project.must("dvc", "status", "--json"))) == ["ingest@churn"]
+
+
+def test_git_leaves_the_users_data_alone_but_not_the_page_about_it(clone):
+    places = ["csv/data.csv", "csv/README.md", "text_folder/good/a.txt", "text_folder/README.md"]
+    done = clone.run("git", "check-ignore", *(f"data/{place}" for place in places))
+    assert done.stdout.split() == ["data/csv/data.csv", "data/text_folder/good/a.txt"]
+
+
+def reviews(rows=60) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    good = np.arange(rows) % 2 == 0
+    said = [" ".join([*rng.choice(WORDS, 8), "love" if fine else "hate"]) for fine in good]
+    return pd.DataFrame({"review": said, "mood": np.where(good, "good", "bad")})
+
+
+def test_a_table_of_texts_goes_from_file_to_leaderboard(project, warm):
+    rng = np.random.default_rng(0)
+    good = np.arange(60) % 2 == 0
+    said = [" ".join([*rng.choice(WORDS, 8), "love" if fine else "hate"]) for fine in good]
+    reviews = pd.DataFrame({"review": said, "mood": np.where(good, "good", "bad")})
+    reviews.to_csv(project.root.parent / "reviews.csv", index=False)
+    columns = ["task.source.text=review", "task.source.label=mood"]
+
+    stages(project, warm, "text_folder", "task.source.path=../reviews.csv", *columns)
+
+    board = pd.read_csv(project.root / "reports/text_folder/leaderboard.csv").set_index("model")
+    assert board.loc["logistic_regression", "f1_macro"] > board.loc["baseline", "f1_macro"] + 0.3
+
+
+GOOD = "a,b,when,who,label\n" + "".join(
+    f"{row / 8},{'uvw'[row % 3]},2024-01-{row + 1:02d},p{row // 2},{'yes' if row % 2 else 'no'}\n"
+    for row in range(24)
+)
+LATER = GOOD.replace("2024", "2025").replace("p", "q").replace(",u,", ",x,").replace(",v,", ",y,")
+MISTAKES = {
+    "label column missing": (GOOD, "task.source.label=labl", ["'labl'", "mean 'label'"]),
+    "one class only": (GOOD.replace(",no", ",yes"), "", ["one class", "'yes'"]),
+    "column without a value": (
+        GOOD.replace("a,b", "c,a,b").replace("\n", "\n,")[:-1],
+        "",
+        ["'c'", "no value", "task.source.ignore"],
+    ),
+    "duplicate header": (GOOD.replace("a,b", "a,a"), "", ["2 columns", "'a'"]),
+    "ragged row": (GOOD + "1,u\n", "", ["Row #26", "Expected 5 columns, got 2"]),
+    "not UTF-8": (GOOD.encode() + b"1,caf\xe9,,,no\n", "", ["not utf-8", "0xe9", "line 26"]),
+    "empty file": ("", "", ["Empty"]),
+    "header alone": ("a,label\n", "", ["no rows"]),
+    "a quantity": (GOOD, "task.source.label=a", ["'a'", "24 different", "regression"]),
+    "missing label": (GOOD + "1,u,,p,\n", "", ["label", "1 of 25 rows (25"]),
+    "group and time": (
+        GOOD,
+        "task.source.group=who task.source.time=when",
+        ["task.source.group", "task.source.time", "both"],
+    ),
+    "time that is none": (GOOD, "task.source.time=b", ["'b'", "2024-12-31", "'u'"]),
+    "column to ignore missing": (GOOD, "task.source.ignore=[bb]", ["'bb'", "mean 'b'"]),
+    "columns to ignore are no list": (GOOD, "task.source.ignore=b", ["task.source.ignore", "list"]),
+    "too few of a class": (GOOD + "1,u,2024-02-01,z,maybe\n", "", ["'maybe'", "1 independent"]),
+    "unknown type": (GOOD, "task.source.path=mine/table.xlsx", [".xlsx", ".csv", ".parquet"]),
+    "no such file": (GOOD, "task.source.path=mine/tables.csv", ["tables.csv", "not a file"]),
+    "test file lacks a column": (
+        GOOD,
+        "task.source.test=mine/lacking.csv",
+        ["lacking.csv", "'b'", "same columns"],
+    ),
+    "group in both files": (
+        GOOD,
+        "task.source.test=mine/same.csv task.source.group=who",
+        ["'p0'", "in the test"],
+    ),
+    "class in test alone": (
+        GOOD,
+        "task.source.test=mine/other.csv",
+        ["'maybe'", "test", "not in train"],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def fresh(clone, empty_store, tmp_path_factory):
+    """Give a project whose tests put things right again."""
+    project = clone.copy(tmp_path_factory.mktemp("mistakes") / "bakeoff", empty_store)
+    folder = project.root / "mine"
+    folder.mkdir()
+    (folder / "table.xlsx").write_bytes(b"PK")
+    pd.read_csv(io.StringIO(LATER)).drop(columns="b").to_csv(folder / "lacking.csv", index=False)
+    (folder / "same.csv").write_text(LATER.replace("q0", "p0"), "utf-8")
+    (folder / "other.csv").write_text(LATER.replace(",no", ",maybe"), "utf-8")
+    return project
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told_and_leaves_nothing_behind(fresh, warm, files, name):
+    content, overrides, told = MISTAKES[name]
+    table = fresh.root / "mine" / "table.csv"
+    table.write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = files(fresh.root)
+
+    command = ["task=csv", "task.source.path=mine/table.csv", *overrides.split()]
+    done = fresh.warm(warm, "pipeline.ingest", *command)
+
+    assert done.returncode == 1, done.stdout
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") <= 2
+    assert [part for part in told if part not in done.stderr] == []
+    assert files(fresh.root) == before
+
+
+def test_a_leak_is_warned_of_and_goes_on(fresh, warm):
+    table = fresh.root / "mine" / "table.csv"
+    leaking = churn().assign(refunded=lambda rows: rows["left"].eq("yes").astype(int))
+    leaking.to_csv(table, index=False)
+
+    command = ["task=csv", "task.source.path=mine/table.csv", "task.source.label=left"]
+    done = fresh.warm(warm, "pipeline.ingest", *command)
+
+    assert done.returncode == 0, done.stderr
+    assert "warning: column 'refunded' tells the label by itself" in done.stdout
+    card = json.loads((fresh.root / "data/ingested/csv/card.json").read_text("utf-8"))
+    assert len(card["warnings"]) == 1
+
+
+def test_a_table_of_identifiers_alone_is_told(fresh, warm):
+    rows = "".join(f"id{number},{'yes' if number % 2 else 'no'}\n" for number in range(40))
+    (fresh.root / "mine" / "table.csv").write_text(f"who,label\n{rows}", "utf-8")
+    done = fresh.warm(warm, "pipeline.ingest", "task=csv", "task.source.path=mine/table.csv")
+    assert done.returncode == 0, done.stderr
+
+    done = fresh.warm(warm, "pipeline.featurize", "task=csv")
+
+    assert done.returncode == 1
+    assert "there is no column to learn from: left out, another value in each row: who" in (
+        done.stderr
+    )
+    assert not (fresh.root / "data/features/csv").exists()
