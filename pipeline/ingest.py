@@ -38,7 +38,8 @@ def checked(source: Source) -> tuple[pd.DataFrame, dict[str, int]]:
     Returns
     -------
     examples : DataFrame
-        Without duplicates, contradictions, and what is among the test examples.
+        Without duplicates, contradictions, and what is among the test examples,
+        unless the source says that examples may repeat.
     dropped : dict of str to int
         Rows left out, by reason.
 
@@ -50,11 +51,14 @@ def checked(source: Source) -> tuple[pd.DataFrame, dict[str, int]]:
     for tested in [source.test, *source.slices.values()]:
         if tested is not None:
             check(tested, source.may_miss)
-    examples, dropped = drop_duplicates(check(source.examples, source.may_miss))
-    dropped = source.dropped | dropped
+    examples, dropped = check(source.examples, source.may_miss), source.dropped
+    if not source.may_repeat:
+        examples, again = drop_duplicates(examples)
+        dropped = dropped | again
     if source.test is not None:
-        examples, known = drop_known(examples, source.test)
-        dropped |= known
+        unknown, known = drop_known(examples, source.test)
+        if not source.may_repeat:
+            examples, dropped = unknown, dropped | known
     return examples, dropped
 
 

@@ -10,6 +10,7 @@ from pipeline.errors import UserError
 
 # What is known of an example and no model may see; the last two need not be there.
 META = ["example_id", "label", "group", "time", "time_to_event"]
+CONTRADICTION = "same inputs, different labels"
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Source:
         Rows that the source left out, by reason.
     may_miss : bool
         Whether inputs may lack values.
+    may_repeat : bool
+        Whether examples with the same inputs are cases of their own, not copies.
     warnings : list of str
         What the user should know, such as an input that tells the label.
     """
@@ -46,6 +49,7 @@ class Source:
     slices: dict[str, pd.DataFrame] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
     may_miss: bool = False
+    may_repeat: bool = False
     warnings: list[str] = field(default_factory=list)
 
 
@@ -174,7 +178,7 @@ def drop_duplicates(examples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int
     kept = examples.drop(contradictory.union(again))
     dropped = {
         "exact duplicate": len(examples) - len(contradictory) - len(kept),
-        "same inputs, different labels": len(contradictory),
+        CONTRADICTION: len(contradictory),
     }
     return kept.reset_index(drop=True), {why: n for why, n in dropped.items() if n}
 

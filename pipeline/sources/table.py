@@ -14,13 +14,15 @@ import pyarrow.compute as pc
 from pyarrow import csv, json, parquet
 
 from pipeline.errors import UserError, nearest
-from pipeline.sources.examples import META, Source, inputs_of
+from pipeline.sources.examples import CONTRADICTION, META, Source, drop_duplicates, inputs_of
 from pipeline.sources.text import decoding_problem
 
 # More different numbers than this may be a quantity rather than classes.
 MOST_NUMBERS = 20
 # Classes come again: at least so many rows for each, on average.
 ROWS_A_CLASS = 5
+# The share of rows alike whose labels differ, above which they are no copies of one another.
+MOST_CONTRADICTIONS = 0.1
 # Bytes that are parsed at once, and the most that a row may have.
 BLOCK = 1 << 24
 SHOWN = 5
@@ -88,11 +90,18 @@ def read(
         "add it to task.source.ignore"
         for name in leaks(parts[0])
     ]
+    alike = alike_by_chance(parts[0])
+    if alike:
+        warnings.append(
+            f"{alike:,} rows have the same inputs as another, often under another label: "
+            "they are taken for cases of their own, not for copies, and kept"
+        )
     return Source(
         parts[0],
         [{"path": file.as_posix(), "sha256": digest(file)} for file in files],
         test=parts[1] if test is not None else None,
         may_miss=True,
+        may_repeat=alike > 0,
         warnings=warnings,
     )
 
@@ -221,6 +230,28 @@ def leaks(examples: pd.DataFrame) -> list[str]:
         if len(distinct) == len(known) == len(np.unique(values * len(known) + labels)):
             found.append(name)
     return found
+
+
+def alike_by_chance(examples: pd.DataFrame) -> int:
+    """
+    Count the rows that are alike, where they are cases of their own.
+
+    Where few columns of few values tell rows apart, many cases are alike, and
+    dropping them would leave little. Copies of one case agree in the label.
+
+    Parameters
+    ----------
+    examples : DataFrame
+        As a source gives them.
+
+    Returns
+    -------
+    int
+        0 where the rows that are alike are copies, or there are none.
+    """
+    _, dropped = drop_duplicates(examples)
+    alike = sum(dropped.values())
+    return alike if dropped.get(CONTRADICTION, 0) > alike * MOST_CONTRADICTIONS else 0
 
 
 def digest(file: Path) -> str:

@@ -297,6 +297,13 @@ def test_a_leak_is_warned_of_and_goes_on(fresh, warm):
     assert len(card["warnings"]) == 1
 
 
+def test_a_table_of_few_different_rows_keeps_them_all(fresh, warm):
+    rows = [f"{plan},{stay}\n" for plan in "abcd" for stay in ["yes"] * 30 + ["no"] * 20]
+    (fresh.root / "mine" / "table.csv").write_text("plan,label\n" + "".join(rows), "utf-8")
+    done = fresh.warm(warm, "pipeline.ingest", "task=csv", "task.source.path=mine/table.csv")
+    assert done.stdout.startswith("csv: 2 classes; train 128, validation 32, test 40\nwarning: ")
+
+
 def test_a_table_of_identifiers_alone_is_told(fresh, warm):
     rows = "".join(f"id{number},{'yes' if number % 2 else 'no'}\n" for number in range(40))
     (fresh.root / "mine" / "table.csv").write_text(f"who,label\n{rows}", "utf-8")

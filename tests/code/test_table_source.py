@@ -306,6 +306,26 @@ def test_a_leak_is_warned_of_by_name(file, frame):
     assert "task.source.ignore" in warning
 
 
+@pytest.mark.parametrize(
+    ("labels", "kept"),
+    [
+        # 4 rows alike in threes: of one label they are copies, of two they are cases
+        ("xxx yyy xxx yyy", False),
+        ("xyx yyx xyx yyy", True),
+        # 2 of 30 rows alike contradict one another
+        (" ".join(["xy", *["xx", "yy"] * 14]), False),
+    ],
+)
+def test_rows_alike_are_kept_where_their_labels_differ(write, labels, kept):
+    rows = [f"{n},{mark}\n" for n, marks in enumerate(labels.split()) for mark in marks]
+
+    source = read(str(write("a.csv", "number,label\n" + "".join(rows))), "label")
+
+    assert source.may_repeat == kept
+    assert [w for w in source.warnings if "the same inputs as another" in w] == source.warnings
+    assert len(source.warnings) == kept
+
+
 GOOD = "a,b,label\n" + "1.5,u,yes\n2.5,v,no\n" * 6
 
 
