@@ -26,6 +26,14 @@ MOST_CONTRADICTIONS = 0.1
 # Bytes that are parsed at once, and the most that a row may have.
 BLOCK = 1 << 24
 SHOWN = 5
+LEAK = (
+    "column '{}' tells the label by itself: if it is not known when the answer is wanted, "
+    "add it to task.source.ignore"
+)
+ALIKE = (
+    "{:,} rows have the same inputs as another, often under another label: "
+    "they are taken for cases of their own, not for copies, and kept"
+)
 
 
 def read(
@@ -81,28 +89,22 @@ def read(
         tables.append(load(files[1], roles, ignore or [], texts))
         _check_same_columns(files, tables)
     parts = examples(files, tables, roles)
-    renamed = sorted(set(inputs_of(parts[0])) - set(tables[0].column_names))
-    warnings = [
-        f"'{name[:-1]}' has a meaning here: the input is called '{name}'" for name in renamed
-    ]
-    warnings += [
-        f"column '{name}' tells the label by itself: if it is not known when the answer is wanted, "
-        "add it to task.source.ignore"
-        for name in leaks(parts[0])
-    ]
     alike = alike_by_chance(parts[0])
-    if alike:
-        warnings.append(
-            f"{alike:,} rows have the same inputs as another, often under another label: "
-            "they are taken for cases of their own, not for copies, and kept"
-        )
     return Source(
         parts[0],
         [{"path": file.as_posix(), "sha256": digest(file)} for file in files],
         test=parts[1] if test is not None else None,
         may_miss=True,
         may_repeat=alike > 0,
-        warnings=warnings,
+        warnings=[
+            *(
+                f"'{name}' has a meaning here: the input is called '{name}_'"
+                for name in META
+                if f"{name}_" in set(parts[0]) - set(tables[0].column_names)
+            ),
+            *(LEAK.format(name) for name in leaks(parts[0])),
+            *([ALIKE.format(alike)] if alike else []),
+        ],
     )
 
 
@@ -151,7 +153,12 @@ def load(
     for key, name in [*roles.items(), *(("ignore", name) for name in ignore)]:
         if name not in names:
             raise UserError(f"{file}: task.source.{key}: no column '{name}'{nearest(name, names)}")
-    table = table.rename_columns(names).drop_columns(list(ignore))
+        if key != "ignore" and name in ignore:
+            raise UserError(f"task.source.{key}: column '{name}' is also in task.source.ignore")
+    table = table.rename_columns(names).drop_columns(sorted(set(ignore)))
+    for name in META:
+        if {name, f"{name}_"} <= set(table.column_names) - set(roles.values()):
+            raise UserError(f"{file}: '{name}' and '{name}_' cannot both be inputs; rename one")
     if not len(table):
         raise UserError(f"{file} holds no rows")
     for field in table.schema:
@@ -199,18 +206,22 @@ def examples(
     if "time" in roles:
         _check_time(files[0], roles["time"], columns[roles["time"]])
     _check_label(files[0], roles["label"], columns[roles["label"]])
-    inputs = [name for name in whole.column_names if name not in roles.values()]
+    inputs = {
+        f"{name}_" if name in META else name: column
+        for name, column in columns.items()
+        if name not in roles.values()
+    }
     parts, start = [], 0
     for file, table, prefix in zip(files, tables, ("", "test-"), strict=False):
         rows = np.arange(1, len(table) + 1)
         ids = pc.binary_join_element_wise(prefix, pa.array(rows).cast(pa.string()), "")
-        own = {name: column.slice(start, len(table)) for name, column in columns.items()}
+        known = {role: columns[name].slice(start, len(table)) for role, name in roles.items()}
+        for role, column in known.items():
+            _check_complete(file, role, roles[role], column)
+        own = {name: column.slice(start, len(table)) for name, column in inputs.items()}
+        part = pa.table({"example_id": ids, "group": ids} | known | own)
+        parts.append(part.to_pandas(split_blocks=True, self_destruct=True))
         start += len(table)
-        for role, name in roles.items():
-            _check_complete(file, role, name, own[name])
-        part = {"example_id": ids, "group": ids} | {role: own[name] for role, name in roles.items()}
-        part |= {f"{name}_" if name in META else name: own[name] for name in inputs}
-        parts.append(pa.table(part).to_pandas(split_blocks=True, self_destruct=True))
     return parts
 
 

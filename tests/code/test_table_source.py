@@ -267,8 +267,8 @@ def test_names_that_mean_something_here_are_told_and_changed(write):
     assert source.examples["example_id_"].tolist() == ["x", "y", "z"]
     assert [warning.split(" has")[0] for warning in source.warnings] == [
         "'example_id'",
-        "'group'",
         "'label'",
+        "'group'",
     ]
 
 
@@ -334,6 +334,7 @@ GOOD = "a,b,label\n" + "1.5,u,yes\n2.5,v,no\n" * 6
     [
         (GOOD.replace("label", "lable"), ["task.source.label", "'label'", "mean 'lable'"]),
         (GOOD.replace("a,b", "a,a"), ["2 columns are called 'a'"]),
+        (GOOD.replace("a,b", "time,time_"), ["'time' and 'time_'", "rename one"]),
         (GOOD + "1.5,u\n", ["Row #14", "Expected 3 columns, got 2", "row 1 is the header"]),
         (GOOD + "1.5,u,no,more\n", ["Row #14", "Expected 3 columns, got 4"]),
         (GOOD.encode() + b"1.5,caf\xe9,no\n", ["not utf-8: byte 0xe9 in line 14", "UTF-8"]),
@@ -462,6 +463,14 @@ def test_a_time_that_is_none_is_told_with_a_value(file, name, frame):
 def test_a_group_or_time_that_is_missing_is_told_by_row(file, role, name):
     with pytest.raises(UserError, match=rf"{role} '{name}' is missing in \d of 12 rows \(3"):
         read(str(file), "churned", **{role: name})
+
+
+@pytest.mark.parametrize("role", ["label", "group", "time"])
+def test_a_column_with_a_role_is_not_ignored(file, role):
+    roles = {"label": "churned"} | {role: "children"}
+
+    with pytest.raises(UserError, match=f"task.source.{role}: column 'children' is also in"):
+        read(str(file), **roles, ignore=["age", "children"])
 
 
 @pytest.mark.parametrize("role", ["group", "time", "ignore"])
