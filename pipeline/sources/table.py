@@ -138,7 +138,7 @@ def load(
         lacks a column, or has two of one name.
     """
     if not file.is_file():
-        raise UserError(f"{file} is not a file: expected a table, {', '.join(READERS)}")
+        raise UserError(f"{file} is not a file: task.source names a table, {', '.join(READERS)}")
     kind = file.suffix.lower()
     if kind not in READERS:
         raise UserError(f"{file}: unknown type of file '{kind}'; known: {', '.join(READERS)}")
