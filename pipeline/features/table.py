@@ -25,8 +25,8 @@ KINDS = {
     "identifier": "left out, another value in each row",
     "constant": "left out, one value only",
 }
-# A column with more different strings than this, or than half its rows, holds no categories
-# if they have several words.
+# A column with more different strings than this, or than half of those it has, holds no
+# categories if they have several words.
 MOST_CATEGORIES = 1000
 # So many texts, evenly chosen, tell which words occur together.
 MOST_TEXTS = 100_000
@@ -156,8 +156,7 @@ def column_kind(values: pd.Series) -> str:
         strings of one word. ``text`` has strings of several words that hardly
         come again.
     """
-    distinct = values.nunique(dropna=False)
-    if distinct <= 1:
+    if values.nunique(dropna=False) <= 1:
         return "constant"
     kind = kind_of(values)
     if kind == "datetime":
@@ -166,8 +165,9 @@ def column_kind(values: pd.Series) -> str:
         numbers = values.to_numpy(np.float64)
         counts = (np.diff(numbers) > 0).all() and (numbers % 1 == 0).all()
         return "identifier" if counts else "number"
+    distinct = values.nunique()
     several_words = values.str.count(r"\w\w+").mean() >= 2
-    if several_words and distinct > min(len(values) / 2, MOST_CATEGORIES):
+    if several_words and distinct > min(values.count() / 2, MOST_CATEGORIES):
         return "text"
     return "identifier" if distinct == len(values) else "category"
 

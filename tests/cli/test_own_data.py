@@ -303,6 +303,11 @@ def test_a_table_of_few_different_rows_keeps_them_all(fresh, warm):
     done = fresh.warm(warm, "pipeline.ingest", "task=csv", "task.source.path=mine/table.csv")
     assert done.stdout.startswith("csv: 2 classes; train 128, validation 32, test 40\nwarning: ")
 
+    place = "mine/table.csv"
+    command = ["task=csv", f"task.source.path={place}", f"task.source.test={place}"]
+    done = fresh.warm(warm, "pipeline.ingest", *command)
+    assert done.stdout.startswith("csv: 2 classes; train 160, validation 40, test 200\nwarning: ")
+
 
 def test_a_table_of_identifiers_alone_is_told(fresh, warm):
     rows = "".join(f"id{number},{'yes' if number % 2 else 'no'}\n" for number in range(40))

@@ -101,8 +101,10 @@ def test_the_summary_of_a_wide_table_is_short():
         (["one two", "three four", "five six"], "text"),
         # several words that come again are categories
         (["New York City", "New York State"] * 10, "category"),
-        # different in each row but for one that is missing
-        (["a1", "b2", None], "identifier"),
+        # whether there is one may tell something
+        (["a1", "b2", None], "category"),
+        # texts that few rows have
+        ([*(f"one of many {i}" for i in range(10)), *[None] * 90], "text"),
         ([None, None, None], "constant"),
         # more than a thousand of several words, though each comes thrice
         ([f"word{i} other{i}" for i in range(1100)] * 3, "text"),
