@@ -156,7 +156,8 @@ def column_kind(values: pd.Series) -> str:
         strings of one word. ``text`` has strings of several words that hardly
         come again.
     """
-    if values.nunique(dropna=False) <= 1:
+    distinct = values.nunique()
+    if distinct + values.hasnans <= 1:
         return "constant"
     kind = kind_of(values)
     if kind == "datetime":
@@ -165,7 +166,6 @@ def column_kind(values: pd.Series) -> str:
         numbers = values.to_numpy(np.float64)
         counts = (np.diff(numbers) > 0).all() and (numbers % 1 == 0).all()
         return "identifier" if counts else "number"
-    distinct = values.nunique()
     several_words = values.str.count(r"\w\w+").mean() >= 2
     if several_words and distinct > min(values.count() / 2, MOST_CATEGORIES):
         return "text"
