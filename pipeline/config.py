@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, NoReturn, get_origin
 
@@ -33,6 +33,8 @@ from pipeline.errors import UserError, nearest
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 PARAMS = ROOT / "params.yaml"
+# A study in a SQLite file, kept as the journal of what happened to it.
+JOURNAL = "journal:///"
 
 
 @dataclass
@@ -94,11 +96,27 @@ class Model:
 
 
 @dataclass
+class Sweep:
+    """A search for a model's best settings: conf/train.yaml, and the space in conf/sweep/."""
+
+    space: dict[str, Any] = field(default_factory=dict)
+    n_trials: int = MISSING
+    sampler: str = MISSING
+    pruner: str | None = None
+    warmup: int = MISSING
+    workers: int | None = None
+    max_failure_rate: float = MISSING
+    study: str = MISSING
+    storage: str = MISSING
+
+
+@dataclass
 class Train(Stage):
     """One experiment: a task, a model, and where its run is recorded."""
 
     model: Any = MISSING
     tracking: Tracking = MISSING
+    sweep: Sweep = MISSING
 
 
 @dataclass
@@ -140,6 +158,17 @@ def store_uri() -> str:
     """
     root = Path(os.environ.get("DVC_ROOT", ROOT))
     return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root.as_posix()}/mlflow.db")
+
+
+def study_storage() -> str:
+    """Say where sweeps are kept: a SQLite file beside that of the runs."""
+    root = Path(os.environ.get("DVC_ROOT", ROOT))
+    return f"{JOURNAL}{root.as_posix()}/sweeps.db"
+
+
+def swept(study: str) -> Path:
+    """Folder of a sweep, with one for each of its trials."""
+    return ROOT / "multirun" / study
 
 
 def ingested(task: str) -> Path:
@@ -273,7 +302,7 @@ def run(name: str) -> None:
         # By name, so that a launcher can send this function to another process.
         main = importlib.import_module(f"pipeline.{name}").main
         try:
-            main(_checked(composed))
+            main(checked(composed))
         except (UserError, OSError) as error:
             if HydraConfig.get().mode == RunMode.RUN:
                 _exit(f"error: {_told(error)}", 1)
@@ -322,18 +351,36 @@ def _register_schema(name: str) -> None:
 # Here, so that the processes of a parallel sweep know them too.
 OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
 OmegaConf.register_new_resolver("store_uri", store_uri, replace=True)
+OmegaConf.register_new_resolver("study_storage", study_storage, replace=True)
 
 
-def _checked(composed: DictConfig) -> Any:
+def checked(composed: DictConfig) -> Any:
+    """
+    Turn what Hydra composed into a stage's configuration.
+
+    Raises
+    ------
+    UserError
+        For a key that nothing takes, a value of a wrong type, or a project
+        without a commit.
+    """
     _require_git()
-    cfg: Any = OmegaConf.to_object(composed)
+    cfg = settled(composed)
     _check_keys(cfg)
     if isinstance(cfg, Train):
-        model = str(HydraConfig.get().runtime.choices["model"])
-        cfg.model = settled_model(cfg.model, model, cfg.task)
         check_targets(cfg.model.estimator, "model")
     check_targets(cfg.task.source, "task.source")
     check_targets(cfg.task.views, "task.views")
+    return cfg
+
+
+def settled(composed: DictConfig) -> Any:
+    """Turn what Hydra composed into the stage's dataclass, its model settled on the task."""
+    cfg: Any = OmegaConf.to_object(composed)
+    if isinstance(cfg, Train):
+        cfg.model = settled_model(
+            cfg.model, str(HydraConfig.get().runtime.choices["model"]), cfg.task
+        )
     return cfg
 
 

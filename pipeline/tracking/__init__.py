@@ -7,5 +7,6 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from pipeline.tracking.runs import Run, reopened, restored, started
+from pipeline.tracking.sweeps import SweepRun, sweeping
 
-__all__ = ["Run", "reopened", "restored", "started"]
+__all__ = ["Run", "SweepRun", "reopened", "restored", "started", "sweeping"]

@@ -40,7 +40,7 @@ def composed(stage, *overrides):
     }
     with open_dict(whole):
         del whole["hydra"]
-    return config._checked(whole), files
+    return config.checked(whole), files
 
 
 def every_composition():

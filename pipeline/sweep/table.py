@@ -1,0 +1,110 @@
+"""What came of a study's trials: as a table, in words, and over seeds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from pipeline.sweep.study import ERROR, SCORES
+
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+def named(params: dict[str, Any]) -> str:
+    """Tell values in short, ``lr=0.05 num_leaves=31``."""
+
+    def short(value: Any) -> str:
+        return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+    return " ".join(f"{key.rpartition('.')[2]}={short(v)}" for key, v in params.items())
+
+
+def best(study: optuna.Study, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
+    """Find the complete trial with the best value, the first of equals."""
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
+    return min(
+        complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None
+    )
+
+
+def headline(study: optuna.Study, trials: Sequence[FrozenTrial], metric: str) -> str:
+    """Tell in a line how many trials there are in which state, and the best one."""
+    states = [STATES[trial.state] for trial in trials]
+    counts = ", ".join(f"{states.count(s)} {s}" for s in STATES.values() if s in states)
+    line = f"{study.study_name}: {len(trials)} trials, {counts}"
+    winner = best(study, trials)
+    if winner is None:
+        return line
+    return (
+        f"{line}; best validation {metric} {winner.value:.4f} "
+        f"in trial {winner.number}: {named(winner.params)}"
+    )
+
+
+def failures(trials: Sequence[FrozenTrial]) -> list[str]:
+    """Tell each trial that failed, and why."""
+    return [
+        f"trial {trial.number} failed: {trial.user_attrs.get(ERROR)} ({named(trial.params)})"
+        for trial in trials
+        if trial.state == TrialState.FAIL
+    ]
+
+
+def table(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
+    """
+    Lay out trials, one a row.
+
+    Returns
+    -------
+    DataFrame
+        ``trial``, ``state``, the parameters, the task's metrics on validation,
+        ``fit_seconds``, and ``error``.
+    """
+    return pd.DataFrame(
+        {
+            "trial": trial.number,
+            "state": STATES[trial.state],
+            **trial.params,
+            **trial.user_attrs.get(SCORES, {}),
+            "error": trial.user_attrs.get(ERROR),
+        }
+        for trial in trials
+    )
+
+
+def over_seeds(trials: Sequence[FrozenTrial], metrics: Sequence[str]) -> pd.DataFrame:
+    """
+    Sum up trials that differ in their seed alone.
+
+    Parameters
+    ----------
+    trials : sequence of FrozenTrial
+        Those that are complete count.
+    metrics : sequence of str
+        What to sum up.
+
+    Returns
+    -------
+    DataFrame
+        A row for each combination of the other parameters: these, ``seeds``, how many
+        there were, and ``<metric>_mean`` and ``<metric>_std``, the standard deviation of
+        a sample (of n - 1).
+    """
+    rows = table([trial for trial in trials if trial.state == TrialState.COMPLETE])
+    others = [name for name in {k: None for t in trials for k in t.params} if name != "seed"]
+    keys = rows[others].astype(str).agg(" ".join, axis=1) if others else pd.Series("", rows.index)
+    grouped = rows.groupby(keys, sort=False)
+    told = grouped[others].first().assign(seeds=grouped.size())
+    for metric in metrics:
+        told[f"{metric}_mean"] = grouped[metric].mean()
+        told[f"{metric}_std"] = grouped[metric].std()
+    return told.reset_index(drop=True)
