@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, NoReturn, get_origin
@@ -66,6 +66,7 @@ class Task:
     positive: str | None = None
     threshold: str | None = None
     variants: Variants = MISSING
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass
@@ -120,6 +121,13 @@ class Train(Stage):
 
 
 @dataclass
+class Adopt(Train):
+    """The best settings of a sweep, to be taken into the configuration."""
+
+    dry_run: bool = False
+
+
+@dataclass
 class Evaluate(Stage):
     """The comparison of every model of a task."""
 
@@ -128,7 +136,13 @@ class Evaluate(Stage):
     tracking: Tracking = MISSING
 
 
-SCHEMAS = {"ingest": Stage, "featurize": Stage, "train": Train, "evaluate": Evaluate}
+SCHEMAS = {
+    "ingest": Stage,
+    "featurize": Stage,
+    "train": Train,
+    "evaluate": Evaluate,
+    "adopt": Adopt,
+}
 
 
 def params() -> dict[str, Any]:
@@ -216,6 +230,7 @@ def recorded(cfg: Train) -> dict[str, Any]:
         runs are recorded is left out: it decides nothing, and may hold a password.
     """
     settings = asdict(cfg.task) | {"views": {cfg.model.view: cfg.task.views[cfg.model.view]}}
+    del settings["models"]  # which is in the model's own settings
     model = asdict(cfg.model)
     return {"seed": cfg.seed, "task": settings, "model": model.pop("estimator") | model}
 
@@ -238,9 +253,11 @@ def build(node: dict[str, Any]) -> Any:
         raise
 
 
-def settled_model(node: dict[str, Any], name: str, task: Task) -> Model:
+def settled_model(
+    node: dict[str, Any], name: str, task: Task, given: Collection[str] = ()
+) -> Model:
     """
-    Settle a file of conf/model/ on the variant that the task names, if it has several.
+    Settle a file of conf/model/ on a task: on its variant, and on what it sets otherwise.
 
     Parameters
     ----------
@@ -251,6 +268,8 @@ def settled_model(node: dict[str, Any], name: str, task: Task) -> Model:
         The file's name.
     task : Task
         The task to be learned.
+    given : collection of str
+        Keys such as ``model.num_leaves`` whose values stand, whatever the task sets.
 
     Returns
     -------
@@ -271,6 +290,10 @@ def settled_model(node: dict[str, Any], name: str, task: Task) -> Model:
                 + nearest(choice, node["variants"])
             )
         estimator |= node["variants"][choice]
+    known = {own_key(key) for key in given}
+    for key, value in leaves(task.models.get(name, {}), "model"):
+        if key not in known:
+            estimator = _with(estimator, key.split(".")[1:], value)
     family, view = estimator.pop("family"), estimator.pop("view")
     if view not in task.views:
         raise UserError(
@@ -278,6 +301,18 @@ def settled_model(node: dict[str, Any], name: str, task: Task) -> Model:
             + nearest(view, task.views)
         )
     return Model(name, family, view, estimator)
+
+
+def own_key(key: str) -> str:
+    """Leave out of a model's key the variant that it belongs to: ``model.network.dropout``."""
+    parts = key.split(".")
+    return ".".join(["model", *parts[3:]]) if parts[:2] == ["model", "variants"] else key
+
+
+def _with(node: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    """Set a value below a node, which stays as it is."""
+    first, *rest = path
+    return node | {first: _with(node.get(first) or {}, rest, value) if rest else value}
 
 
 def run(name: str) -> None:
@@ -299,6 +334,8 @@ def run(name: str) -> None:
     """
 
     def job(composed: DictConfig) -> None:
+        if HydraConfig.get().runtime.choices["hydra/sweeper"] == "optuna":
+            _exit("error: a sweep is started with --multirun", 1)
         # By name, so that a launcher can send this function to another process.
         main = importlib.import_module(f"pipeline.{name}").main
         try:
@@ -369,6 +406,10 @@ def checked(composed: DictConfig) -> Any:
     _check_keys(cfg)
     if isinstance(cfg, Train):
         check_targets(cfg.model.estimator, "model")
+    files = [path.stem for path in (CONF / "model").glob("*.yaml")]
+    for name in cfg.task.models:
+        if name not in files:
+            raise UserError(f"task.models: unknown model '{name}'{nearest(name, files)}")
     check_targets(cfg.task.source, "task.source")
     check_targets(cfg.task.views, "task.views")
     return cfg
@@ -378,10 +419,14 @@ def settled(composed: DictConfig) -> Any:
     """Turn what Hydra composed into the stage's dataclass, its model settled on the task."""
     cfg: Any = OmegaConf.to_object(composed)
     if isinstance(cfg, Train):
-        cfg.model = settled_model(
-            cfg.model, str(HydraConfig.get().runtime.choices["model"]), cfg.task
-        )
+        name = str(HydraConfig.get().runtime.choices["model"])
+        cfg.model = settled_model(cfg.model, name, cfg.task, written())
     return cfg
+
+
+def written() -> list[str]:
+    """List the keys that the command line sets."""
+    return [text.partition("=")[0].lstrip("+~") for text in HydraConfig.get().overrides.task]
 
 
 def _check_keys(node: Any, where: str = "") -> None:
@@ -516,6 +561,15 @@ def _keys(name: str) -> list[str]:
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         composed = hydra.compose(name, choices)
     return [*groups, *dict(_dotted(OmegaConf.to_container(composed, resolve=False)))]
+
+
+def leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Give every value below a node with its dotted key."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, node
 
 
 def _dotted(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -9,6 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from rich.live import Live
 from rich.panel import Panel
+from rich.text import Text
 
 from pipeline.progress import console
 from pipeline.sweep.table import STATES, best, named
@@ -72,7 +73,7 @@ class Watch:
         for trial in trials:
             if trial.number not in self.told:
                 self.told.add(trial.number)
-                console.print(self._line(trial, len(self.told)))
+                console.print(self._line(trial, len(self.told)), markup=False)
 
     def _line(self, trial: FrozenTrial, done: int) -> str:
         value = f" {trial.value:.4f}" if trial.state == TrialState.COMPLETE else ""
@@ -93,4 +94,4 @@ class Watch:
         if here:
             seconds = (time.monotonic() - self.start) / here * (self.n_trials - done)
             lines.append(f"about {time.strftime('%H:%M:%S', time.gmtime(seconds))} left")
-        return Panel("\n".join(lines), title=self.study.study_name, expand=False)
+        return Panel(Text("\n".join(lines)), title=self.study.study_name, expand=False)

@@ -6,9 +6,9 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import joblib
 import optuna
@@ -87,7 +87,7 @@ def prepared(context: HydraContext, composed: DictConfig, arguments: list[str]) 
         For a mistake of the user's.
     """
     parsed = OverridesParser.create(context.config_loader).parse_overrides(arguments)
-    ranges = {o.key_or_group: o.get_value_string() for o in parsed if o.is_sweep_override()}
+    asked = {o.key_or_group: o.get_value_string() for o in parsed if o.is_sweep_override()}
     overrides = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
     base = job_config(context, composed, overrides)
     cfg = config.checked(base)
@@ -95,13 +95,14 @@ def prepared(context: HydraContext, composed: DictConfig, arguments: list[str]) 
     about = read_json(config.features(cfg.task.name, cfg.model.view) / "view.json")
     task = cfg.task
     metrics.check(task.metric, task.metrics, task.positive, task.threshold, about["classes"])
-    written = cfg.sweep.space | ranges
+    written = cfg.sweep.space | asked
     space = spaces.parse(written, getattr(cfg.task.variants, cfg.model.name, None))
-    fixed = dict(leaves(OmegaConf.to_container(base.model, resolve=True), "model"))
+    fixed = dict(config.leaves(OmegaConf.to_container(base.model, resolve=True), "model"))
     spaces.check_conditions(space, fixed)
     check_keys(base, space)
     points = spaces.grid(space, fixed) if cfg.sweep.sampler == "grid" else None
-    study = studies.opened(cfg, tried(cfg, space, written, about["digest"]), points)
+    ranges = {parameter.key: written[parameter.key] for parameter in space}
+    study = studies.opened(cfg, studies.tried(cfg, ranges, about["digest"]), points)
     return Asked(cfg, space, overrides, studies.wanted(cfg, points), study)
 
 
@@ -127,25 +128,6 @@ def check_keys(base: DictConfig, space: Space) -> None:
     for parameter in space:
         OmegaConf.update(own, parameter.key, parameter.first, force_add=True)
     config.checked(own)
-
-
-def tried(
-    cfg: config.Train, space: Space, written: Mapping[str, Any], digest: str
-) -> dict[str, Any]:
-    """Say what makes trials comparable: data, experiment less what is searched, and space."""
-    searched = {parameter.name for parameter in space}
-    settings = {k: v for k, v in leaves(config.recorded(cfg)) if k not in searched}
-    ranges = {f"sweep.space.{p.key}": str(written[p.key]) for p in space}
-    return {"data": digest, **settings, **ranges, "sweep.sampler": cfg.sweep.sampler}
-
-
-def leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Give every value below a node with its dotted key."""
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from leaves(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, node
 
 
 def left(asked: Asked) -> bool:
@@ -192,18 +174,20 @@ def recording(asked: Asked) -> Iterator[None]:
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         start_new_session=True,  # Ctrl-C ends it through its input, once all is written
     ) as recorder:
-        assert recorder.stdin is not None and recorder.stdout is not None
-        with suppress(BrokenPipeError):
-            print(json.dumps(order), file=recorder.stdin, flush=True)
-        if not recorder.stdout.readline():
-            raise UserError("no trial was run: trials cannot be recorded, see above")
+        _say(recorder, json.dumps(order))
+        if not (recorder.stdout and recorder.stdout.readline()):
+            raise UserError("no trial was run, for trials cannot be recorded: see above")
         yield
-        with suppress(BrokenPipeError):
-            print("finished", file=recorder.stdin, flush=True)
+        _say(recorder, "finished")
     if recorder.returncode:
         raise UserError(
             "the trials are kept, but not all are recorded, see above; the same command does that"
         )
+
+
+def _say(recorder: "subprocess.Popen[str]", line: str) -> None:
+    with suppress(BrokenPipeError):  # it has ended, and told why
+        print(line, file=recorder.stdin, flush=True)
 
 
 def launch(context: HydraContext, composed: DictConfig, asked: Asked) -> None:
@@ -267,7 +251,7 @@ def tell(asked: Asked) -> None:
         When more trials failed than may.
     """
     trials = asked.study.get_trials(deepcopy=False)[: asked.n_trials]
-    console.print(headline(asked.study, trials, asked.cfg.task.metric))
+    console.print(headline(asked.study, trials, asked.cfg.task.metric), markup=False)
     failed = failures(trials)
     for line in failed:
         print(line, file=sys.stderr)

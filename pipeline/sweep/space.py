@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,15 +11,19 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import OverrideParseException
 from optuna import Trial
 from optuna.distributions import (
-    BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
 
+from pipeline import config
 from pipeline.errors import UserError, nearest
 
-SYNTAX = "expected interval(low, high), int(interval(low, high)), range(start, stop, step) or choice(a, b)"
+SYNTAX = (
+    "expected interval(low, high), int(interval(low, high)), range(start, stop, step) "
+    "or choice(a, b)"
+)
+Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
 
 
 @dataclass(frozen=True)
@@ -39,32 +43,28 @@ class Parameter:
     ----------
     key : str
         Its place in the composed configuration, such as ``model.num_leaves``.
-    distribution : BaseDistribution
+    distribution : Distribution
         Its range. Choices that a study cannot keep, such as lists, are in JSON.
-    decoded : dict
-        The choice that each JSON text stands for.
     condition : Condition or None
         When it is searched; always without one.
     """
 
     key: str
-    distribution: BaseDistribution
-    decoded: Mapping[str, Any] = field(default_factory=dict)
+    distribution: Distribution
     condition: Condition | None = None
 
     @property
     def name(self) -> str:
         """The key less the variant that it belongs to, ``model.network.dropout``."""
-        parts = self.key.split(".")
-        return ".".join(["model", *parts[3:]]) if parts[:2] == VARIANTS else self.key
+        return config.own_key(self.key)
 
     @property
     def first(self) -> Any:
         """One of its values."""
         dist = self.distribution
-        return self.value(
-            dist.choices[0] if isinstance(dist, CategoricalDistribution) else dist.low
-        )
+        if isinstance(dist, CategoricalDistribution):
+            return value_of(dist.choices[0])
+        return dist.low
 
     def suggested(self, trial: Trial) -> Any:
         """Let a study choose a value."""
@@ -73,12 +73,7 @@ class Parameter:
             return trial.suggest_int(self.name, dist.low, dist.high, step=dist.step, log=dist.log)
         if isinstance(dist, FloatDistribution):
             return trial.suggest_float(self.name, dist.low, dist.high, step=dist.step, log=dist.log)
-        assert isinstance(dist, CategoricalDistribution)
-        return self.value(trial.suggest_categorical(self.name, dist.choices))
-
-    def value(self, kept: Any) -> Any:
-        """Give what a study keeps as the configuration says it."""
-        return self.decoded.get(kept, kept) if isinstance(kept, str) else kept
+        return value_of(trial.suggest_categorical(self.name, dist.choices))
 
     def points(self) -> list[Any]:
         """
@@ -106,6 +101,11 @@ class Parameter:
 
 VARIANTS = ["model", "variants"]
 Space = list[Parameter]
+
+
+def value_of(kept: Any) -> Any:
+    """Give what a study keeps as the configuration says it: JSON is a list."""
+    return json.loads(kept) if isinstance(kept, str) and kept.startswith("[") else kept
 
 
 def parse(space: Mapping[str, Any], variant: str | None) -> Space:
@@ -170,7 +170,7 @@ def _parameter(key: str, node: Any) -> Parameter:
     condition = _parsed(f"{key}.when", str(node["when"]))
     parameter = _ranged(key, _parsed(key, f"{key}={node['values']}"))
     when = Condition(condition.key_or_group, condition.value())
-    return Parameter(key, parameter.distribution, parameter.decoded, when)
+    return Parameter(key, parameter.distribution, when)
 
 
 def _parsed(key: str, text: str) -> Override:
@@ -211,14 +211,8 @@ def _plain(element: Any) -> Any:
 
 
 def _chosen(key: str, choices: Iterable[Any]) -> Parameter:
-    kept, decoded = [], {}
-    for choice in choices:
-        text = choice
-        if isinstance(choice, list | dict):
-            text = json.dumps(choice)
-            decoded[text] = choice
-        kept.append(text)
-    return Parameter(key, CategoricalDistribution(kept), decoded)
+    kept = [json.dumps(choice) if isinstance(choice, list) else choice for choice in choices]
+    return Parameter(key, CategoricalDistribution(kept))
 
 
 def grid(space: Space, fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -244,6 +238,6 @@ def grid(space: Space, fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
         for parameter, value in zip(space, point, strict=True):
             if parameter.applies(values):
                 kept[parameter.name] = value
-                values[parameter.key] = parameter.value(value)
+                values[parameter.key] = value_of(value)
         combinations.setdefault(json.dumps(kept), kept)
     return list(combinations.values())

@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline import config
@@ -34,6 +35,7 @@ SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("median",)
 TRIED, RUN, RECORDED = "tried", "run_id", "recorded"
 HOST, SWEEP, SCORES, ERROR = "host", "sweep", "scores", "error"
+SPACE = "sweep.space."
 UNFINISHED = (TrialState.WAITING, TrialState.RUNNING)
 
 
@@ -52,38 +54,31 @@ class SQLiteJournal(BaseJournalBackend):
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        with self._connected() as connection:
-            # Readers and writers do not wait for each other, nor a commit for the disk: a
-            # machine that loses power may lose the last trials, a process that is killed none.
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("CREATE TABLE IF NOT EXISTS journal (id INTEGER PRIMARY KEY, log)")
+        # JournalStorage lets one thread in at a time. The connection stays open: closing the
+        # last one makes SQLite tidy up, which takes longer than all else here.
+        self.connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+        # Readers and writers do not wait for each other, nor a commit for the disk: a machine
+        # that loses power may lose the last trials, a process that is killed loses none.
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.execute("PRAGMA synchronous = NORMAL")
+        with self.connection:
+            self.connection.execute(
+                "CREATE TABLE IF NOT EXISTS journal (id INTEGER PRIMARY KEY, log TEXT)"
+            )
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
         """Read what was written from a number on; numbers start at 0."""
-        with self._connected() as connection:
-            rows = connection.execute(
-                "SELECT log FROM journal WHERE id > ? ORDER BY id", (log_number_from,)
-            ).fetchall()
+        rows = self.connection.execute(
+            "SELECT log FROM journal WHERE id > ? ORDER BY id", (log_number_from,)
+        ).fetchall()
         return [json.loads(row[0]) for row in rows]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Write some entries, all or none."""
-        with self._connected() as connection:
-            connection.executemany(
+        with self.connection:
+            self.connection.executemany(
                 "INSERT INTO journal (log) VALUES (?)", [(json.dumps(log),) for log in logs]
             )
-
-    @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        # Optuna asks from several threads, which may not share a connection.
-        connection = sqlite3.connect(self.path, timeout=60)
-        try:
-            connection.execute("PRAGMA synchronous = NORMAL")
-            with connection:
-                yield connection
-        finally:
-            connection.close()
 
 
 def connect(url: str) -> BaseStorage:
@@ -114,7 +109,9 @@ def connect(url: str) -> BaseStorage:
         ) from None
 
 
-def opened(cfg: config.Train, tried: dict[str, Any], points: list[dict[str, Any]] | None) -> Any:
+def opened(
+    cfg: config.Train, tried: dict[str, Any], points: list[dict[str, Any]] | None
+) -> optuna.Study:
     """
     Open the study of a sweep, made when it is new, with a trial for each one wanted.
 
@@ -153,7 +150,7 @@ def opened(cfg: config.Train, tried: dict[str, Any], points: list[dict[str, Any]
         elif before != tried:
             raise UserError(
                 f"the sweep '{cfg.sweep.study}' searched something else: "
-                f"{_difference(before, tried)}. Give this one a name: "
+                f"{difference(before, tried)}. Give this one a name: "
                 f"sweep.study={cfg.sweep.study}-2"
             )
         for number in range(len(study.get_trials(deepcopy=False)), wanted(cfg, points)):
@@ -161,9 +158,38 @@ def opened(cfg: config.Train, tried: dict[str, Any], points: list[dict[str, Any]
     return study
 
 
-def direction(metric: str) -> str:
-    """Say which way a metric gets better, in Optuna's words."""
-    return "minimize" if metric in LOWER_IS_BETTER else "maximize"
+def tried(cfg: config.Train, ranges: Mapping[str, Any], digest: str) -> dict[str, Any]:
+    """
+    Say what makes one trial comparable with another.
+
+    Parameters
+    ----------
+    cfg : config.Train
+        The experiment.
+    ranges : mapping
+        The space, from a key to what is written for it.
+    digest : str
+        Of the data.
+
+    Returns
+    -------
+    dict of str to plain value
+        The data, the experiment less what is searched, and under `SPACE` the space.
+    """
+    searched = {config.own_key(key) for key in ranges}
+    settings = {k: v for k, v in config.leaves(config.recorded(cfg)) if k not in searched}
+    space = {f"{SPACE}{key}": str(value) for key, value in ranges.items()}
+    return {"data": digest, **settings, **space, "sweep.sampler": cfg.sweep.sampler}
+
+
+def ranges_of(tried: Mapping[str, Any]) -> dict[str, str]:
+    """Read the space of a study out of what `tried` gave."""
+    return {k.removeprefix(SPACE): v for k, v in tried.items() if k.startswith(SPACE)}
+
+
+def direction(metric: str) -> StudyDirection:
+    """Say which way a metric gets better."""
+    return StudyDirection.MINIMIZE if metric in LOWER_IS_BETTER else StudyDirection.MAXIMIZE
 
 
 def wanted(cfg: config.Train, points: list[dict[str, Any]] | None) -> int:
@@ -171,8 +197,9 @@ def wanted(cfg: config.Train, points: list[dict[str, Any]] | None) -> int:
     return cfg.sweep.n_trials if points is None else len(points)
 
 
-def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
-    keys = [key for key in before | now if before.get(key) != now.get(key)]
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Tell the first three keys whose values are not the same."""
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     told = [f"{key} was {before.get(key)}, is {now.get(key)}" for key in keys[:3]]
     return "; ".join([*told, *(["..."] if len(keys) > 3 else [])])
 

@@ -31,9 +31,8 @@ def best(study: optuna.Study, trials: Sequence[FrozenTrial]) -> FrozenTrial | No
     """Find the complete trial with the best value, the first of equals."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
-    return min(
-        complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None
-    )
+    # min takes the first of equals
+    return min(complete, key=lambda trial: sign * (trial.value or 0.0), default=None)
 
 
 def headline(study: optuna.Study, trials: Sequence[FrozenTrial], metric: str) -> str:

@@ -5,7 +5,9 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 from unittest import mock
 
 import joblib
@@ -74,7 +76,8 @@ class Worker:
                         return
                     study.sampler = studies.sampler(cfg.sweep.sampler, cfg.seed, known.number)
                     trial = optuna.Trial(study, known._trial_id)
-                    run(study, trial, known, composed, self.space, train, validation)
+                    choose = partial(chosen, trial, self.space, cfg, composed)
+                    run(study, trial, known, choose, train, validation)
 
     def wanted(self) -> bool:
         """Say whether the command is still there, as far as it can be seen from here."""
@@ -91,8 +94,7 @@ def run(
     study: optuna.Study,
     trial: optuna.Trial,
     known: FrozenTrial,
-    composed: DictConfig,
-    space: Space,
+    choose: Callable[[], config.Train],
     train: Numbers,
     validation: Numbers,
 ) -> None:
@@ -103,7 +105,7 @@ def run(
     as it is, to be gone on with.
     """
     try:
-        cfg = chosen(trial, composed, space)
+        cfg = choose()
         told = reporting(study, trial, known.intermediate_values)
         scores, seconds = scored(cfg, train, validation, told)
     except optuna.TrialPruned:
@@ -116,14 +118,44 @@ def run(
         study.tell(trial, scores[cfg.task.metric])
 
 
-def chosen(trial: optuna.Trial, composed: DictConfig, space: Space) -> config.Train:
-    """Let the study choose a value for each parameter that applies, and settle on them."""
-    own = composed.copy()
+def chosen(
+    trial: optuna.Trial, space: Space, cfg: config.Train, composed: DictConfig
+) -> config.Train:
+    """
+    Let the study choose a value for each parameter that applies.
+
+    Parameters
+    ----------
+    trial : optuna.Trial
+        That asks; values that it has already are kept.
+    space : list of Parameter
+        What is searched.
+    cfg : config.Train
+        The experiment without them.
+    composed : DictConfig
+        What `cfg` was made of.
+
+    Returns
+    -------
+    config.Train
+        The experiment with them.
+    """
+    values: dict[str, Any] = {"seed": cfg.seed}
     for parameter in space:
         condition = parameter.condition
-        if condition is None or OmegaConf.select(own, condition.key) == condition.value:
-            OmegaConf.update(own, parameter.key, parameter.suggested(trial), force_add=True)
-    return config.settled(own)
+        if condition is None or condition.value == values.get(
+            condition.key, OmegaConf.select(composed, condition.key)
+        ):
+            values[parameter.key] = parameter.suggested(trial)
+    seed = composed.seed = values.pop("seed")
+    # A copy below the same root, from which its `${seed}` is read.
+    model = composed.model.copy()
+    for key, value in values.items():
+        OmegaConf.update(model, key.removeprefix("model."), value, force_add=True)
+    node: Any = OmegaConf.to_container(model, resolve=True)
+    given = [*config.written(), *(parameter.key for parameter in space)]
+    model = config.settled_model(node, cfg.model.name, cfg.task, given)
+    return replace(cfg, seed=seed, model=model)
 
 
 def scored(
