@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -77,7 +78,9 @@ class Worker:
                     study.sampler = studies.sampler(cfg.sweep.sampler, cfg.seed, known.number)
                     trial = optuna.Trial(study, known._trial_id)
                     choose = partial(chosen, trial, self.space, cfg, composed)
-                    run(study, trial, known, choose, train, validation)
+                    checkpoint = folder / str(known.number) / "checkpoint.pt"
+                    run(study, trial, known, choose, train, validation, checkpoint)
+                    checkpoint.unlink(missing_ok=True)
 
     def wanted(self) -> bool:
         """Say whether the command is still there, as far as it can be seen from here."""
@@ -97,6 +100,7 @@ def run(
     choose: Callable[[], config.Train],
     train: Numbers,
     validation: Numbers,
+    checkpoint: Path,
 ) -> None:
     """
     Run one trial, and tell its study how it ended.
@@ -107,7 +111,7 @@ def run(
     try:
         cfg = choose()
         told = reporting(study, trial, known.intermediate_values)
-        scores, seconds = scored(cfg, train, validation, told)
+        scores, seconds = scored(cfg, train, validation, told, checkpoint)
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
     except Exception as error:
@@ -159,7 +163,7 @@ def chosen(
 
 
 def scored(
-    cfg: config.Train, train: Numbers, validation: Numbers, told: Told
+    cfg: config.Train, train: Numbers, validation: Numbers, told: Told, checkpoint: Path
 ) -> tuple[dict[str, float], float]:
     """
     Fit a model and score it on validation.
@@ -178,7 +182,7 @@ def scored(
     """
     task = cfg.task
     model = config.build(cfg.model.estimator)
-    seconds = fit(model, train, validation, told)
+    seconds = fit(model, train, validation, told, checkpoint)
     answers = answered(task, list(model.classes_), model.predict_proba(validation.X), validation)
     once = np.ones((1, len(answers.actual)))
     scores = metrics.score(task.metrics, answers, once)
