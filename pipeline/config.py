@@ -17,6 +17,7 @@ import hydra
 import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -28,6 +29,7 @@ from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from hydra_plugins.bakeoff.ray_launcher import RayLauncherConf
 from pipeline.errors import UserError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -381,6 +383,8 @@ def _terminated(signum: int, _frame: object) -> None:
 def _register_schema(name: str) -> None:
     """Give Hydra the schema and params.yaml, whatever the working directory."""
     store = ConfigStore.instance()
+    Plugins.instance()  # first, since hydra-ray-launcher would take the name
+    store.store("ray", RayLauncherConf, group="hydra/launcher")
     store.store("schema", SCHEMAS[name])
     store.store("params", params())
 
