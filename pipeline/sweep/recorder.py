@@ -32,13 +32,11 @@ def main() -> None:
     study = optuna.load_study(study_name=order["study"], storage=studies.connect(order["storage"]))
     lock = FileLock(config.swept(order["study"]) / ".recorder.lock")
     word = None
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
+    alone = taken(lock)
+    if not alone:
         print("another process records", flush=True)
-        while word is None and not lock.is_locked:
+        while word is None and not taken(lock):
             word = heard()
-            _try(lock)
         if word == INTERRUPTED:
             return
         lock.acquire()
@@ -52,7 +50,8 @@ def main() -> None:
         study.user_attrs.get(studies.RUN),
     ) as run:
         study.set_user_attr(studies.RUN, run.id)
-        print("recording", flush=True)
+        if alone:  # whoever started this waits for one line
+            print("recording", flush=True)
         record = Record(study, run, order)
         while word is None:
             record.trials()
@@ -83,11 +82,13 @@ def _line() -> str:
     return read.decode().strip()
 
 
-def _try(lock: FileLock) -> None:
+def taken(lock: FileLock) -> bool:
+    """Take a lock if it is free, and say whether it was."""
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        return
+        return False
+    return True
 
 
 class Record:

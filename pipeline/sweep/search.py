@@ -29,7 +29,7 @@ from pipeline.sweep import space as spaces
 from pipeline.sweep import study as studies
 from pipeline.sweep.progress import Watch
 from pipeline.sweep.space import Space
-from pipeline.sweep.table import failures, headline
+from pipeline.sweep.table import by_seeds, failures, headline
 from pipeline.sweep.worker import Worker
 
 
@@ -252,6 +252,9 @@ def tell(asked: Asked) -> None:
     """
     trials = asked.study.get_trials(deepcopy=False)[: asked.n_trials]
     console.print(headline(asked.study, trials, asked.cfg.task.metric), markup=False)
+    if any(parameter.name == "seed" for parameter in asked.space):
+        for line in by_seeds(trials, asked.cfg.task.metric):
+            console.print(line, markup=False)
     failed = failures(trials)
     for line in failed:
         print(line, file=sys.stderr)

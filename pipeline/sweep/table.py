@@ -49,6 +49,15 @@ def headline(study: optuna.Study, trials: Sequence[FrozenTrial], metric: str) ->
     )
 
 
+def by_seeds(trials: Sequence[FrozenTrial], metric: str) -> list[str]:
+    """Tell the mean and standard deviation of each group of trials that differ in the seed."""
+    return [
+        f"{row['settings']} validation {metric} {row[f'{metric}_mean']:.4f} "
+        f"± {row[f'{metric}_std']:.4f} over {row['seeds']} seeds".lstrip()
+        for row in over_seeds(trials, [metric]).to_dict("records")
+    ]
+
+
 def failures(trials: Sequence[FrozenTrial]) -> list[str]:
     """Tell each trial that failed, and why."""
     return [
@@ -94,16 +103,16 @@ def over_seeds(trials: Sequence[FrozenTrial], metrics: Sequence[str]) -> pd.Data
     Returns
     -------
     DataFrame
-        A row for each combination of the other parameters: these, ``seeds``, how many
-        there were, and ``<metric>_mean`` and ``<metric>_std``, the standard deviation of
-        a sample (of n - 1).
+        A row for each combination of the other parameters, in short under ``settings``:
+        ``seeds``, how many there were, and ``<metric>_mean`` and ``<metric>_std``, the
+        standard deviation of a sample (of n - 1).
     """
-    rows = table([trial for trial in trials if trial.state == TrialState.COMPLETE])
-    others = [name for name in {k: None for t in trials for k in t.params} if name != "seed"]
-    keys = rows[others].astype(str).agg(" ".join, axis=1) if others else pd.Series("", rows.index)
-    grouped = rows.groupby(keys, sort=False)
-    told = grouped[others].first().assign(seeds=grouped.size())
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    told = [{k: v for k, v in trial.params.items() if k != "seed"} for trial in complete]
+    rows = table(complete).assign(settings=[named(values) for values in told])
+    grouped = rows.groupby("settings", sort=False)
+    columns = {"seeds": grouped.size()}
     for metric in metrics:
-        told[f"{metric}_mean"] = grouped[metric].mean()
-        told[f"{metric}_std"] = grouped[metric].std()
-    return told.reset_index(drop=True)
+        columns[f"{metric}_mean"] = grouped[metric].mean()
+        columns[f"{metric}_std"] = grouped[metric].std()
+    return pd.DataFrame(columns).reset_index()
