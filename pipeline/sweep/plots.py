@@ -1,6 +1,7 @@
 """A study in three pictures."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,8 @@ def figures(study: optuna.Study, trials: Sequence[FrozenTrial], metric: str) -> 
         and all(name in trial.params for trial in complete)
     ]
     if len(complete) >= FEWEST and everywhere:
-        drawn["importance.png"] = importance(study, everywhere, metric)
+        with suppress(RuntimeError):  # the values hardly differ
+            drawn["importance.png"] = importance(study, everywhere, metric)
         drawn["parallel.png"] = parallel(complete, everywhere, metric)
     return drawn
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, ValueType
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 from optuna import Trial
 from optuna.distributions import (
     CategoricalDistribution,
@@ -176,7 +176,7 @@ def _parameter(key: str, node: Any) -> Parameter:
 def _parsed(key: str, text: str) -> Override:
     try:
         return OverridesParser.create().parse_override(text)
-    except OverrideParseException:
+    except HydraException:
         raise UserError(f"sweep.space.{key}: '{text}' cannot be read; {SYNTAX}") from None
 
 

@@ -397,31 +397,38 @@ def test_another_search_under_the_same_name_is_refused(sweeping):
 
 
 def test_what_is_adopted_is_trained_next_and_marks_that_stage_alone(sweeping):
-    project = sweeping.project
-    (sweeping.root / "params.yaml").write_text(
-        "tasks: [breast_cancer]\nmodels: [baseline, mine]\nseed: 0\n"
-    )
-    project.edit("conf/task/breast_cancer.yaml", "  baseline: {}\n", "  baseline: {}\n  mine: {}\n")
+    project, warm = sweeping.project, sweeping.warm
+    models = "tasks: [breast_cancer]\nmodels: [baseline, logistic_regression]\nseed: 0\n"
+    (sweeping.root / "params.yaml").write_text(models)
     project.commit()
     project.must("dvc", "repro", "--quiet")
-    assert sweeping.run("model.quality=0.2,0.95,0.6", *GRID).returncode == 0
+    asked = ["task=breast_cancer", "model=logistic_regression"]
+    swept = ["--multirun", "hydra/sweeper=optuna", *asked, "model.C=0.000003,20,0.05", *GRID]
+    done = project.warm(warm, "pipeline.train", *swept)
+    assert done.returncode == 0, done.stderr
+    best = max(sweeping.trials("breast_cancer-logistic_regression"), key=lambda trial: trial.value)
     file = sweeping.root / "conf/task/breast_cancer.yaml"
     before = file.read_text(encoding="utf-8")
-    asked = ["task=breast_cancer", "model=mine"]
-    shown = project.warm(sweeping.warm, "pipeline.adopt", *asked, "--dry-run")
+    shown = project.warm(warm, "pipeline.adopt", *asked, "--dry-run")
     assert shown.returncode == 0, shown.stderr
-    assert "-  mine: {}\n+  mine:\n+    quality: 0.95\n" in shown.stdout
+    change = f"  logistic_regression:\n    C: {best.params['model.C']}\n"
+    assert "-  logistic_regression: {}\n+" + change.strip("\n").replace("\n", "\n+") in shown.stdout
     assert file.read_text(encoding="utf-8") == before
-    done = project.warm(sweeping.warm, "pipeline.adopt", *asked)
+    done = project.warm(warm, "pipeline.adopt", *asked)
     assert done.stdout == shown.stdout
-    expected = before.replace("  mine: {}\n", "  mine:\n    quality: 0.95\n")
+    expected = before.replace("  logistic_regression: {}\n", change)
     assert file.read_text(encoding="utf-8") == expected
-    assert list(json.loads(project.must("dvc", "status", "--json"))) == ["train@breast_cancer-mine"]
-    project.must("dvc", "repro", "--quiet", "train@breast_cancer-mine")
-    scores = json.loads((sweeping.root / "metrics/breast_cancer/mine.json").read_text())
-    assert scores["roc_auc"] == max(trial.value for trial in sweeping.trials())
-    again = project.warm(sweeping.warm, "pipeline.adopt", *asked)
+    stage = "train@breast_cancer-logistic_regression"
+    assert list(json.loads(project.must("dvc", "status", "--json"))) == [stage]
+    project.must("dvc", "repro", "--quiet", stage)
+    scores = sweeping.root / "metrics/breast_cancer/logistic_regression.json"
+    assert json.loads(scores.read_text(encoding="utf-8"))["roc_auc"] == best.value
+    again = project.warm(warm, "pipeline.adopt", *asked)
     assert "has these settings already" in again.stdout
+    # The command line has the last word.
+    said = project.warm(warm, "pipeline.train", *asked, "model.C=7")
+    assert said.returncode == 0, said.stderr
+    assert project.runs("breast_cancer")[0].data.params["model.C"] == "7"
 
 
 def test_a_sweep_needs_multirun(sweeping):
