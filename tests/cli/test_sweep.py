@@ -300,7 +300,14 @@ def test_seeds_give_a_mean_and_a_standard_deviation(sweeping):
     assert row["roc_auc_std"] == pytest.approx(np.std(values, ddof=1))
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "ray", "submitit_local"])
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        "joblib",
+        pytest.param("ray", marks=pytest.mark.slow),
+        pytest.param("submitit_local", marks=pytest.mark.slow),
+    ],
+)
 def test_every_launcher_gives_the_same_trials(sweeping, launcher):
     pytest.importorskip({"submitit_local": "submitit"}.get(launcher, launcher))
     space = ["model.quality=interval(0.2, 0.9)", "sweep.sampler=random", "sweep.n_trials=6"]
