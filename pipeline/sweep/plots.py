@@ -85,10 +85,10 @@ def parallel(complete: list[FrozenTrial], names: list[str], metric: str) -> Figu
         axes.plot(line, color=colormaps["viridis"]((value - values.min()) / span), alpha=0.7)
     labels = [*(name.rpartition(".")[2] for name in names), metric]
     axes.set_xticks(range(len(labels)), labels)
-    axes.set_yticks([])
+    axes.set(yticks=[], ylim=(-0.12, 1.12), title=f"from the least to the highest {metric}")
     for place, (low, high) in enumerate([*ends, (f"{values.min():.3g}", f"{values.max():.3g}")]):
-        axes.text(place, -0.04, low, ha="center", va="top", fontsize=8)
-        axes.text(place, 1.04, high, ha="center", va="bottom", fontsize=8)
+        axes.text(place, -0.03, low, ha="center", va="top", fontsize=8)
+        axes.text(place, 1.03, high, ha="center", va="bottom", fontsize=8)
     return figure
 
 

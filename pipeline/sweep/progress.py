@@ -87,9 +87,8 @@ class Watch:
         lines = [f"{done} of {self.n_trials} trials done" + (f" ({counts})" if counts else "")]
         winner = best(self.study, trials)
         if winner is not None:
-            lines.append(
-                f"best {winner.value:.4f} in trial {winner.number}: {named(winner.params)}"
-            )
+            lines.append(f"best {winner.value:.4f} in trial {winner.number}")
+            lines += [f"  {named({key: value})}" for key, value in winner.params.items()]
         here = done - self.before
         if here:
             seconds = (time.monotonic() - self.start) / here * (self.n_trials - done)

@@ -199,6 +199,7 @@ def launch(context: HydraContext, composed: DictConfig, asked: Asked) -> None:
     )
     folder = config.swept(asked.cfg.sweep.study)
     places = [f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=workers/${hydra.job.num}"]
+    composed.hydra.sweep.dir = str(folder)
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=context, task_function=worker, config=composed
     )
