@@ -234,8 +234,11 @@ def reason(error: Exception) -> str:
 @contextmanager
 def threads(workers: int) -> Iterator[None]:
     """Share the cores of this machine out, so that models and workers never ask for more."""
-    allotted = os.environ.get("SLURM_CPUS_PER_TASK")
-    each = int(allotted) if allotted else max(1, joblib.cpu_count() // workers)
+    share = max(1, joblib.cpu_count() // workers)
+    each = min(
+        int(os.environ.get("SLURM_CPUS_PER_TASK", share)),
+        int(os.environ.get("OMP_NUM_THREADS", share)),
+    )
     torch = sys.modules.get("torch")
     if torch:
         torch.set_num_threads(each)
