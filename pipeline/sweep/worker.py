@@ -2,7 +2,6 @@
 
 import os
 import socket
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -239,9 +238,6 @@ def threads(workers: int) -> Iterator[None]:
         int(os.environ.get("SLURM_CPUS_PER_TASK", share)),
         int(os.environ.get("OMP_NUM_THREADS", share)),
     )
-    torch = sys.modules.get("torch")
-    if torch:
-        torch.set_num_threads(each)
     # Forests ask joblib how many there are.
     asked = mock.patch.dict(os.environ, LOKY_MAX_CPU_COUNT=str(each))
     with threadpool_limits(each), asked:

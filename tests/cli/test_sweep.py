@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+import torch
 
 from pipeline.sweep.study import connect
 
@@ -353,6 +354,28 @@ def test_ctrl_c_leaves_the_trial_to_be_gone_on_with(sweeping):
     assert sweeping.states() == {"COMPLETE": 2}
     assert {run.info.status for run in sweeping.project.runs("breast_cancer")} == {"FINISHED"}
     assert len(sweeping.project.runs("breast_cancer")) == 3
+
+
+def test_a_killed_training_of_a_network_goes_on_from_its_checkpoint(sweeping):
+    asked = ["model=neural_net", "model.lr=0.0003,0.001", "sweep.sampler=grid"]
+    asked += ["model.max_epochs=300", "model.patience=300", "sweep.pruner=null"]
+    process = sweeping.start(*asked, "sweep.study=killed")
+    checkpoint = sweeping.root / "multirun/killed/0/checkpoint.pt"
+    try:
+        until(checkpoint.exists)
+    finally:
+        process.kill()
+        process.communicate()
+    epochs = len(torch.load(checkpoint, weights_only=True)["epochs"])
+    assert 0 < epochs < 300
+    for study in ("killed", "whole"):
+        done = sweeping.run(*asked, f"sweep.study={study}")
+        assert done.returncode == 0, done.stderr
+    values = {study: [t.value for t in sweeping.trials(study)] for study in ("killed", "whole")}
+    assert values["killed"] == values["whole"]
+    curves = [sweeping.trials(study)[0].intermediate_values for study in values]
+    assert curves[0] == curves[1]
+    assert not checkpoint.exists()
 
 
 MISTAKES = {
