@@ -8,8 +8,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NoReturn, get_args, get_origin
@@ -18,6 +18,7 @@ import hydra
 import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -29,11 +30,14 @@ from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from hydra_plugins.bakeoff.ray_launcher import RayLauncherConf
 from pipeline.errors import UserError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 PARAMS = ROOT / "params.yaml"
+# A study in a SQLite file, kept as the journal of what happened to it.
+JOURNAL = "journal:///"
 
 
 @dataclass
@@ -65,6 +69,7 @@ class Task:
     positive: str | None = None
     threshold: str | None = None
     variants: Variants = MISSING
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass
@@ -95,11 +100,34 @@ class Model:
 
 
 @dataclass
+class Sweep:
+    """A search for a model's best settings: conf/train.yaml, and the space in conf/sweep/."""
+
+    space: dict[str, Any] = field(default_factory=dict)
+    n_trials: int = MISSING
+    sampler: str = MISSING
+    pruner: str | None = None
+    warmup: int = MISSING
+    workers: int | None = None
+    max_failure_rate: float = MISSING
+    study: str = MISSING
+    storage: str = MISSING
+
+
+@dataclass
 class Train(Stage):
     """One experiment: a task, a model, and where its run is recorded."""
 
     model: Any = MISSING
     tracking: Tracking = MISSING
+    sweep: Sweep = MISSING
+
+
+@dataclass
+class Adopt(Train):
+    """The best settings of a sweep, to be taken into the configuration."""
+
+    dry_run: bool = False
 
 
 @dataclass
@@ -111,7 +139,13 @@ class Evaluate(Stage):
     tracking: Tracking = MISSING
 
 
-SCHEMAS = {"ingest": Stage, "featurize": Stage, "train": Train, "evaluate": Evaluate}
+SCHEMAS = {
+    "ingest": Stage,
+    "featurize": Stage,
+    "train": Train,
+    "evaluate": Evaluate,
+    "adopt": Adopt,
+}
 
 
 def params() -> dict[str, Any]:
@@ -141,6 +175,17 @@ def store_uri() -> str:
     """
     root = Path(os.environ.get("DVC_ROOT", ROOT))
     return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root.as_posix()}/mlflow.db")
+
+
+def study_storage() -> str:
+    """Say where sweeps are kept: a SQLite file beside that of the runs."""
+    root = Path(os.environ.get("DVC_ROOT", ROOT))
+    return f"{JOURNAL}{root.as_posix()}/sweeps.db"
+
+
+def swept(study: str) -> Path:
+    """Folder of a sweep, with one for each of its trials."""
+    return ROOT / "multirun" / study
 
 
 def ingested(task: str) -> Path:
@@ -188,6 +233,7 @@ def recorded(cfg: Train) -> dict[str, Any]:
         runs are recorded is left out: it decides nothing, and may hold a password.
     """
     settings = asdict(cfg.task) | {"views": {cfg.model.view: cfg.task.views[cfg.model.view]}}
+    del settings["models"]  # which is in the model's own settings
     model = asdict(cfg.model)
     return {"seed": cfg.seed, "task": settings, "model": model.pop("estimator") | model}
 
@@ -214,7 +260,7 @@ def settled_model(
     node: dict[str, Any], name: str, task: Task, given: Collection[str] = ()
 ) -> Model:
     """
-    Settle a file of conf/model/ on the variant that the task names, if it has several.
+    Settle a file of conf/model/ on a task: on its variant, and on what it sets otherwise.
 
     Parameters
     ----------
@@ -226,7 +272,7 @@ def settled_model(
     task : Task
         The task to be learned.
     given : collection of str
-        Keys such as ``model.lr`` whose values stand, whatever the variant sets.
+        Keys such as ``model.lr`` whose values stand, whatever the variant or the task sets.
 
     Returns
     -------
@@ -248,6 +294,10 @@ def settled_model(
             )
         variant = node["variants"][choice]
         estimator |= {key: variant[key] for key in variant if f"model.{key}" not in given}
+    known = {own_key(key) for key in given}
+    for key, value in leaves(task.models.get(name, {}), "model"):
+        if key not in known:
+            estimator = _with(estimator, key.split(".")[1:], value)
     family, view = estimator.pop("family"), estimator.pop("view")
     if view not in task.views:
         raise UserError(
@@ -255,6 +305,18 @@ def settled_model(
             + nearest(view, task.views)
         )
     return Model(name, family, view, estimator)
+
+
+def own_key(key: str) -> str:
+    """Leave out of a model's key the variant that it belongs to: ``model.network.dropout``."""
+    parts = key.split(".")
+    return ".".join(["model", *parts[3:]]) if parts[:2] == ["model", "variants"] else key
+
+
+def _with(node: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    """Set a value below a node, which stays as it is."""
+    first, *rest = path
+    return node | {first: _with(node.get(first) or {}, rest, value) if rest else value}
 
 
 def run(name: str) -> None:
@@ -276,10 +338,12 @@ def run(name: str) -> None:
     """
 
     def job(composed: DictConfig) -> None:
+        if HydraConfig.get().runtime.choices["hydra/sweeper"] == "optuna":
+            _exit("error: a sweep is started with --multirun", 1)
         # By name, so that a launcher can send this function to another process.
         main = importlib.import_module(f"pipeline.{name}").main
         try:
-            main(_checked(composed))
+            main(checked(composed))
         except (UserError, OSError) as error:
             if HydraConfig.get().mode == RunMode.RUN:
                 _exit(f"error: {_told(error)}", 1)
@@ -321,6 +385,8 @@ def _terminated(signum: int, _frame: object) -> None:
 def _register_schema(name: str) -> None:
     """Give Hydra the schema and params.yaml, whatever the working directory."""
     store = ConfigStore.instance()
+    Plugins.instance()  # first, since hydra-ray-launcher would take the name
+    store.store("ray", RayLauncherConf, group="hydra/launcher")
     store.store("schema", SCHEMAS[name])
     store.store("params", params())
 
@@ -328,18 +394,39 @@ def _register_schema(name: str) -> None:
 # Here, so that the processes of a parallel sweep know them too.
 OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
 OmegaConf.register_new_resolver("store_uri", store_uri, replace=True)
+OmegaConf.register_new_resolver("study_storage", study_storage, replace=True)
 
 
-def _checked(composed: DictConfig) -> Any:
+def checked(composed: DictConfig) -> Any:
+    """
+    Turn what Hydra composed into a stage's configuration.
+
+    Raises
+    ------
+    UserError
+        For a key that nothing takes, a value of a wrong type, or a project
+        without a commit.
+    """
     _require_git()
-    cfg: Any = OmegaConf.to_object(composed)
+    cfg = settled(composed)
     _check_keys(cfg)
     if isinstance(cfg, Train):
-        model = str(HydraConfig.get().runtime.choices["model"])
-        cfg.model = settled_model(cfg.model, model, cfg.task, written())
         check_targets(cfg.model.estimator, "model")
+    files = [path.stem for path in (CONF / "model").glob("*.yaml")]
+    for name in cfg.task.models:
+        if name not in files:
+            raise UserError(f"task.models: unknown model '{name}'{nearest(name, files)}")
     check_targets(cfg.task.source, "task.source")
     check_targets(cfg.task.views, "task.views")
+    return cfg
+
+
+def settled(composed: DictConfig) -> Any:
+    """Turn what Hydra composed into the stage's dataclass, its model settled on the task."""
+    cfg: Any = OmegaConf.to_object(composed)
+    if isinstance(cfg, Train):
+        name = str(HydraConfig.get().runtime.choices["model"])
+        cfg.model = settled_model(cfg.model, name, cfg.task, written())
     return cfg
 
 
@@ -483,6 +570,15 @@ def _keys(name: str) -> list[str]:
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         composed = hydra.compose(name, choices)
     return [*groups, *dict(_dotted(OmegaConf.to_container(composed, resolve=False)))]
+
+
+def leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Give every value below a node with its dotted key."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, node
 
 
 def _dotted(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ from pipeline import config, scoring, tracking
 from pipeline.evaluation import metrics
 from pipeline.evaluation.comparison import compare
 from pipeline.evaluation.metrics import Answers
+from pipeline.evaluation.validation import answered
 from pipeline.features import store
-from pipeline.features.store import Numbers
 from pipeline.files import new_folder, read_json, size, write_json
 from pipeline.models.fitting import fit, timed
 from pipeline.progress import Bar, console
@@ -126,23 +125,6 @@ def identity(cfg: config.Train) -> dict[str, Any]:
         "settings": config.recorded(cfg),
         "tags": tags,
     }
-
-
-def answered(
-    task: config.Task, classes: list[str], probabilities: np.ndarray, validation: Numbers
-) -> Answers:
-    """Take a model's answers to validation, with the threshold that suits them best."""
-    answers = Answers.of(
-        validation.y,
-        probabilities,
-        classes,
-        task.positive,
-        group=validation.group,
-        time_to_event=validation.time_to_event,
-    )
-    if task.threshold is None:
-        return answers
-    return replace(answers, threshold=metrics.best_threshold(task.threshold, answers))
 
 
 def validation_scores(cfg: config.Train, answers: Answers) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,13 @@ from pipeline.features.store import Numbers
 Report = Callable[[int, Mapping[str, float]], None]
 
 
-def fit(model: Any, train: Numbers, validation: Numbers, report: Report) -> float:
+def fit(
+    model: Any,
+    train: Numbers,
+    validation: Numbers,
+    report: Report,
+    checkpoint: Path | None = None,
+) -> float:
     """
     Fit a classifier.
 
@@ -26,6 +33,8 @@ def fit(model: Any, train: Numbers, validation: Numbers, report: Report) -> floa
         Examples to learn from, and to stop on.
     report : callable
         Called with a step and its losses.
+    checkpoint : Path, optional
+        File to keep how far it is, and to go on from, for a model whose ``fit`` takes it.
 
     Returns
     -------
@@ -41,6 +50,8 @@ def fit(model: Any, train: Numbers, validation: Numbers, report: Report) -> floa
     extra: dict[str, Any] = {}
     if watched:
         extra = {"validation": (validation.X, validation.y), "report": report}
+    if checkpoint is not None and has_fit_parameter(model, "checkpoint"):
+        extra["checkpoint"] = checkpoint
     start = time.perf_counter()
     try:
         model.fit(train.X, train.y, **extra)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pipeline.files import damaged, missing, read_json, write_json
 from pipeline.models import networks
+from pipeline.models.checkpoint import checkpointing
 
 Report = Callable[[int, Mapping[str, float]], None]
 WEIGHTS, RECIPE = "network.pt", "network.json"
@@ -134,6 +135,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         y: np.ndarray,
         validation: tuple[np.ndarray, np.ndarray] | None = None,
         report: Report | None = None,
+        checkpoint: Path | None = None,
     ) -> Self:
         """
         Train the network.
@@ -148,6 +150,9 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             Examples to stop on.
         report : callable, optional
             Called with the epoch and the log loss on train and validation.
+        checkpoint : Path, optional
+            File that keeps how far it is. Where it is there already, training goes
+            on from it, to the same weights as without a break.
         """
         from skorch.callbacks import EarlyStopping
         from skorch.dataset import Dataset
@@ -176,6 +181,10 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
                 patience=self.patience, threshold=0, load_best=True, sink=_silent
             )
             callbacks.append(("stopping", stopping))
+        if checkpoint is not None:
+            callbacks.append(
+                ("checkpoint", checkpointing(checkpoint, functools.partial(_tell, report)))
+            )
         training = tensors(X, y)
         seed = int(check_random_state(self.random_state).randint(2**31))
         # Other accelerators, where there are several, are not woken up.
@@ -339,6 +348,7 @@ def _interruptible() -> Any:
                 super()._set_training(training)
 
         def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
+            kwargs["epochs"] = self.max_epochs - len(self.history)  # less those of a checkpoint
             try:
                 return super().fit_loop(*args, **kwargs)
             except KeyboardInterrupt:
@@ -355,14 +365,14 @@ def _reporting(report: Report) -> Any:
 
     class Reporting(Callback):
         def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-            row = net.history[-1]
-            names = {
-                "train_loss": "train/log_loss",
-                "valid_loss": "validation/log_loss",
-            }
-            report(
-                row["epoch"],
-                {name: row[key] for key, name in names.items() if key in row},
-            )
+            _tell(report, net.history[-1])
 
     return Reporting()
+
+
+def _tell(report: Report | None, row: Mapping[str, Any]) -> None:
+    """Report an epoch of a history."""
+    names = {"train_loss": "train/log_loss", "valid_loss": "validation/log_loss"}
+    if report is not None:
+        losses = {name: row[key] for key, name in names.items() if key in row}
+        report(int(row["epoch"]), losses)

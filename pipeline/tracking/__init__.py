@@ -8,5 +8,6 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from pipeline.tracking.runs import Run, reopened, restored, started
 from pipeline.tracking.store import told
+from pipeline.tracking.sweeps import SweepRun, sweeping
 
-__all__ = ["Run", "reopened", "restored", "started", "told"]
+__all__ = ["Run", "SweepRun", "reopened", "restored", "started", "sweeping", "told"]

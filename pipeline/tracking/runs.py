@@ -218,23 +218,35 @@ def started(
         code = revision(root)
         created = client.create_run(experiment_id, run_name=name, tags={**_facts(code), **tags})
         run = Run(client, uri, created.info.run_id)
-        status = "FAILED"
-        try:
+        with ending(run):
             params = [Param(key, value[:LONGEST_PARAM]) for key, value in _flat(settings)]
             client.log_batch(run.id, params=params)
             run.text("config.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
             if code.changes:
                 run.text("uncommitted.diff", code.changes)
             yield run
-            status = "FINISHED"
-        except (KeyboardInterrupt, SystemExit):
-            status = "KILLED"
-            raise
+
+
+def process() -> dict[str, str]:
+    """Name the process that writes a run, by tags; one that is gone cannot end its runs."""
+    return {"process.host": socket.gethostname(), "process.id": str(os.getpid())}
+
+
+@contextmanager
+def ending(run: Run) -> Iterator[None]:
+    """End a run as FINISHED, KILLED or FAILED, as its block ends."""
+    status = "FAILED"
+    try:
+        yield
+        status = "FINISHED"
+    except (KeyboardInterrupt, SystemExit):
+        status = "KILLED"
+        raise
+    finally:
+        try:
+            run.flush()
         finally:
-            try:
-                run.flush()
-            finally:
-                client.set_terminated(run.id, status)
+            run.client.set_terminated(run.id, status)
 
 
 @contextmanager
@@ -308,8 +320,7 @@ def _facts(code: Revision) -> dict[str, str]:
         "git.dirty": str(bool(code.changes)).lower(),
         "dvc.stage": os.environ.get("DVC_STAGE", ""),
         "dvc.exp_name": os.environ.get("DVC_EXP_NAME", ""),
-        "process.host": socket.gethostname(),
-        "process.id": str(os.getpid()),
+        **process(),
     }
     return {key: value for key, value in facts.items() if value}
 

@@ -1,6 +1,7 @@
 """Every file of conf/ composes, and what a user may get wrong in it is told."""
 
 import functools
+import json
 import os
 
 import hydra
@@ -12,13 +13,14 @@ from omegaconf import open_dict
 from pipeline import config
 from pipeline.config import CONF, SCHEMAS
 from pipeline.errors import UserError
+from pipeline.sweep.space import parse
 
 
 def choices(group):
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-TASKS, MODELS = choices("task"), choices("model")
+TASKS, MODELS, SWEEPS = choices("task"), choices("model"), choices("sweep")
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,7 @@ def composed(stage, *overrides):
     }
     with open_dict(whole):
         del whole["hydra"]
-    return config._checked(whole), files
+    return config.checked(whole), files
 
 
 def every_composition():
@@ -52,16 +54,34 @@ def every_composition():
 
 @functools.cache
 def files_of_compositions():
-    return {
+    stages = {
         name
         for stage, task, model in every_composition()
         for name in composed(stage, f"task={task}", *[f"model={model}"] * bool(model))[1]
     }
+    return stages | {name for sweep in SWEEPS for name in composed("train", f"+sweep={sweep}")[1]}
 
 
 @pytest.mark.parametrize("name", sorted(p.relative_to(CONF).as_posix() for p in CONF.rglob("*.*")))
 def test_every_file_of_conf_is_part_of_a_composition(name):
     assert name in files_of_compositions()
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", sorted(set(SWEEPS) & set(MODELS)))
+def test_a_model_takes_every_key_of_its_space(task, model):
+    cfg, _ = composed("train", f"task={task}", f"model={model}", f"+sweep={model}")
+    space = parse(cfg.sweep.space, getattr(cfg.task.variants, model, None))
+    values = [
+        f"++{parameter.key}={json.dumps(parameter.first)}"
+        for parameter in space
+        if parameter.condition is None
+    ]
+    assert len(values) > 1
+    cfg, _ = composed("train", f"task={task}", f"model={model}", *values)
+    built = config.build(cfg.model.estimator)
+    if hasattr(built, "_validate_params"):
+        built._validate_params()
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -1,0 +1,119 @@
+"""
+Time a sweep against a bare Optuna loop over the same fits, and two workers against one.
+
+Run: python benchmarks/sweep.py
+
+In a clone of the last commit, in a temporary folder, with one thread a process:
+
+- 50 trials of LightGBM on breast_cancer, nothing pruned. The project runs them as a user does,
+  `python -m pipeline.train --multirun +sweep=lightgbm`: each trial is kept as it ends, can be gone
+  on with, and is recorded in MLflow. The peer is `ask`, fit, ROC-AUC, `tell` in memory, with the
+  same sampler: the same values and scores, which is checked. Timed from the first trial's start to
+  the last one's end, which leaves imports out on both sides; `and recorded` is until the command
+  is over, with all runs, the table and the plots in MLflow.
+- 12 trainings of the MLP, each of a second or more, by one and by two processes of
+  hydra/launcher=joblib, from the first trial's start to the last one's end.
+
+The two of a pair alternate, and a ratio is of neighbours in time.
+"""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # two that wait for each other on a busy machine measure it
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import optuna
+from omegaconf import OmegaConf
+from pipeline_total import ROOT, output
+from report import machine, spread, table
+
+from pipeline.config import JOURNAL
+from pipeline.evaluation.metrics import Answers, roc_auc
+from pipeline.features import store
+from pipeline.models.trees import LightGBM
+from pipeline.sweep import study
+
+REPETITIONS = 3
+TRIALS = 50
+LIGHTGBM = ["model=lightgbm", "+sweep=lightgbm", f"sweep.n_trials={TRIALS}"]
+MLP = ["model=neural_net", "+sweep=neural_net", "sweep.n_trials=12", "sweep.sampler=random"]
+MLP += ["hydra/launcher=joblib", "model.max_epochs=80", "model.patience=80"]
+
+
+def main() -> None:
+    """Time both and print two tables."""
+    print(machine())
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        clone = Path(folder, "clone")
+        output("git", "clone", "--quiet", str(ROOT), str(clone))
+        for stage in ("ingest", "featurize"):
+            output("python", "-m", f"pipeline.{stage}", "task=breast_cancer", cwd=clone)
+        fits = [
+            (*swept(clone, f"fits-{number}", LIGHTGBM), bare(clone, f"fits-{number}"))
+            for number in range(REPETITIONS)
+        ]
+        workers = [
+            [swept(clone, f"mlp-{n}-{w}", [*MLP, f"sweep.workers={w}"])[0] for w in (1, 2)]
+            for n in range(REPETITIONS)
+        ]
+    print(f"Seconds: median (min..max) of {REPETITIONS} repetitions")
+    ours, recorded, theirs = zip(*fits, strict=True)
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    header = [f"{TRIALS} trials", "project", "and recorded", "bare Optuna", "project / bare"]
+    print(table(header, [["LightGBM", *map(spread, (ours, recorded, theirs, ratios))]]))
+    one, two = zip(*workers, strict=True)
+    ratios = [a / b for a, b in zip(one, two, strict=True)]
+    header = ["12 trials", "1 worker", "2 workers", "1 / 2"]
+    print(table(header, [["MLP", *map(spread, (one, two, ratios))]]))
+
+
+def trials(clone: Path, name: str) -> list[optuna.trial.FrozenTrial]:
+    """Read the trials of a sweep."""
+    storage = study.connect(f"{JOURNAL}{clone}/sweeps.db")
+    return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+
+
+def swept(clone: Path, name: str, overrides: list[str]) -> tuple[float, float]:
+    """Sweep; give the seconds from the first trial to the last, and to the command's end."""
+    asked = ["task=breast_cancer", "sweep.pruner=null", f"sweep.study={name}", *overrides]
+    output("python", "-m", "pipeline.train", "--multirun", *asked, cwd=clone)
+    over = time.time()
+    done = trials(clone, name)
+    start = min(trial.datetime_start for trial in done).timestamp()
+    return max(trial.datetime_complete for trial in done).timestamp() - start, over - start
+
+
+def bare(clone: Path, name: str) -> float:
+    """Search as a script of one's own does, over the ranges of a sweep."""
+    view = clone / "data" / "features" / "breast_cancer" / "engineered"
+    train, validation = (store.load(view / f"{split}.npz") for split in ("train", "validation"))
+    written = OmegaConf.load(clone / "conf" / "model" / "lightgbm.yaml")
+    written.random_state = 0
+    fixed = {key: written[key] for key in written if key not in ("family", "view", "_target_")}
+    swept = trials(clone, name)
+    ranges = swept[0].distributions
+    loop = optuna.create_study(direction="maximize")
+    start = time.perf_counter()
+    for number in range(TRIALS):
+        loop.sampler = study.sampler("tpe", 0, number)
+        trial = loop.ask(ranges)
+        values = {key.removeprefix("model."): value for key, value in trial.params.items()}
+        model = LightGBM(**fixed | values)
+        model.fit(train.X, train.y, (validation.X, validation.y))
+        given = model.predict_proba(validation.X)
+        answers = Answers.of(validation.y, given, list(model.classes_), "malignant")
+        # scikit-learn's differs in the last digit, after which the sampler would go other ways
+        loop.tell(trial, float(roc_auc(answers, np.ones((1, len(given))))[0]))
+    seconds = time.perf_counter() - start
+    for ours, theirs in zip(swept, loop.get_trials(), strict=True):
+        if (ours.params, ours.value) != (theirs.params, theirs.value):
+            raise SystemExit(f"error: trial {ours.number} was not the same fit in both")
+    return seconds
+
+
+if __name__ == "__main__":
+    main()

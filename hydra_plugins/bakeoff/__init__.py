@@ -1,0 +1,1 @@
+"""What Hydra finds by itself: plugins have to lie in this namespace."""

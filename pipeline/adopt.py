@@ -1,0 +1,135 @@
+"""Take the best settings that a sweep found into the configuration, as a change to review."""
+
+import difflib
+import io
+import sys
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import optuna
+from ruamel.yaml import YAML
+
+from pipeline import config
+from pipeline.errors import UserError
+from pipeline.files import read_json, write_text
+from pipeline.progress import console
+from pipeline.sweep import study as studies
+from pipeline.sweep.space import value_of
+from pipeline.sweep.table import best, headline
+
+
+def main(cfg: config.Adopt) -> None:
+    """Write the best trial's settings into the task's file, and show the change."""
+    study = found(cfg)
+    trials = study.get_trials(deepcopy=False)
+    winner = best(study, trials)
+    if winner is None:
+        raise UserError(f"the sweep '{cfg.sweep.study}' has no complete trial yet")
+    searched = [config.own_key(key) for key in studies.ranges_of(study.user_attrs[studies.TRIED])]
+    values = {key: value_of(kept) for key, kept in winner.params.items()}
+    path = config.CONF / "task" / f"{cfg.task.name}.yaml"
+    before = path.read_text(encoding="utf-8")
+    after = adopted(before, cfg.model.name, searched, values)
+    console.print(headline(study, trials, cfg.task.metric), markup=False)
+    if after == before:
+        console.print(f"{path.relative_to(config.ROOT)} has these settings already")
+        return
+    console.print(difference(before, after, path.relative_to(config.ROOT).as_posix()), markup=False)
+    if not cfg.dry_run:
+        write_text(path, after)
+
+
+def found(cfg: config.Adopt) -> optuna.Study:
+    """
+    Find the study of a sweep.
+
+    Raises
+    ------
+    UserError
+        When there is none, or it was made with settings or data that are not those of now.
+    """
+    name = cfg.sweep.study
+    storage = studies.connect(cfg.sweep.storage)
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        raise UserError(
+            f"there is no sweep '{name}' in {cfg.sweep.storage}: run python -m pipeline.train "
+            f"--multirun task={cfg.task.name} model={cfg.model.name} +sweep={cfg.model.name}"
+        ) from None
+    before = study.user_attrs[studies.TRIED]
+    view = config.features(cfg.task.name) / cfg.model.view
+    digest = read_json(view / "view.json")["digest"]
+    now = studies.tried(cfg, studies.ranges_of(before), digest)
+    now["sweep.sampler"] = before["sweep.sampler"]
+    if now != before:
+        raise UserError(
+            f"the sweep '{name}' does not tell what is best now: "
+            f"{studies.difference(before, now)}. Sweep again under another sweep.study"
+        )
+    return study
+
+
+def adopted(text: str, model: str, searched: Collection[str], values: Mapping[str, Any]) -> str:
+    """
+    Set what a task sets for a model, and leave all else of its file as it is.
+
+    Parameters
+    ----------
+    text : str
+        A file of conf/task/.
+    model : str
+        The model.
+    searched : collection of str
+        Keys such as ``model.num_leaves`` that a search decided; those without a value now
+        are taken out.
+    values : mapping
+        Their values.
+
+    Returns
+    -------
+    str
+        The file with the values under ``models.<model>``.
+    """
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.representer.add_representer(type(None), _null)
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    document = yaml.load(text)
+    before = document.setdefault("models", {}).get(model) or {}
+    kept = {k: v for k, v in config.leaves(before, "model") if k not in searched}
+    section: dict[str, Any] = {}
+    for key, value in {**kept, **values}.items():
+        if key.startswith("model."):
+            _set(section, key.split(".")[1:], value)
+    document["models"][model] = section
+    written = io.StringIO()
+    yaml.dump(document, written)
+    return written.getvalue()
+
+
+def _null(representer: Any, _: None) -> Any:
+    """Write null as it is written in conf/, not as nothing."""
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+def _set(node: dict[str, Any], path: list[str], value: Any) -> None:
+    first, *rest = path
+    if rest:
+        _set(node.setdefault(first, {}), rest, value)
+    else:
+        node[first] = value
+
+
+def difference(before: str, after: str, name: str) -> str:
+    """Show a change as git does."""
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), f"a/{name}", f"b/{name}", lineterm=""
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.argv = ["dry_run=true" if argument == "--dry-run" else argument for argument in sys.argv]
+    config.run("adopt")

@@ -1,0 +1,1 @@
+"""Searches for a model's best settings: Optuna decides what to try, trials are trained here."""

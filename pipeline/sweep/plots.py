@@ -1,0 +1,104 @@
+"""A study in three pictures."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import optuna
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from optuna.trial import FrozenTrial, TrialState
+
+FEWEST = 4
+
+
+def figures(study: optuna.Study, trials: Sequence[FrozenTrial], metric: str) -> dict[str, Figure]:
+    """
+    Draw how a search went, which parameters mattered, and where the good values lie.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        Tells which way is better, and the importances (fANOVA: Hutter, Hoos and
+        Leyton-Brown, ICML 2014).
+    trials : sequence of FrozenTrial
+        Those that are complete are drawn.
+    metric : str
+        Name of their value.
+
+    Returns
+    -------
+    dict of str to Figure
+        By file name. Fewer where there are too few trials to tell.
+    """
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    drawn = {"history.png": history(study, complete, metric)}
+    everywhere = [
+        name
+        for name in (complete[0].params if complete else ())
+        if len({str(trial.params.get(name)) for trial in complete}) > 1
+        and all(name in trial.params for trial in complete)
+    ]
+    if len(complete) >= FEWEST and everywhere:
+        with suppress(RuntimeError):  # the values hardly differ
+            drawn["importance.png"] = importance(study, everywhere, metric)
+        drawn["parallel.png"] = parallel(complete, everywhere, metric)
+    return drawn
+
+
+def history(study: optuna.Study, complete: list[FrozenTrial], metric: str) -> Figure:
+    """Draw the value of each trial, and the best so far."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    numbers = [trial.number for trial in complete]
+    values = np.array([trial.value for trial in complete], dtype=float)
+    higher = study.direction == optuna.study.StudyDirection.MAXIMIZE
+    best = (np.maximum if higher else np.minimum).accumulate(values)
+    axes.plot(numbers, values, "o", alpha=0.6, label="trial")
+    axes.step(numbers, best, where="post", label="best so far")
+    axes.set(xlabel="trial", ylabel=f"validation {metric}", title=study.study_name)
+    axes.legend()
+    return figure
+
+
+def importance(study: optuna.Study, names: list[str], metric: str) -> Figure:
+    """Draw the share of the values' variance that each parameter explains."""
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)
+    figure = Figure(figsize=(7, 1.5 + 0.35 * len(shares)), layout="constrained")
+    axes = figure.subplots()
+    axes.barh(list(shares)[::-1], list(shares.values())[::-1])
+    axes.set(xlabel=f"importance for validation {metric}", title=study.study_name)
+    return figure
+
+
+def parallel(complete: list[FrozenTrial], names: list[str], metric: str) -> Figure:
+    """Draw each trial as a line through its values, coloured by how good it is."""
+    values = np.array([trial.value for trial in complete], dtype=float)
+    figure = Figure(figsize=(2 + 1.6 * len(names), 4.5), layout="constrained")
+    axes = figure.subplots()
+    heights, ends = zip(*(_scaled([t.params[n] for t in complete]) for n in names), strict=True)
+    lines = np.column_stack([*heights, _scaled(list(values))[0]])
+    span = np.ptp(values) or 1.0
+    for line, value in zip(lines, values, strict=True):
+        axes.plot(line, color=colormaps["viridis"]((value - values.min()) / span), alpha=0.7)
+    labels = [*(name.rpartition(".")[2] for name in names), metric]
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set(yticks=[], ylim=(-0.12, 1.12), title=f"from the least to the highest {metric}")
+    for place, (low, high) in enumerate([*ends, (f"{values.min():.3g}", f"{values.max():.3g}")]):
+        axes.text(place, -0.03, low, ha="center", va="top", fontsize=8)
+        axes.text(place, 1.03, high, ha="center", va="bottom", fontsize=8)
+    return figure
+
+
+def _scaled(values: list[Any]) -> tuple[np.ndarray, tuple[str, str]]:
+    """Put values between 0 and 1, by rank so that any scale and any kind fits; name the ends."""
+    if all(isinstance(value, int | float) for value in values):
+        kinds = sorted(set(values))
+        names = [f"{value:.3g}" for value in kinds]
+    else:
+        kinds = sorted({str(value) for value in values})
+        names, values = kinds, [str(value) for value in values]
+    ranks = np.array([kinds.index(value) for value in values]) / max(1, len(kinds) - 1)
+    return ranks, (names[0], names[-1])

@@ -1,0 +1,243 @@
+"""What to search: ranges in Hydra's syntax, as Optuna's distributions."""
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, ValueType
+from hydra.errors import HydraException
+from optuna import Trial
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from pipeline import config
+from pipeline.errors import UserError, nearest
+
+SYNTAX = (
+    "expected interval(low, high), int(interval(low, high)), range(start, stop, step) "
+    "or choice(a, b)"
+)
+Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A parameter is searched only where another key has this value."""
+
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """
+    One key to search.
+
+    Attributes
+    ----------
+    key : str
+        Its place in the composed configuration, such as ``model.num_leaves``.
+    distribution : Distribution
+        Its range. Choices that a study cannot keep, such as lists, are in JSON.
+    condition : Condition or None
+        When it is searched; always without one.
+    """
+
+    key: str
+    distribution: Distribution
+    condition: Condition | None = None
+
+    @property
+    def name(self) -> str:
+        """The key less the variant that it belongs to, ``model.network.dropout``."""
+        return config.own_key(self.key)
+
+    @property
+    def first(self) -> Any:
+        """One of its values."""
+        dist = self.distribution
+        if isinstance(dist, CategoricalDistribution):
+            return value_of(dist.choices[0])
+        return dist.low
+
+    def suggested(self, trial: Trial) -> Any:
+        """Let a study choose a value."""
+        dist = self.distribution
+        if isinstance(dist, IntDistribution):
+            return trial.suggest_int(self.name, dist.low, dist.high, step=dist.step, log=dist.log)
+        if isinstance(dist, FloatDistribution):
+            return trial.suggest_float(self.name, dist.low, dist.high, step=dist.step, log=dist.log)
+        return value_of(trial.suggest_categorical(self.name, dist.choices))
+
+    def points(self) -> list[Any]:
+        """
+        List all values, as a study keeps them.
+
+        Raises
+        ------
+        UserError
+            When there are infinitely many.
+        """
+        dist = self.distribution
+        if isinstance(dist, CategoricalDistribution):
+            return list(dist.choices)
+        if isinstance(dist, IntDistribution) and not dist.log:
+            return list(range(dist.low, dist.high + 1, dist.step))
+        if isinstance(dist, FloatDistribution) and dist.step is not None:
+            count = round((dist.high - dist.low) / dist.step) + 1
+            return [dist.low + number * dist.step for number in range(count)]
+        raise UserError(f"sweep.space.{self.key}: a grid needs choice(...) or range(...)")
+
+    def applies(self, values: Mapping[str, Any]) -> bool:
+        """Say whether it is searched where the keys have these values."""
+        return self.condition is None or values[self.condition.key] == self.condition.value
+
+
+VARIANTS = ["model", "variants"]
+Space = list[Parameter]
+
+
+def value_of(kept: Any) -> Any:
+    """Give what a study keeps as the configuration says it: JSON is a list."""
+    return json.loads(kept) if isinstance(kept, str) and kept.startswith("[") else kept
+
+
+def parse(space: Mapping[str, Any], variant: str | None) -> Space:
+    """
+    Read a search space.
+
+    Parameters
+    ----------
+    space : mapping
+        From a key to its range, or to ``values``, the range, with ``when``, an
+        override ``key=value`` that must hold.
+    variant : str or None
+        The task's variant of the model; those of others are left out.
+
+    Raises
+    ------
+    UserError
+        For a range that cannot be read, is upside down, or is of a key that a
+        trial cannot set.
+    """
+    if not space:
+        raise UserError(
+            "there is nothing to search: add +sweep=<model>, "
+            "or a range such as 'model.C=tag(log, interval(0.01, 100))'"
+        )
+    found = []
+    for key, node in space.items():
+        if key != "seed" and not key.startswith("model."):
+            raise UserError(f"sweep.space.{key}: only keys of the model, and seed, can be searched")
+        parts = key.split(".")
+        if parts[:2] == VARIANTS and parts[2] != variant:
+            continue
+        found.append(_parameter(key, node))
+    return found
+
+
+def check_conditions(space: Space, fixed: Mapping[str, Any]) -> None:
+    """
+    Check that every condition names a key whose value is known before it is asked.
+
+    Raises
+    ------
+    UserError
+        For one that does not; tells the nearest that would.
+    """
+    known = set(fixed)
+    for parameter in space:
+        if parameter.condition and parameter.condition.key not in known:
+            wrong = parameter.condition.key
+            raise UserError(
+                f"sweep.space.{parameter.key}.when: '{wrong}' is neither a key of the model "
+                f"nor searched before{nearest(wrong, known)}"
+            )
+        known.add(parameter.key)
+
+
+def _parameter(key: str, node: Any) -> Parameter:
+    if not isinstance(node, dict):
+        return _ranged(key, _parsed(key, f"{key}={node}"))
+    if set(node) != {"when", "values"}:
+        raise UserError(f"sweep.space.{key}: expected the keys 'when' and 'values'")
+    condition = _parsed(f"{key}.when", str(node["when"]))
+    parameter = _ranged(key, _parsed(key, f"{key}={node['values']}"))
+    when = Condition(condition.key_or_group, condition.value())
+    return Parameter(key, parameter.distribution, when)
+
+
+def _parsed(key: str, text: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException:
+        raise UserError(f"sweep.space.{key}: '{text}' cannot be read; {SYNTAX}") from None
+
+
+def _ranged(key: str, override: Override) -> Parameter:
+    text = override.get_value_string()
+    values = override.value()
+    log = "log" in getattr(values, "tags", ())
+    if isinstance(values, IntervalSweep):
+        low, high = values.start, values.end
+    elif isinstance(values, RangeSweep):
+        points = list(override.sweep_iterator())
+        if not points:
+            raise UserError(f"sweep.space.{key}: {text} is upside down or empty")
+        low, high = points[0], points[-1]
+    elif override.is_choice_sweep() and override.value_type != ValueType.GLOB_CHOICE_SWEEP:
+        return _chosen(key, list(override.sweep_iterator(_plain)))
+    else:
+        raise UserError(f"sweep.space.{key}: '{text}' is not a range; {SYNTAX}")
+    if low > high:
+        raise UserError(f"sweep.space.{key}: {text} is upside down: expected the lower end first")
+    if log and low <= 0:
+        raise UserError(f"sweep.space.{key}: {text}: a logarithmic range must be above 0")
+    step = values.step if isinstance(values, RangeSweep) else None
+    if isinstance(low, int) and isinstance(high, int):
+        return Parameter(key, IntDistribution(low, high, log=log, step=step or 1))
+    return Parameter(key, FloatDistribution(low, high, log=log, step=step))
+
+
+def _plain(element: Any) -> Any:
+    converted: Any = Override._convert_value(element)
+    return converted
+
+
+def _chosen(key: str, choices: Iterable[Any]) -> Parameter:
+    kept = [json.dumps(choice) if isinstance(choice, list) else choice for choice in choices]
+    return Parameter(key, CategoricalDistribution(kept))
+
+
+def grid(space: Space, fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """
+    List every combination of the values of a space.
+
+    Parameters
+    ----------
+    space : list of Parameter
+        Of choices and ranges alone.
+    fixed : mapping
+        Values of the keys that conditions may name beside those of the space.
+
+    Returns
+    -------
+    list of dict
+        From parameters' names to values as a study keeps them, each
+        combination once, without those whose condition does not hold.
+    """
+    combinations: dict[str, dict[str, Any]] = {}
+    for point in itertools.product(*(parameter.points() for parameter in space)):
+        values, kept = dict(fixed), {}
+        for parameter, value in zip(space, point, strict=True):
+            if parameter.applies(values):
+                kept[parameter.name] = value
+                values[parameter.key] = value_of(value)
+        combinations.setdefault(json.dumps(kept), kept)
+    return list(combinations.values())

@@ -1,0 +1,244 @@
+"""What a launcher runs: trials of one study, one after another, until none is left."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import joblib
+import numpy as np
+import optuna
+from omegaconf import DictConfig, OmegaConf
+from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import threadpool_limits
+
+from pipeline import config
+from pipeline.errors import UserError
+from pipeline.evaluation import metrics
+from pipeline.evaluation.validation import answered
+from pipeline.features import store
+from pipeline.features.store import Numbers
+from pipeline.models.fitting import fit
+from pipeline.sweep import study as studies
+from pipeline.sweep.space import Space
+
+Told = Callable[[int, Mapping[str, float]], None]
+# A curve is told to the study at steps that are this much further than the last, 1, 2, 3, 4,
+# 5, 7, 9, ...: every trial at the same ones, and telling costs next to nothing.
+FURTHER = 1.25
+
+
+@dataclass(frozen=True)
+class Worker:
+    """
+    A job of a launcher, which may run in another process or on another machine.
+
+    Parameters
+    ----------
+    space : list of Parameter
+        What is searched.
+    n_trials : int
+        Trials wanted in all.
+    sweep_id : str
+        The command that it belongs to.
+    pid : int
+        The command's process, without which it stops after the trial at hand.
+    workers : int
+        How many share the cores.
+    """
+
+    space: Space
+    n_trials: int
+    sweep_id: str
+    pid: int
+    workers: int
+    host: str
+
+    def __call__(self, composed: DictConfig) -> None:
+        """Run trials until none is left."""
+        cfg = config.checked(composed.copy())
+        study = optuna.load_study(
+            study_name=cfg.sweep.study,
+            storage=studies.connect(cfg.sweep.storage),
+            pruner=studies.pruner(cfg.sweep),
+        )
+        folder = config.swept(cfg.sweep.study)
+        train, validation = data(cfg)
+        with threads(self.workers):
+            while self.wanted():
+                with studies.claimed(study, folder, self.n_trials, self.sweep_id) as known:
+                    if known is None:
+                        return
+                    study.sampler = studies.sampler(cfg.sweep.sampler, cfg.seed, known.number)
+                    trial = optuna.Trial(study, known._trial_id)
+                    choose = partial(chosen, trial, self.space, cfg, composed)
+                    checkpoint = folder / str(known.number) / "checkpoint.pt"
+                    run(study, trial, known, choose, train, validation, checkpoint)
+                    checkpoint.unlink(missing_ok=True)
+
+    def wanted(self) -> bool:
+        """Say whether the command is still there, as far as it can be seen from here."""
+        return self.host != socket.gethostname() or studies.alive(self.pid)
+
+
+def data(cfg: config.Train) -> list[Numbers]:
+    """Read the examples to learn from, and those to be scored on."""
+    view = config.features(cfg.task.name) / cfg.model.view
+    return [store.load(view / f"{split}.npz") for split in ("train", "validation")]
+
+
+def run(
+    study: optuna.Study,
+    trial: optuna.Trial,
+    known: FrozenTrial,
+    choose: Callable[[], config.Train],
+    train: Numbers,
+    validation: Numbers,
+    checkpoint: Path,
+) -> None:
+    """
+    Run one trial, and tell its study how it ended.
+
+    What it raises is a result like another. Ctrl-C and SIGTERM are not: the trial stays
+    as it is, to be gone on with.
+    """
+    try:
+        cfg = choose()
+        told = reporting(study, trial, known.intermediate_values)
+        scores, seconds = scored(cfg, train, validation, told, checkpoint)
+    except optuna.TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+    except Exception as error:
+        trial.set_user_attr(studies.ERROR, reason(error))
+        study.tell(trial, state=TrialState.FAIL)
+    else:
+        trial.set_user_attr(studies.SCORES, scores | {"fit_seconds": seconds})
+        study.tell(trial, scores[cfg.task.metric])
+
+
+def chosen(
+    trial: optuna.Trial, space: Space, cfg: config.Train, composed: DictConfig
+) -> config.Train:
+    """
+    Let the study choose a value for each parameter that applies.
+
+    Parameters
+    ----------
+    trial : optuna.Trial
+        That asks; values that it has already are kept.
+    space : list of Parameter
+        What is searched.
+    cfg : config.Train
+        The experiment without them.
+    composed : DictConfig
+        What `cfg` was made of.
+
+    Returns
+    -------
+    config.Train
+        The experiment with them.
+    """
+    values: dict[str, Any] = {"seed": cfg.seed}
+    for parameter in space:
+        condition = parameter.condition
+        if condition is None or condition.value == values.get(
+            condition.key, OmegaConf.select(composed, condition.key)
+        ):
+            values[parameter.key] = parameter.suggested(trial)
+    seed = composed.seed = values.pop("seed")
+    # A copy below the same root, from which its `${seed}` is read.
+    model = composed.model.copy()
+    for key, value in values.items():
+        OmegaConf.update(model, key.removeprefix("model."), value, force_add=True)
+    node: Any = OmegaConf.to_container(model, resolve=True)
+    given = [*config.written(), *(parameter.key for parameter in space)]
+    model = config.settled_model(node, cfg.model.name, cfg.task, given)
+    return replace(cfg, seed=seed, model=model)
+
+
+def scored(
+    cfg: config.Train, train: Numbers, validation: Numbers, told: Told, checkpoint: Path
+) -> tuple[dict[str, float], float]:
+    """
+    Fit a model and score it on validation.
+
+    Returns
+    -------
+    scores : dict of str to float
+        Of the task's metrics.
+    seconds : float
+        What the fit took.
+
+    Raises
+    ------
+    UserError
+        When the deciding metric is not a number.
+    """
+    task = cfg.task
+    model = config.build(cfg.model.estimator)
+    seconds = fit(model, train, validation, told, checkpoint)
+    answers = answered(task, list(model.classes_), model.predict_proba(validation.X), validation)
+    once = np.ones((1, len(answers.actual)))
+    scores = metrics.score(task.metrics, answers, once)
+    if np.isnan(scores[task.metric][0]):
+        raise UserError(f"{task.metric} is nan")
+    return {name: float(values[0]) for name, values in scores.items()}, seconds
+
+
+def reporting(study: optuna.Study, trial: optuna.Trial, before: Mapping[int, float]) -> Told:
+    """
+    Give what passes a fit's curve to the study, and ends the fit when it is hopeless.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        Decides by the validation log loss, negative where higher is better.
+    trial : optuna.Trial
+        Whose curve it is.
+    before : mapping of int to float
+        What was told before the trial was interrupted.
+    """
+    sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
+    last = 0
+
+    def told(step: int, losses: Mapping[str, float]) -> None:
+        nonlocal last
+        loss = float(losses["validation/log_loss"])
+        if np.isnan(loss):
+            raise UserError(f"the validation log loss is nan at step {step}")
+        if step < last * FURTHER:
+            return
+        last = step
+        if step not in before:
+            trial.report(sign * loss, step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    return told
+
+
+def reason(error: Exception) -> str:
+    """Tell in a line what went wrong."""
+    lines = str(error).splitlines() or [""]
+    if isinstance(error, UserError):
+        return lines[0]
+    return f"{type(error).__name__}: {lines[0]}".rstrip(": ")
+
+
+@contextmanager
+def threads(workers: int) -> Iterator[None]:
+    """Share the cores of this machine out, so that models and workers never ask for more."""
+    share = max(1, joblib.cpu_count() // workers)
+    each = min(
+        int(os.environ.get("SLURM_CPUS_PER_TASK", share)),
+        int(os.environ.get("OMP_NUM_THREADS", share)),
+    )
+    # Forests ask joblib how many there are.
+    asked = mock.patch.dict(os.environ, LOKY_MAX_CPU_COUNT=str(each))
+    with threadpool_limits(each), asked:
+        yield

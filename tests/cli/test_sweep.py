@@ -1,0 +1,474 @@
+"""Sweeps as a user runs them: they survive, share, fail, prune, and come back as a change."""
+
+import json
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+import torch
+
+from pipeline.sweep.study import connect
+
+DEADLINE = 120
+STUDY = "breast_cancer-mine"
+MODULE = '''
+import os, signal, time
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+class Mine(ClassifierMixin, BaseEstimator):
+    """Does what it is asked for, and writes a line when it starts and one when it ends."""
+
+    def __init__(self, quality: float = 0.5, how: str = "well", seed: int = 0, log: str = ""):
+        self.quality, self.how, self.seed, self.log = quality, how, seed, log
+
+    def fit(self, X, y, validation=None, report=None):
+        self.say("start")
+        for step in range(1, 6):
+            report(step, {"validation/log_loss": 1 - self.quality})
+        if self.how == "raises":
+            raise ValueError("boom")
+        if self.how == "memory":
+            raise MemoryError("no room")
+        if self.how == "no_number":
+            report(6, {"validation/log_loss": float("nan")})
+        if self.how == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        while self.how == "waits" and self.ended() >= int(open(self.log + ".let").read()):
+            time.sleep(0.02)
+        self.classes_ = np.unique(y)
+        self.say("end")
+        return self
+
+    def ended(self):
+        return open(self.log).read().count("end")
+
+    def say(self, what):
+        with open(self.log, "a") as file:
+            file.write(f"{what} {self.quality} {self.how} {self.seed}\\n")
+
+    def predict_proba(self, X):
+        noise = np.random.default_rng(self.seed).random(len(X))
+        score = self.quality * (X[:, 0] < 0) + (1 - self.quality) * noise
+        return np.column_stack([score, 1 - score])
+'''
+MODEL = """\
+family: classical
+view: engineered
+_target_: mine.Mine
+quality: 0.5
+how: well
+seed: ${{seed}}
+log: {log}
+"""
+
+
+@pytest.fixture(scope="session")
+def featurized(warm, clone, empty_store, tmp_path_factory):
+    """Give the project with the features of breast_cancer; leave it as it is."""
+    project = clone.copy(tmp_path_factory.mktemp("featurized") / "bakeoff", empty_store)
+    for stage in ("ingest", "featurize"):
+        done = project.warm(warm, f"pipeline.{stage}", "task=breast_cancer")
+        assert done.returncode == 0, done.stderr
+    return project
+
+
+class Sweeping:
+    """A project with a model that does in each trial what the trial asks for."""
+
+    def __init__(self, project, warm: str) -> None:
+        self.project = project
+        self.root = project.root
+        self.warm = warm
+        self.log = project.root / "fits.log"
+        (project.root / "mine.py").write_text(MODULE)
+        (project.root / "conf/model/mine.yaml").write_text(MODEL.format(log=self.log))
+
+    def command(self, *overrides: str) -> list[str]:
+        asked = ["--multirun", "hydra/sweeper=optuna", "task=breast_cancer", "model=mine"]
+        return [*asked, *overrides]
+
+    def run(self, *overrides: str):
+        return self.project.warm(self.warm, "pipeline.train", *self.command(*overrides))
+
+    def start(self, *overrides: str):
+        return self.project.start("python", "-m", "pipeline.train", *self.command(*overrides))
+
+    def said(self, word: str) -> list[str]:
+        """Give the trials, as their values, that have said a word: start or end."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [line.partition(" ")[2] for line in lines if line.startswith(word)]
+
+    def let(self, ends: int) -> None:
+        """Let so many trials end of those that wait; the next ones do not."""
+        aside = self.log.with_suffix(".new")
+        aside.write_text(str(ends))
+        aside.replace(f"{self.log}.let")
+
+    def trials(self, study: str = STUDY) -> list[optuna.trial.FrozenTrial]:
+        storage = connect(f"journal:///{self.root}/sweeps.db")
+        return optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False)
+
+    def states(self) -> dict[str, int]:
+        return Counter(trial.state.name for trial in self.trials())
+
+    def runs(self, nested: bool) -> list:
+        """Give the runs in MLflow: of the trials, or of the sweeps."""
+        runs = self.project.runs("breast_cancer")
+        return [run for run in runs if ("mlflow.parentRunId" in run.data.tags) == nested]
+
+    def artifact(self, run, name: str) -> Path:
+        folder = self.root / "mlruns" / "breast_cancer" / run.info.run_id / "artifacts"
+        return folder / name
+
+
+@pytest.fixture
+def sweeping(warm, featurized, empty_store, tmp_path) -> Sweeping:
+    return Sweeping(featurized.copy(tmp_path / "bakeoff", empty_store), warm)
+
+
+def until(so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not so():
+        assert time.monotonic() < deadline, "waited for two minutes"
+        time.sleep(0.05)
+
+
+GRID = ["sweep.sampler=grid", "sweep.pruner=null"]
+
+
+def test_a_sweep_gives_one_run_with_its_trials_below_and_a_table(sweeping):
+    done = sweeping.run(*GRID, "model.quality=0.2,0.9,0.5")
+    assert done.returncode == 0, done.stderr
+    assert "3 trials, 3 complete; best validation roc_auc" in done.stdout
+    assert done.stdout.rstrip().endswith("in trial 1: quality=0.9")
+    (parent,) = sweeping.runs(nested=False)
+    assert (parent.info.status, parent.info.run_name) == ("FINISHED", "sweep mine")
+    assert (parent.data.tags["best.trial"], parent.data.tags["best.model.quality"]) == ("1", "0.9")
+    best = sweeping.trials()[1].value
+    assert parent.data.metrics == {"best/roc_auc": best}
+    children = {run.info.run_name: run for run in sweeping.runs(nested=True)}
+    assert sorted(children) == ["quality=0.2", "quality=0.5", "quality=0.9"]
+    assert {run.info.status for run in children.values()} == {"FINISHED"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in children.values()} == {
+        parent.info.run_id
+    }
+    child = children["quality=0.9"]
+    assert child.data.params == {"model.quality": "0.9"}
+    assert child.data.metrics["validation/roc_auc"] == best
+    assert child.data.metrics["curve/validation/log_loss"] == pytest.approx(0.1)
+    table = pd.read_csv(sweeping.artifact(parent, "trials.csv"))
+    assert table["model.quality"].tolist() == [0.2, 0.9, 0.5]
+    assert table["roc_auc"].tolist() == [trial.value for trial in sweeping.trials()]
+    assert sweeping.artifact(parent, "history.png").stat().st_size > 1000
+
+
+def test_a_second_call_runs_nothing_and_a_higher_number_goes_on(sweeping):
+    space = ["model.quality=interval(0, 1)", "sweep.sampler=random"]
+    assert sweeping.run(*space, "sweep.n_trials=3").returncode == 0
+    values = [trial.params for trial in sweeping.trials()]
+    again = sweeping.run(*space, "sweep.n_trials=3")
+    assert again.returncode == 0, again.stderr
+    assert "all 3 trials are done, nothing is run" in again.stdout
+    assert len(sweeping.said("start")) == 3
+    more = sweeping.run(*space, "sweep.n_trials=5")
+    assert more.returncode == 0, more.stderr
+    assert [trial.params for trial in sweeping.trials()][:3] == values
+    assert sweeping.states() == {"COMPLETE": 5}
+    assert len(sweeping.runs(nested=True)) == 5
+    assert len(sweeping.runs(nested=False)) == 1
+
+
+def test_killed_three_times_it_does_every_trial_once_and_the_interrupted_one_again(sweeping):
+    """SIGKILL, each time while a trial is under way."""
+    qualities = [round(0.3 + number / 100, 2) for number in range(12)]
+    asked = [*GRID, f"model.quality={','.join(map(str, qualities))}", "model.how=waits"]
+    for kills, done in enumerate((2, 5, 9)):
+        sweeping.let(done)
+        process = sweeping.start(*asked)
+        try:
+            until(lambda begun=done + kills + 1: len(sweeping.said("start")) == begun)
+        finally:
+            process.kill()
+            process.communicate()
+        assert sweeping.states() == {"COMPLETE": done, "RUNNING": 1, "WAITING": 11 - done}
+    sweeping.let(12)
+    done = sweeping.run(*asked)
+    assert done.returncode == 0, done.stderr
+    assert sweeping.states() == {"COMPLETE": 12}
+    assert [trial.params["model.quality"] for trial in sweeping.trials()] == qualities
+    assert sweeping.said("end") == [f"{quality} waits 0" for quality in qualities]
+    again = [f"{qualities[number]} waits 0" for number in (2, 5, 9)]
+    assert Counter(sweeping.said("start")) == Counter(sweeping.said("end") + again)
+    runs = sweeping.runs(nested=True)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert sorted(int(run.data.tags["trial"]) for run in runs) == list(range(12))
+    (parent,) = sweeping.runs(nested=False)
+    assert parent.info.status == "FINISHED"
+
+
+def test_two_processes_share_a_study_and_do_no_trial_twice(sweeping):
+    qualities = ",".join(str(round(0.3 + number / 100, 2)) for number in range(40))
+    asked = [*GRID, f"model.quality={qualities}", "model.how=waits"]
+    sweeping.let(0)
+    processes = [sweeping.start(*asked) for _ in range(2)]
+    try:
+        # Both are at work before either may end a trial.
+        until(lambda: len(sweeping.said("start")) == 2)
+        sweeping.let(40)
+        said = [process.communicate(timeout=DEADLINE) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert sweeping.states() == {"COMPLETE": 40}
+    assert len(sweeping.said("start")) == len(set(sweeping.said("end"))) == 40
+    numbers = [int(run.data.tags["trial"]) for run in sweeping.runs(nested=True)]
+    assert sorted(numbers) == list(range(40))
+    (parent,) = sweeping.runs(nested=False)
+    assert parent.info.status == "FINISHED"
+    assert len(pd.read_csv(sweeping.artifact(parent, "trials.csv"))) == 40
+
+
+def test_a_trial_that_fails_is_a_result_and_the_sweep_goes_on(sweeping):
+    done = sweeping.run(
+        *GRID, "model.how=well,raises,memory,no_number", "sweep.max_failure_rate=0.75"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    reasons = {
+        "raises": "ValueError: boom",
+        "memory": "MemoryError: no room",
+        "no_number": "the validation log loss is nan at step 6",
+    }
+    for number, (how, reason) in enumerate(reasons.items(), 1):
+        assert f"trial {number} failed: {reason} (how={how})" in done.stderr
+    assert sweeping.states() == {"COMPLETE": 1, "FAIL": 3}
+    failed = [run for run in sweeping.runs(nested=True) if run.info.status == "FAILED"]
+    assert {run.data.tags["trial.error"] for run in failed} == set(reasons.values())
+    again = sweeping.run(
+        *GRID, "model.how=well,raises,memory,no_number", "sweep.max_failure_rate=0.7"
+    )
+    assert again.returncode == 1
+    assert "3 of 4 trials failed, more than sweep.max_failure_rate=0.7 allows" in again.stderr
+    assert len(sweeping.said("start")) == 4
+
+
+def test_a_worker_that_is_killed_takes_its_trial_alone_with_it(sweeping):
+    done = sweeping.run(
+        *GRID,
+        "model.how=dies,well",
+        "model.quality=0.5,0.6",
+        "hydra/launcher=joblib",
+        "sweep.workers=2",
+        "sweep.max_failure_rate=0.5",
+    )
+    assert done.returncode == 0, done.stderr
+    assert sweeping.states() == {"COMPLETE": 2, "FAIL": 2}
+    assert done.stderr.count("the process that ran it died") == 2
+
+
+def test_hopeless_trials_are_ended_and_marked(sweeping):
+    """The median of the first five is beyond what the sixth can be."""
+    qualities = "model.quality=0.9,0.8,0.7,0.85,0.75,0.1"
+    done = sweeping.run(qualities, "sweep.sampler=grid", "sweep.warmup=3")
+    assert done.returncode == 0, done.stderr
+    assert sweeping.states() == {"COMPLETE": 5, "PRUNED": 1}
+    last = sweeping.trials()[5]
+    assert (last.state.name, sorted(last.intermediate_values)) == ("PRUNED", [1, 2, 3])
+    (run,) = (run for run in sweeping.runs(nested=True) if run.info.run_name == "quality=0.1")
+    assert (run.info.status, run.data.tags["trial.state"]) == ("KILLED", "pruned")
+
+
+def test_seeds_give_a_mean_and_a_standard_deviation(sweeping):
+    done = sweeping.run("+sweep=seeds", "model.quality=0.1")
+    assert done.returncode == 0, done.stderr
+    study = f"{STUDY}-seeds"
+    values = [trial.value for trial in sweeping.trials(study)]
+    assert len(set(values)) == 3
+    assert [line.split()[1:] for line in sweeping.said("end")] == [["well", s] for s in "012"]
+    told = f"roc_auc {np.mean(values):.4f} ± {np.std(values, ddof=1):.4f} over 3 seeds"
+    assert told in done.stdout
+    (parent,) = sweeping.runs(nested=False)
+    row = pd.read_csv(sweeping.artifact(parent, "seeds.csv")).iloc[0]
+    assert row["roc_auc_mean"] == pytest.approx(np.mean(values))
+    assert row["roc_auc_std"] == pytest.approx(np.std(values, ddof=1))
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        "joblib",
+        pytest.param("ray", marks=pytest.mark.slow),
+        pytest.param("submitit_local", marks=pytest.mark.slow),
+    ],
+)
+def test_every_launcher_gives_the_same_trials(sweeping, launcher):
+    pytest.importorskip({"submitit_local": "submitit"}.get(launcher, launcher))
+    space = ["model.quality=interval(0.2, 0.9)", "sweep.sampler=random", "sweep.n_trials=6"]
+    done = sweeping.run(*space, f"hydra/launcher={launcher}", "sweep.workers=2")
+    assert done.returncode == 0, done.stderr
+    parallel = {trial.number: (trial.params, trial.value) for trial in sweeping.trials()}
+    done = sweeping.run(*space, "sweep.study=alone")
+    assert done.returncode == 0, done.stderr
+    alone = {trial.number: (trial.params, trial.value) for trial in sweeping.trials("alone")}
+    assert parallel == alone
+    runs = sweeping.runs(nested=True)
+    assert Counter(run.info.status for run in runs) == {"FINISHED": 12}
+
+
+def test_eight_processes_may_start_a_sweep_in_a_fresh_store(sweeping):
+    (sweeping.root / "mlflow.db").unlink()
+    qualities = ",".join(str(round(0.3 + number / 100, 2)) for number in range(16))
+    done = sweeping.run(
+        *GRID, f"model.quality={qualities}", "hydra/launcher=joblib", "sweep.workers=8"
+    )
+    assert done.returncode == 0, done.stderr
+    assert sweeping.states() == {"COMPLETE": 16}
+    assert len(sweeping.said("start")) == 16
+    assert {run.info.status for run in sweeping.runs(nested=True)} == {"FINISHED"}
+    assert len(sweeping.runs(nested=True)) == 16
+
+
+def test_ctrl_c_leaves_the_trial_to_be_gone_on_with(sweeping):
+    asked = [*GRID, "model.quality=0.5,0.6", "model.how=waits"]
+    sweeping.let(0)
+    process = sweeping.start(*asked)
+    try:
+        until(lambda: len(sweeping.runs(nested=True)) == 1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=DEADLINE)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert err == "interrupted\n"
+    assert {run.info.status for run in sweeping.project.runs("breast_cancer")} == {"KILLED"}
+    sweeping.let(2)
+    assert sweeping.run(*asked).returncode == 0
+    assert sweeping.states() == {"COMPLETE": 2}
+    assert {run.info.status for run in sweeping.project.runs("breast_cancer")} == {"FINISHED"}
+    assert len(sweeping.project.runs("breast_cancer")) == 3
+
+
+def test_a_killed_training_of_a_network_goes_on_from_its_checkpoint(sweeping):
+    asked = ["model=neural_net", "model.lr=0.0003,0.001", "sweep.sampler=grid"]
+    asked += ["model.max_epochs=300", "model.patience=300", "sweep.pruner=null"]
+    process = sweeping.start(*asked, "sweep.study=killed")
+    checkpoint = sweeping.root / "multirun/killed/0/checkpoint.pt"
+    try:
+        until(checkpoint.exists)
+    finally:
+        process.kill()
+        process.communicate()
+    epochs = len(torch.load(checkpoint, weights_only=True)["epochs"])
+    assert 0 < epochs < 300
+    for study in ("killed", "whole"):
+        done = sweeping.run(*asked, f"sweep.study={study}")
+        assert done.returncode == 0, done.stderr
+    values = {study: [t.value for t in sweeping.trials(study)] for study in ("killed", "whole")}
+    assert values["killed"] == values["whole"]
+    curves = [sweeping.trials(study)[0].intermediate_values for study in values]
+    assert curves[0] == curves[1]
+    assert not checkpoint.exists()
+
+
+MISTAKES = {
+    "a key that the model lacks": (["++sweep.space={model.qualty: 'interval(0, 1)'}"], "quality"),
+    "a range upside down": (["model.quality=interval(1, 0)"], "interval(1, 0) is upside down"),
+    "no range": ([], "there is nothing to search"),
+    "a group": (["task=breast_cancer,genre", "model.quality=1,2"], "sweep.space.task"),
+    "a grid of an interval": (["model.quality=interval(0, 1)", *GRID], "needs choice(...)"),
+    "an unknown sampler": (["model.quality=1,2", "sweep.sampler=tpee"], "did you mean 'tpe'?"),
+    "a number of trials": (["model.quality=1,2", "sweep.n_trials=0"], "sweep.n_trials: 0"),
+    "a metric that is not computed": (
+        ["model.quality=0.1,0.2", "task.metric=accuracy"],
+        "task.metric 'accuracy' is not among task.metrics",
+    ),
+    "a database out of reach": (
+        ["model.quality=0.1,0.2", "sweep.storage=sqlite:////nowhere/studies.db"],
+        "sweep.storage sqlite:////nowhere/studies.db cannot be reached",
+    ),
+    "a store out of reach": (
+        ["model.quality=0.1,0.2", "tracking.uri=http://127.0.0.1:9"],
+        "the tracking store http://127.0.0.1:9 cannot be reached",
+    ),
+    "features that are not there": (
+        ["model.quality=0.1,0.2", "task=genre"],
+        "view.json does not exist: run the stage that writes it",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_before_the_first_trial(sweeping, mistake):
+    overrides, told = MISTAKES[mistake]
+    done = sweeping.run(*overrides)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert sweeping.said("start") == []
+
+
+def test_another_search_under_the_same_name_is_refused(sweeping):
+    assert sweeping.run("model.quality=0.1,0.2", *GRID).returncode == 0
+    done = sweeping.run("model.quality=0.1,0.3", *GRID)
+    assert done.returncode == 1
+    assert "sweep.space.model.quality was 0.1,0.2, is 0.1,0.3" in done.stderr
+    assert f"sweep.study={STUDY}-2" in done.stderr
+    done = sweeping.run("model.quality=0.1,0.2", *GRID, "model.how=raises")
+    assert "model.how was well, is raises" in done.stderr
+
+
+def test_what_is_adopted_is_trained_next_and_marks_that_stage_alone(sweeping):
+    project, warm = sweeping.project, sweeping.warm
+    models = "tasks: [breast_cancer]\nmodels: [baseline, logistic_regression]\nseed: 0\n"
+    (sweeping.root / "params.yaml").write_text(models)
+    project.commit()
+    project.must("dvc", "repro", "--quiet")
+    asked = ["task=breast_cancer", "model=logistic_regression"]
+    swept = ["--multirun", "hydra/sweeper=optuna", *asked, "model.C=0.000003,20,0.05", *GRID]
+    done = project.warm(warm, "pipeline.train", *swept)
+    assert done.returncode == 0, done.stderr
+    best = max(sweeping.trials("breast_cancer-logistic_regression"), key=lambda trial: trial.value)
+    file = sweeping.root / "conf/task/breast_cancer.yaml"
+    before = file.read_text(encoding="utf-8")
+    shown = project.warm(warm, "pipeline.adopt", *asked, "--dry-run")
+    assert shown.returncode == 0, shown.stderr
+    change = f"  logistic_regression:\n    C: {best.params['model.C']}\n"
+    assert "-  logistic_regression: {}\n+" + change.strip("\n").replace("\n", "\n+") in shown.stdout
+    assert file.read_text(encoding="utf-8") == before
+    done = project.warm(warm, "pipeline.adopt", *asked)
+    assert done.stdout == shown.stdout
+    expected = before.replace("  logistic_regression: {}\n", change)
+    assert file.read_text(encoding="utf-8") == expected
+    stage = "train@breast_cancer-logistic_regression"
+    assert list(json.loads(project.must("dvc", "status", "--json"))) == [stage]
+    project.must("dvc", "repro", "--quiet", stage)
+    scores = sweeping.root / "metrics/breast_cancer/logistic_regression.json"
+    assert json.loads(scores.read_text(encoding="utf-8"))["roc_auc"] == best.value
+    again = project.warm(warm, "pipeline.adopt", *asked)
+    assert "has these settings already" in again.stdout
+    # The command line has the last word.
+    said = project.warm(warm, "pipeline.train", *asked, "model.C=7")
+    assert said.returncode == 0, said.stderr
+    assert project.runs("breast_cancer")[0].data.params["model.C"] == "7"
+
+
+def test_a_sweep_needs_multirun(sweeping):
+    asked = ["hydra/sweeper=optuna", "task=breast_cancer", "model=mine"]
+    done = sweeping.project.warm(sweeping.warm, "pipeline.train", *asked)
+    assert (done.returncode, done.stderr) == (1, "error: a sweep is started with --multirun\n")
+
+
+def test_adopting_what_was_never_swept_tells_how_to(sweeping):
+    asked = ["task=breast_cancer", "model=mine"]
+    done = sweeping.project.warm(sweeping.warm, "pipeline.adopt", *asked)
+    assert done.returncode == 1
+    assert f"there is no sweep '{STUDY}'" in done.stderr

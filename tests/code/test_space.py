@@ -1,0 +1,101 @@
+"""Search spaces: Hydra's syntax in, Optuna's distributions out."""
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from pipeline.errors import UserError
+from pipeline.sweep import space
+
+
+def only(text: str) -> space.Parameter:
+    (parameter,) = space.parse({"model.x": text}, None)
+    return parameter
+
+
+@pytest.mark.parametrize(
+    ("text", "distribution"),
+    [
+        ("interval(2, 64)", FloatDistribution(2, 64)),
+        ("int(interval(2, 64))", IntDistribution(2, 64)),
+        ("tag(log, int(interval(2, 64)))", IntDistribution(2, 64, log=True)),
+        ("tag(log, interval(0.001, 1))", FloatDistribution(0.001, 1, log=True)),
+        # the end of a range is not part of it
+        ("range(1, 10, 3)", IntDistribution(1, 7, step=3)),
+        ("range(0, 1, 0.25)", FloatDistribution(0, 0.75, step=0.25)),
+        ("choice(gbdt, dart)", CategoricalDistribution(["gbdt", "dart"])),
+        ("null,balanced", CategoricalDistribution([None, "balanced"])),
+        ("choice(true, false)", CategoricalDistribution([True, False])),
+        ("choice([64], [64, 64])", CategoricalDistribution(["[64]", "[64, 64]"])),
+    ],
+)
+def test_a_range_is_the_distribution_that_it_says(text, distribution):
+    assert only(text).distribution == distribution
+
+
+def test_a_list_comes_back_from_a_study_as_a_list():
+    trial = optuna.trial.FixedTrial({"model.x": "[64, 64]"})
+    assert only("choice([64], [64, 64])").suggested(trial) == [64, 64]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("interval(3, 1)", "upside down"),
+        ("int(interval(9, 2))", "upside down"),
+        ("range(5, 1)", "upside down or empty"),
+        ("tag(log, interval(0, 1))", "must be above 0"),
+        ("0.1", "is not a range"),
+        ("interval(0.1)", "cannot be read"),
+        ("interval(0.1, 1", "cannot be read"),
+    ],
+)
+def test_what_is_no_range_is_told_with_its_key(text, told):
+    with pytest.raises(UserError, match=rf"sweep\.space\.model\.x.*{told}"):
+        only(text)
+
+
+def test_keys_of_another_variant_are_left_out():
+    nodes = {
+        "model.lr": "interval(0, 1)",
+        "model.variants.mlp.network.dropout": "interval(0, 1)",
+        "model.variants.cnn.network.dropout": "interval(0, 1)",
+    }
+    names = [parameter.name for parameter in space.parse(nodes, "mlp")]
+    assert names == ["model.lr", "model.network.dropout"]
+    assert [parameter.key for parameter in space.parse(nodes, "mlp")][1].startswith(
+        "model.variants.mlp."
+    )
+
+
+CONDITIONAL = {
+    "model.bootstrap": "choice(true, false)",
+    "model.max_samples": {"when": "model.bootstrap=true", "values": "choice(0.5, 0.9)"},
+}
+
+
+def test_a_grid_holds_a_conditional_parameter_only_where_it_applies():
+    assert space.grid(space.parse(CONDITIONAL, None), {}) == [
+        {"model.bootstrap": True, "model.max_samples": 0.5},
+        {"model.bootstrap": True, "model.max_samples": 0.9},
+        {"model.bootstrap": False},
+    ]
+
+
+def test_a_condition_must_name_what_is_known_before():
+    backwards = dict(reversed(CONDITIONAL.items()))
+    with pytest.raises(UserError, match=r"'model\.bootstrap' is neither a key of the model"):
+        space.check_conditions(space.parse(backwards, None), {"model.boot": 1})
+    space.check_conditions(space.parse(backwards, None), {"model.bootstrap": True})
+
+
+@pytest.mark.parametrize("text", ["interval(0, 1)", "int(tag(log, interval(1, 8)))"])
+def test_a_grid_of_a_continuum_is_refused(text):
+    with pytest.raises(UserError):
+        space.grid(space.parse({"model.x": text}, None), {})
+
+
+@pytest.mark.parametrize("key", ["task.metric", "model", "tracking.uri"])
+def test_only_the_model_and_the_seed_are_searched(key):
+    with pytest.raises(UserError, match="only keys of the model, and seed"):
+        space.parse({key: "choice(1, 2)"}, None)

@@ -1,0 +1,72 @@
+"""What a trial tells its study, and how many threads it may have."""
+
+import joblib
+import optuna
+import pytest
+import threadpoolctl
+
+from pipeline.errors import UserError
+from pipeline.sweep.worker import reason, reporting, threads
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    return optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
+
+
+def test_a_long_curve_is_told_at_few_steps_the_same_for_every_trial(study):
+    first, second = study.ask(), study.ask()
+    for trial, last in ((first, 500), (second, 100)):
+        told = reporting(study, trial, {})
+        for step in range(1, last + 1):
+            told(step, {"validation/log_loss": 1 / step})
+    long, short = (trial.intermediate_values for trial in study.get_trials())
+    assert list(long)[:6] == [1, 2, 3, 4, 5, 7]
+    assert len(long) < 30
+    assert short == {step: value for step, value in long.items() if step <= 100}
+    # Higher is better for this study, and lower for a loss.
+    assert long[4] == -0.25
+
+
+def test_what_was_told_before_an_interruption_is_not_told_again(study):
+    trial = study.ask()
+    trial.report(-0.5, 1)
+    told = reporting(study, trial, {1: -0.5})
+    for step in (1, 2):
+        told(step, {"validation/log_loss": 0.25})
+    assert study.get_trials()[0].intermediate_values == {1: -0.5, 2: -0.25}
+
+
+def test_a_loss_that_is_no_number_ends_the_trial(study):
+    with pytest.raises(UserError, match="nan at step 3"):
+        reporting(study, study.ask(), {})(3, {"validation/log_loss": float("nan")})
+
+
+@pytest.mark.parametrize("workers", [1, 2, 64])
+def test_workers_and_their_threads_keep_to_the_cores(monkeypatch, workers):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    cores = joblib.cpu_count()
+    with threads(workers):
+        pools = [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+        asked = joblib.cpu_count()
+    assert pools
+    assert all(number == max(1, cores // workers) for number in [*pools, asked])
+
+
+def test_fewer_threads_are_given_where_fewer_are_asked_for(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with threads(1):
+        assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} == {1}
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("first\nsecond"), "ValueError: first"),
+        (MemoryError(), "MemoryError"),
+        (UserError("model.C: 3"), "model.C: 3"),
+    ],
+)
+def test_a_reason_is_one_line(error, told):
+    assert reason(error) == told
