@@ -1,5 +1,7 @@
 """Held-out examples: stratified by label with groups kept whole, or the latest."""
 
+from itertools import count
+
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -47,7 +49,7 @@ def split(
     """
     _check_shares(test=test, validation=validation)
     testing, validating = _parts(test), _parts(validation)
-    _check_classes(examples, validating if given is not None else max(testing, validating))
+    _check_classes(examples, validating if given is not None else _needed(testing, validating))
     if given is None:
         held_out = _held_out(examples, testing, seed)
         given, examples = examples[held_out], examples[~held_out]
@@ -89,17 +91,22 @@ def _parts(share: float) -> int:
     return min((below, below + 1), key=lambda k: abs(1 / k - share))
 
 
-def _check_classes(examples: pd.DataFrame, parts: int) -> None:
+def _needed(testing: int, validating: int) -> int:
+    """Count the examples of a class that leave one for each fold when test is held out."""
+    return next(n for n in count(testing) if n - -(-n // testing) >= validating)
+
+
+def _check_classes(examples: pd.DataFrame, needed: int) -> None:
     if examples.empty:
         raise UserError("there are no examples")
     independent = examples.groupby("label")["group"].nunique()
     if len(independent) < 2:
         raise UserError(f"there is one class only, '{independent.index[0]}': nothing to tell apart")
     fewest, label = int(independent.min()), independent.idxmin()
-    if fewest < parts:
+    if fewest < needed:
         raise UserError(
             f"label '{label}' has {fewest} independent example{'s' * (fewest != 1)} (groups), "
-            f"fewer than the {parts} parts of the split: add examples, or raise task.split shares"
+            f"fewer than the {needed} that the split needs: add some, or raise task.split shares"
         )
 
 

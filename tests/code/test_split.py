@@ -125,9 +125,17 @@ def test_no_examples_are_refused():
         split(ungrouped({"a": 4}).head(0), 0.2, 0.2, seed=0)
 
 
-def test_too_few_examples_of_a_class_are_refused():
-    with pytest.raises(UserError, match=r"label 'b' has 4 independent examples .* the 5 parts"):
-        split(ungrouped({"a": 40, "b": 4}), 0.2, 0.2, seed=0)
+# Of 6, a fifth for test leaves 4 or 5, and validation takes a fifth of 5 or more.
+@pytest.mark.parametrize("n", [4, 5, 6])
+def test_too_few_examples_of_a_class_are_refused(n):
+    with pytest.raises(UserError, match=rf"label 'b' has {n} independent .* the 7 that"):
+        split(ungrouped({"a": 40, "b": n}), 0.2, 0.2, seed=0)
+
+
+def test_just_enough_examples_of_a_class_are_in_every_split():
+    for seed in range(10):
+        for part in split(ungrouped({"a": 40, "b": 7}), 0.2, 0.2, seed).values():
+            assert "b" in set(part["label"])
 
 
 def test_one_group_of_many_examples_is_one_independent_example():
