@@ -19,7 +19,7 @@ def main() -> None:
             raise missing(folder)
         print((folder / "leaderboard.txt").read_text(encoding="utf-8"), end="\n\n")
         boards[task] = pd.read_csv(folder / "leaderboard.csv")
-    legend = "wins by: how far the best model of the other family is behind [interval, paired]"
+    legend = "wins by: how far the other family's best model is behind, with its paired interval"
     print(table("classical or deep?", families(boards), legend))
 
 
