@@ -73,7 +73,7 @@ def main() -> None:
 
 def trials(clone: Path, name: str) -> list[optuna.trial.FrozenTrial]:
     """Read the trials of a sweep."""
-    storage = study.connect(f"{JOURNAL}{clone}/sweeps.db")
+    storage = study.connect(f"{JOURNAL}{clone}/sweeps/{name}.db")
     return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
 
 

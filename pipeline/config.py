@@ -178,9 +178,9 @@ def store_uri() -> str:
 
 
 def study_storage() -> str:
-    """Say where sweeps are kept: a SQLite file beside that of the runs."""
+    """Say where sweeps are kept: a folder beside the runs, of SQLite files."""
     root = Path(os.environ.get("DVC_ROOT", ROOT))
-    return f"{JOURNAL}{root.as_posix()}/sweeps.db"
+    return f"{JOURNAL}{root.as_posix()}/sweeps"
 
 
 def swept(study: str) -> Path:
@@ -297,7 +297,7 @@ def settled_model(
     known = {own_key(key) for key in given}
     for key, value in leaves(task.models.get(name, {}), "model"):
         if key not in known:
-            estimator = _with(estimator, key.split(".")[1:], value)
+            estimator = with_value(estimator, key.split(".")[1:], value)
     family, view = estimator.pop("family"), estimator.pop("view")
     if view not in task.views:
         raise UserError(
@@ -313,10 +313,10 @@ def own_key(key: str) -> str:
     return ".".join(["model", *parts[3:]]) if parts[:2] == ["model", "variants"] else key
 
 
-def _with(node: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+def with_value(node: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
     """Set a value below a node, which stays as it is."""
     first, *rest = path
-    return node | {first: _with(node.get(first) or {}, rest, value) if rest else value}
+    return node | {first: with_value(node.get(first) or {}, rest, value) if rest else value}
 
 
 def run(name: str) -> None:

@@ -28,6 +28,7 @@ INTERRUPTED = "interrupted"
 
 def main() -> None:
     """Record a sweep until it is over; one process at a time records a study."""
+    os.nice(10)  # trials come first where cores are short
     order = json.loads(_line())
     study = optuna.load_study(study_name=order["study"], storage=studies.connect(order["storage"]))
     lock = FileLock(config.swept(order["study"]) / ".recorder.lock")

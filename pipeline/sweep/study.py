@@ -99,6 +99,7 @@ def connect(url: str) -> BaseStorage:
         if not url.startswith(config.JOURNAL):
             return optuna.storages.get_storage(url)
         path = Path("/", url.removeprefix(config.JOURNAL))
+        path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
             return JournalStorage(SQLiteJournal(path))
     except Exception as error:  # whatever the database's driver raises

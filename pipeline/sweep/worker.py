@@ -28,9 +28,9 @@ from pipeline.sweep import study as studies
 from pipeline.sweep.space import Space
 
 Told = Callable[[int, Mapping[str, float]], None]
-# A curve is told to the study at steps that are this much further than the last, 1, 2, 3, 4,
-# 5, 7, 9, ...: every trial at the same ones, and telling costs next to nothing.
-FURTHER = 1.25
+# A curve is told to the study at steps that are this much further than the last, 1, 2, 3, 5,
+# 8, 12, ...: every trial at the same ones, and telling costs next to nothing.
+FURTHER = 1.5
 
 
 @dataclass(frozen=True)
@@ -151,11 +151,9 @@ def chosen(
         ):
             values[parameter.key] = parameter.suggested(trial)
     seed = composed.seed = values.pop("seed")
-    # A copy below the same root, from which its `${seed}` is read.
-    model = composed.model.copy()
+    node: Any = OmegaConf.to_container(composed.model, resolve=True)
     for key, value in values.items():
-        OmegaConf.update(model, key.removeprefix("model."), value, force_add=True)
-    node: Any = OmegaConf.to_container(model, resolve=True)
+        node = config.with_value(node, key.split(".")[1:], value)
     given = [*config.written(), *(parameter.key for parameter in space)]
     model = config.settled_model(node, cfg.model.name, cfg.task, given)
     return replace(cfg, seed=seed, model=model)

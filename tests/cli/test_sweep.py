@@ -112,7 +112,7 @@ class Sweeping:
         aside.replace(f"{self.log}.let")
 
     def trials(self, study: str = STUDY) -> list[optuna.trial.FrozenTrial]:
-        storage = connect(f"journal:///{self.root}/sweeps.db")
+        storage = connect(f"journal:///{self.root}/sweeps/{study}.db")
         return optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False)
 
     def states(self) -> dict[str, int]:
