@@ -53,9 +53,11 @@ def found(cfg: config.Adopt) -> optuna.Study:
     try:
         study = optuna.load_study(study_name=name, storage=storage)
     except KeyError:
+        # The place alone: the address of a database may hold a password.
         raise UserError(
-            f"there is no sweep '{name}' in {cfg.sweep.storage}: run python -m pipeline.train "
-            f"--multirun task={cfg.task.name} model={cfg.model.name} +sweep={cfg.model.name}"
+            f"there is no sweep '{name}' in {cfg.sweep.storage.rpartition('@')[2]}: "
+            f"run python -m pipeline.train --multirun task={cfg.task.name} model={cfg.model.name} "
+            f"+sweep={cfg.model.name}"
         ) from None
     before = study.user_attrs[studies.TRIED]
     view = config.features(cfg.task.name) / cfg.model.view
