@@ -191,11 +191,7 @@ def reviews(rows=60) -> pd.DataFrame:
 
 
 def test_a_table_of_texts_goes_from_file_to_leaderboard(project, warm):
-    rng = np.random.default_rng(0)
-    good = np.arange(60) % 2 == 0
-    said = [" ".join([*rng.choice(WORDS, 8), "love" if fine else "hate"]) for fine in good]
-    reviews = pd.DataFrame({"review": said, "mood": np.where(good, "good", "bad")})
-    reviews.to_csv(project.root.parent / "reviews.csv", index=False)
+    reviews().to_csv(project.root.parent / "reviews.csv", index=False)
     columns = ["task.source.text=review", "task.source.label=mood"]
 
     stages(project, warm, "text_folder", "task.source.path=../reviews.csv", *columns)
