@@ -64,7 +64,7 @@ def history(study: optuna.Study, complete: list[FrozenTrial], metric: str) -> Fi
 
 def importance(study: optuna.Study, names: list[str], metric: str) -> Figure:
     """Draw the share of the values' variance that each parameter explains."""
-    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=16, seed=0)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)
     figure = Figure(figsize=(7, 1.5 + 0.35 * len(shares)), layout="constrained")
     axes = figure.subplots()
