@@ -84,12 +84,11 @@ def served(own):
     import mlflow.pyfunc
 
     project, _ = own
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(project.store)
     (run,) = (run for run in project.runs("csv") if run.info.run_name == "logistic_regression")
-    model = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
-    yield model
-    mlflow.set_tracking_uri(before)
+    with pytest.MonkeyPatch.context() as patch:
+        # Not MLflow's own setting, which would stand against the environment of later tests.
+        patch.setenv("MLFLOW_TRACKING_URI", project.store)
+        yield mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
 
 
 def test_the_logged_model_says_what_each_column_is(served):
