@@ -159,6 +159,8 @@ def test_a_signal_ends_a_training_as_killed_and_leaves_nothing_half_written(repr
     processes = {number: project.start(*command) for number in ends}
     try:
         runs = {number: running(project, process) for number, process in processes.items()}
+        for process in processes.values():
+            process.stdout.readline()  # it trains, which is what shall be ended
         for number, process in processes.items():
             process.send_signal(number)
         said = {number: process.communicate(timeout=60) for number, process in processes.items()}
