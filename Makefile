@@ -12,8 +12,8 @@ run: $(VENV)/installed ## Run every stage that is not up to date and print the l
 	@python -m pipeline.leaderboard
 	@echo "Every run is in MLflow: make ui"
 
-test: $(VENV)/installed ## Run the tests
-	@pytest
+test: $(VENV)/installed ## Run the tests, but for the slow ones: pytest -m slow
+	@pytest -m "not slow"
 
 lint: $(VENV)/installed ## Check style and types
 	@ruff check .

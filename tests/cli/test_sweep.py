@@ -323,6 +323,7 @@ def test_every_launcher_gives_the_same_trials(sweeping, launcher):
     assert Counter(run.info.status for run in runs) == {"FINISHED": 12}
 
 
+@pytest.mark.slow
 def test_eight_processes_may_start_a_sweep_in_a_fresh_store(sweeping):
     (sweeping.root / "mlflow.db").unlink()
     qualities = ",".join(str(round(0.3 + number / 100, 2)) for number in range(16))
@@ -356,6 +357,7 @@ def test_ctrl_c_leaves_the_trial_to_be_gone_on_with(sweeping):
     assert len(sweeping.project.runs("breast_cancer")) == 3
 
 
+@pytest.mark.slow
 def test_a_killed_training_of_a_network_goes_on_from_its_checkpoint(sweeping):
     asked = ["model=neural_net", "model.lr=0.0003,0.001", "sweep.sampler=grid"]
     asked += ["model.max_epochs=300", "model.patience=300", "sweep.pruner=null"]
@@ -426,6 +428,7 @@ def test_another_search_under_the_same_name_is_refused(sweeping):
     assert "model.how was well, is raises" in done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_adopted_is_trained_next_and_marks_that_stage_alone(sweeping):
     project, warm = sweeping.project, sweeping.warm
     models = "tasks: [breast_cancer]\nmodels: [baseline, logistic_regression]\nseed: 0\n"
