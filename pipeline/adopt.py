@@ -10,7 +10,7 @@ import optuna
 from ruamel.yaml import YAML
 
 from pipeline import config
-from pipeline.errors import UserError
+from pipeline.errors import UserError, address
 from pipeline.files import read_json, write_text
 from pipeline.progress import console
 from pipeline.sweep import study as studies
@@ -53,9 +53,8 @@ def found(cfg: config.Adopt) -> optuna.Study:
     try:
         study = optuna.load_study(study_name=name, storage=storage)
     except KeyError:
-        # The place alone: the address of a database may hold a password.
         raise UserError(
-            f"there is no sweep '{name}' in {cfg.sweep.storage.rpartition('@')[2]}: "
+            f"there is no sweep '{name}' in {address(cfg.sweep.storage)}: "
             f"run python -m pipeline.train --multirun task={cfg.task.name} model={cfg.model.name} "
             f"+sweep={cfg.model.name}"
         ) from None

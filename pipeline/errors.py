@@ -8,6 +8,12 @@ class UserError(Exception):
     """Something the user can put right; its message says what and how."""
 
 
+def address(url: str) -> str:
+    """Leave out of a URL what may be a user's name and password."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """
     Suggest the right spelling of a name.

@@ -33,7 +33,8 @@ def main(cfg: config.Train) -> None:
         with curve.bar:
             fit_seconds = fit(model, train, validation, curve.add)
         probabilities, predict_ms = timed(model.predict_proba, validation.X)
-        answers = answered(task, list(model.classes_), probabilities, validation)
+        classes = list(model.classes_)
+        answers = answered(validation, probabilities, classes, task.positive, task.threshold)
         scores = validation_scores(cfg, answers)
         costs = {"fit_seconds": fit_seconds, "predict_ms_per_1000": predict_ms}
         decision = {"positive": answers.positive, "threshold": answers.threshold}

@@ -119,6 +119,13 @@ class Project:
             texts = [out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")]
         return subprocess.CompletedProcess([module, *arguments], code, *texts)
 
+    def must_warm(self, server: str, module: str, *arguments: str, **variables: str) -> str:
+        """Run a module that has to succeed without a warning, and give what it printed."""
+        done = self.warm(server, module, *arguments, **variables)
+        assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr
+        return done.stdout
+
     def must(self, *command: str, **variables: str) -> str:
         """Run a command that has to succeed, and give what it printed."""
         done = self.run(*command, **variables)
@@ -264,39 +271,35 @@ def swept(repro: Project, empty_store: Path, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="session")
-def gutenberg(
+def downloaded(
     mirror: Path, warm: str, clone: Project, empty_store: Path, tmp_path_factory
-) -> Project:
+) -> Callable[[str], Project]:
+    """Make projects with the downloads of a task ingested."""
+
+    def ingested(task: str) -> Project:
+        project = clone.copy(tmp_path_factory.mktemp(task) / "bakeoff", empty_store)
+        project.must_warm(warm, "pipeline.ingest", f"task={task}", BAKEOFF_MIRROR=str(mirror))
+        return project
+
+    return ingested
+
+
+@pytest.fixture(scope="session")
+def gutenberg(downloaded) -> Project:
     """Give the project with the books ingested."""
-    project = clone.copy(tmp_path_factory.mktemp("gutenberg") / "bakeoff", empty_store)
-    place = {"BAKEOFF_MIRROR": str(mirror)}
-    done = project.warm(warm, "pipeline.ingest", "task=genre_gutenberg", **place)
-    assert done.returncode == 0, done.stderr
-    return project
+    return downloaded("genre_gutenberg")
 
 
 @pytest.fixture(scope="session")
-def turbofan(
-    mirror: Path, warm: str, clone: Project, empty_store: Path, tmp_path_factory
-) -> Project:
+def turbofan(downloaded) -> Project:
     """Give the project with the turbofan engines ingested."""
-    project = clone.copy(tmp_path_factory.mktemp("turbofan") / "bakeoff", empty_store)
-    place = {"BAKEOFF_MIRROR": str(mirror)}
-    done = project.warm(warm, "pipeline.ingest", "task=turbofan", **place)
-    assert done.returncode == 0, done.stderr
-    return project
+    return downloaded("turbofan")
 
 
 @pytest.fixture(scope="session")
-def fake_news(
-    mirror: Path, warm: str, clone: Project, empty_store: Path, tmp_path_factory
-) -> Project:
+def fake_news(downloaded) -> Project:
     """Give the project with the pairs of the Fake News Challenge ingested."""
-    project = clone.copy(tmp_path_factory.mktemp("fake_news") / "bakeoff", empty_store)
-    place = {"BAKEOFF_MIRROR": str(mirror)}
-    done = project.warm(warm, "pipeline.ingest", "task=fake_news", **place)
-    assert done.returncode == 0, done.stderr
-    return project
+    return downloaded("fake_news")
 
 
 @pytest.fixture(scope="session")

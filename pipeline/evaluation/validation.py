@@ -4,24 +4,27 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline import config
 from pipeline.evaluation import metrics
 from pipeline.evaluation.metrics import Answers
 from pipeline.features.store import Numbers
 
 
 def answered(
-    task: config.Task, classes: list[str], probabilities: np.ndarray, validation: Numbers
+    validation: Numbers,
+    probabilities: np.ndarray,
+    classes: list[str],
+    positive: str | None,
+    threshold: str | None,
 ) -> Answers:
-    """Take a model's answers to validation, with the threshold that suits them best."""
+    """Take a model's answers to validation, with the threshold that is best in a metric, if any."""
     answers = Answers.of(
         validation.y,
         probabilities,
         classes,
-        task.positive,
+        positive,
         group=validation.group,
         time_to_event=validation.time_to_event,
     )
-    if task.threshold is None:
+    if threshold is None:
         return answers
-    return replace(answers, threshold=metrics.best_threshold(task.threshold, answers))
+    return replace(answers, threshold=metrics.best_threshold(threshold, answers))

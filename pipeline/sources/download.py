@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pooch
 import requests
 
@@ -21,6 +22,11 @@ class Remote:
 
     url: str
     sha256: str
+
+
+def remotes(manifest: pd.DataFrame) -> list[Remote]:
+    """Name the files of a manifest, a row each, by its columns ``url`` and ``sha256``."""
+    return [Remote(*pair) for pair in manifest[["url", "sha256"]].itertuples(index=False)]
 
 
 def fetch(files: list[Remote], mirror: str | None) -> list[Path]:

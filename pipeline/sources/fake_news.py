@@ -1,11 +1,12 @@
 """Headlines and article bodies of the Fake News Challenge."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.sources.download import Remote, fetch
+from pipeline.sources.download import fetch, remotes
 from pipeline.sources.examples import Source
 from pipeline.sources.text import normalise
 
@@ -41,14 +42,14 @@ def read(manifest: str, mirror: str | None = None) -> Source:
     Pomerleau and Rao, "The Fake News Challenge", 2017, stage 1.
     """
     files = pd.read_csv(manifest, dtype=str)
-    remotes = [Remote(*pair) for pair in files[["url", "sha256"]].itertuples(index=False)]
+    downloads = remotes(files)
     names = zip(files["part"], files["content"], strict=True)
-    paths = dict(zip(names, fetch(remotes, mirror), strict=True))
+    paths = dict(zip(names, fetch(downloads, mirror), strict=True))
     train, test = (
         pairs(paths[part, "stances"], paths[part, "bodies"], part) for part in ("train", "test")
     )
     train, dropped = unseen(train, test)
-    origin = [{"url": remote.url, "sha256": remote.sha256} for remote in remotes]
+    origin = [asdict(download) for download in downloads]
     return Source(train, origin, test, dropped=dropped)
 
 

@@ -1,13 +1,14 @@
 """Passages cut from books of Project Gutenberg."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.sources.download import Remote, fetch
+from pipeline.sources.download import fetch, remotes
 from pipeline.sources.examples import Source
 from pipeline.sources.text import decoding_problem, normalise
 
@@ -60,9 +61,9 @@ def read(
             f"task.source: shortest ({shortest}) is above longest ({longest}) or not above 0"
         )
     books = pd.read_csv(manifest, dtype=str)
-    remotes = [Remote(*pair) for pair in books[["url", "sha256"]].itertuples(index=False)]
+    downloads = remotes(books)
     rows = []
-    for book, path in zip(books.itertuples(), fetch(remotes, mirror), strict=True):
+    for book, path in zip(books.itertuples(), fetch(downloads, mirror), strict=True):
         text = normalise(body(_decoded(path, str(book.encoding))), keep_layout)
         rng = np.random.default_rng([seed, int(str(book.gutenberg_id))])
         try:
@@ -72,7 +73,7 @@ def read(
         for number, passage in enumerate(cuts):
             rows.append((f"{book.gutenberg_id}-{number:03d}", passage, book.label, book.author))
     examples = pd.DataFrame(rows, columns=["example_id", "text", "label", "group"])
-    return Source(examples, [{"url": remote.url, "sha256": remote.sha256} for remote in remotes])
+    return Source(examples, [asdict(download) for download in downloads])
 
 
 def body(book: str) -> str:

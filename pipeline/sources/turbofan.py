@@ -1,10 +1,12 @@
 """Turbofan engines run to failure: NASA's C-MAPSS simulations."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.sources.download import Remote, fetch
+from pipeline.sources.download import fetch, remotes
 from pipeline.sources.examples import Source
 
 READINGS = [f"setting_{n}" for n in range(1, 4)] + [f"sensor_{n}" for n in range(1, 22)]
@@ -49,8 +51,8 @@ def read(manifest: str, horizon: int, window: int, mirror: str | None = None) ->
     if window < 1:
         raise UserError(f"task.source.window: {window} is not at least 1 cycle")
     files = pd.read_csv(manifest, index_col="file").loc[["train", "test", "remaining"]]
-    remotes = [Remote(*pair) for pair in files[["url", "sha256"]].itertuples(index=False)]
-    train_path, test_path, remaining_path = fetch(remotes, mirror)
+    downloads = remotes(files)
+    train_path, test_path, remaining_path = fetch(downloads, mirror)
     columns = ["engine", "cycle", *READINGS]
     train, test = (pd.read_csv(p, sep=r"\s+", names=columns) for p in (train_path, test_path))
     remaining = np.loadtxt(remaining_path, ndmin=1)
@@ -62,7 +64,7 @@ def read(manifest: str, horizon: int, window: int, mirror: str | None = None) ->
     every_cycle = examples(test, "test", remaining, horizon, window)
     return Source(
         examples(train, "train", np.zeros(train["engine"].nunique()), horizon, window),
-        [{"url": remote.url, "sha256": remote.sha256} for remote in remotes],
+        [asdict(download) for download in downloads],
         test=every_cycle.drop_duplicates("group", keep="last", ignore_index=True),
         slices={"every_cycle": every_cycle},
     )

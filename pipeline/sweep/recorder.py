@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline import config, tracking
@@ -33,10 +33,10 @@ def main() -> None:
     study = optuna.load_study(study_name=order["study"], storage=studies.connect(order["storage"]))
     lock = FileLock(config.swept(order["study"]) / ".recorder.lock")
     word = None
-    alone = taken(lock)
+    alone = studies.taken(lock)
     if not alone:
         print("another process records", flush=True)
-        while word is None and not taken(lock):
+        while word is None and not studies.taken(lock):
             word = heard()
         if word == INTERRUPTED:
             return
@@ -81,15 +81,6 @@ def _line() -> str:
             break
         read += byte
     return read.decode().strip()
-
-
-def taken(lock: FileLock) -> bool:
-    """Take a lock if it is free, and say whether it was."""
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return False
-    return True
 
 
 class Record:

@@ -96,7 +96,7 @@ class Parameter:
 
     def applies(self, values: Mapping[str, Any]) -> bool:
         """Say whether it is searched where the keys have these values."""
-        return self.condition is None or values[self.condition.key] == self.condition.value
+        return self.condition is None or values.get(self.condition.key) == self.condition.value
 
 
 VARIANTS = ["model", "variants"]

@@ -8,7 +8,6 @@ find out who died, and no trial is done twice or is one too many.
 """
 
 import json
-import os
 import socket
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +26,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline import config
-from pipeline.errors import UserError, nearest
+from pipeline.errors import UserError, address, nearest
 from pipeline.evaluation.metrics import LOWER_IS_BETTER
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -103,10 +102,11 @@ def connect(url: str) -> BaseStorage:
         with FileLock(path.with_name(f".{path.name}.lock")):
             return JournalStorage(SQLiteJournal(path))
     except Exception as error:  # whatever the database's driver raises
-        address = url.rpartition("@")[2]
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # Messages of databases may hold a password; a driver that is missing is told.
+        told = url.startswith(config.JOURNAL) or isinstance(error, ImportError)
+        reason = str(error).splitlines()[0] if told and str(error) else type(error).__name__
         raise UserError(
-            f"sweep.storage {address} cannot be reached ({reason}): start it, or name another"
+            f"sweep.storage {address(url)} cannot be reached ({reason}): start it, or name another"
         ) from None
 
 
@@ -267,9 +267,7 @@ def claimed(
         if known.number >= n_trials:
             continue
         lock = lock_of(folder, known.number)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
+        if not taken(lock):
             continue
         try:
             if _began(study, known._trial_id, sweep_id):
@@ -285,6 +283,15 @@ def lock_of(folder: Path, number: int) -> FileLock:
     place = folder / str(number)
     place.mkdir(parents=True, exist_ok=True)
     return FileLock(place / ".lock")
+
+
+def taken(lock: FileLock) -> bool:
+    """Take a lock if it is free, and say whether it was."""
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    return True
 
 
 def _began(study: optuna.Study, trial_id: int, sweep_id: str) -> bool:
@@ -313,21 +320,7 @@ def abandoned(study: optuna.Study, folder: Path, sweep_id: str) -> list[FrozenTr
         if trial.user_attrs.get(SWEEP) != sweep_id:
             continue
         lock = lock_of(folder, trial.number)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            continue
-        lock.release()
-        found.append(trial)
+        if taken(lock):
+            lock.release()
+            found.append(trial)
     return found
-
-
-def alive(pid: int) -> bool:
-    """Say whether a process of this machine is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

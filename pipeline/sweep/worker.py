@@ -24,6 +24,7 @@ from pipeline.evaluation.validation import answered
 from pipeline.features import store
 from pipeline.features.store import Numbers
 from pipeline.models.fitting import fit
+from pipeline.process import alive
 from pipeline.sweep import study as studies
 from pipeline.sweep.space import Space
 
@@ -83,7 +84,7 @@ class Worker:
 
     def wanted(self) -> bool:
         """Say whether the command is still there, as far as it can be seen from here."""
-        return self.host != socket.gethostname() or studies.alive(self.pid)
+        return self.host != socket.gethostname() or alive(self.pid)
 
 
 def data(cfg: config.Train) -> list[Numbers]:
@@ -143,15 +144,13 @@ def chosen(
     config.Train
         The experiment with them.
     """
+    known = dict(config.leaves(OmegaConf.to_container(composed.model, resolve=True), "model"))
     values: dict[str, Any] = {"seed": cfg.seed}
     for parameter in space:
-        condition = parameter.condition
-        if condition is None or condition.value == values.get(
-            condition.key, OmegaConf.select(composed, condition.key)
-        ):
-            values[parameter.key] = parameter.suggested(trial)
+        if parameter.applies(known):
+            values[parameter.key] = known[parameter.key] = parameter.suggested(trial)
     seed = composed.seed = values.pop("seed")
-    node: Any = OmegaConf.to_container(composed.model, resolve=True)
+    node: Any = OmegaConf.to_container(composed.model, resolve=True)  # which reads the seed
     for key, value in values.items():
         node = config.with_value(node, key.split(".")[1:], value)
     given = [*config.written(), *(parameter.key for parameter in space)]
@@ -180,7 +179,8 @@ def scored(
     task = cfg.task
     model = config.build(cfg.model.estimator)
     seconds = fit(model, train, validation, told, checkpoint)
-    answers = answered(task, list(model.classes_), model.predict_proba(validation.X), validation)
+    given = model.predict_proba(validation.X)
+    answers = answered(validation, given, list(model.classes_), task.positive, task.threshold)
     once = np.ones((1, len(answers.actual)))
     scores = metrics.score(task.metrics, answers, once)
     if np.isnan(scores[task.metric][0]):

@@ -22,6 +22,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array
 
+from pipeline.process import alive
 from pipeline.tracking import store
 from pipeline.tracking.git import Revision, revision
 
@@ -337,9 +338,5 @@ def _bury(client: MlflowClient, experiment_id: str) -> None:
     """Mark as KILLED what is RUNNING in the name of a process of this machine that is gone."""
     here = f"attributes.status = 'RUNNING' and tags.`process.host` = '{socket.gethostname()}'"
     for run in client.search_runs([experiment_id], here):
-        try:
-            os.kill(int(run.data.tags["process.id"]), 0)
-        except ProcessLookupError:
+        if not alive(int(run.data.tags["process.id"])):
             client.set_terminated(run.info.run_id, "KILLED")
-        except PermissionError:
-            continue

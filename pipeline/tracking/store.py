@@ -2,7 +2,6 @@
 
 import logging
 import sqlite3
-import urllib.parse
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, address
 
 SQLITE = "sqlite:///"
 for chatty in ("mlflow", "alembic"):
@@ -56,8 +55,9 @@ def connect(uri: str) -> MlflowClient:
         sqlalchemy.exc.SQLAlchemyError,
         ImportError,
     ) as error:
-        # Messages of other databases may hold a password.
-        reason = _root(error) if uri.startswith(SQLITE) else type(error).__name__
+        # Messages of other databases may hold a password; a driver that is missing is told.
+        told = uri.startswith(SQLITE) or isinstance(error, ImportError)
+        reason = _root(error) if told else type(error).__name__
         raise _unreachable(uri, reason) from None
     except MlflowException as error:
         raise _unreachable(uri, _root(error)) from None
@@ -155,9 +155,7 @@ def _without_waiting(connection: Any, _: object) -> None:
 
 
 def _unreachable(uri: str, reason: str) -> UserError:
-    parts = urllib.parse.urlsplit(uri)
-    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     return UserError(
-        f"the tracking store {address} cannot be reached ({reason}): "
+        f"the tracking store {address(uri)} cannot be reached ({reason}): "
         "start it, or set MLFLOW_TRACKING_URI to another"
     )

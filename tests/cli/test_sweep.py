@@ -74,8 +74,7 @@ def featurized(warm, clone, empty_store, tmp_path_factory):
     """Give the project with the features of breast_cancer; leave it as it is."""
     project = clone.copy(tmp_path_factory.mktemp("featurized") / "bakeoff", empty_store)
     for stage in ("ingest", "featurize"):
-        done = project.warm(warm, f"pipeline.{stage}", "task=breast_cancer")
-        assert done.returncode == 0, done.stderr
+        project.must_warm(warm, f"pipeline.{stage}", "task=breast_cancer")
     return project
 
 

@@ -99,3 +99,15 @@ def test_a_grid_of_a_continuum_is_refused(text):
 def test_only_the_model_and_the_seed_are_searched(key):
     with pytest.raises(UserError, match="only keys of the model, and seed"):
         space.parse({key: "choice(1, 2)"}, None)
+
+
+def test_a_grid_leaves_out_what_a_condition_on_a_key_that_is_not_set_excludes():
+    searched = space.parse(
+        {
+            "model.solver": {"when": "model.penalty=l1", "values": "choice(a, b)"},
+            "model.rate": {"when": "model.solver=a", "values": "choice(1, 2)"},
+        },
+        None,
+    )
+
+    assert space.grid(searched, {"model.penalty": "l2"}) == [{}]

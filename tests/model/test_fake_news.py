@@ -21,9 +21,7 @@ def judged(warm, fake_news):
         ("train", "model=lightgbm", "model.n_estimators=100"),
         ("evaluate", "models=[baseline,lightgbm]", "resamples=100"),
     ):
-        done = fake_news.warm(warm, f"pipeline.{stage}", "task=fake_news", *overrides)
-        assert done.returncode == 0, done.stderr
-        assert "Warning" not in done.stderr
+        fake_news.must_warm(warm, f"pipeline.{stage}", "task=fake_news", *overrides)
     return fake_news
 
 

@@ -11,8 +11,7 @@ def test_learning_beats_counting_words_on_unseen_authors(warm, gutenberg):
         ("evaluate", "models=[baseline,logistic_regression]"),
     ):
         stage, *overrides = command
-        done = gutenberg.warm(warm, f"pipeline.{stage}", "task=genre_gutenberg", *overrides)
-        assert done.returncode == 0, done.stderr
+        gutenberg.must_warm(warm, f"pipeline.{stage}", "task=genre_gutenberg", *overrides)
     board = gutenberg.root / "reports" / "genre_gutenberg" / "leaderboard.csv"
     scores = pd.read_csv(board).set_index("model")["f1_macro"]
     assert scores["logistic_regression"] >= 0.83
