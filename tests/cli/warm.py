@@ -8,6 +8,7 @@ imported anew in each fork, from the folder that the command is run in.
 Usage: python warm.py SOCKET. A connection sends one JSON line and gets the exit code.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -29,6 +30,8 @@ import skorch  # noqa: F401
 import torch
 
 torch.accelerator.is_available()
+# Otherwise the last collection of each fork copies the memory of all that was imported.
+gc.freeze()
 
 
 def become(
@@ -46,7 +49,7 @@ def become(
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-def serve(path: str) -> dict | None:
+def serve(path: str) -> dict:
     """Accept commands until ended; in a fork of this process, give the command to run."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listening:
@@ -66,10 +69,8 @@ def serve(path: str) -> dict | None:
             return command
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         connection.sendall(f"{code}\n".encode())
-    return None
+    os._exit(0)  # a fork that only waited has nothing to tidy up
 
 
 if __name__ == "__main__":
-    asked = serve(sys.argv[1])
-    if asked is not None:
-        become(**asked)
+    become(**serve(sys.argv[1]))
