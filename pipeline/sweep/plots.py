@@ -1,7 +1,6 @@
 """A study in three pictures."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,8 @@ from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState
 
 FEWEST = 4
+# Importance is for being among the best tenth, which fewer than five cannot stand for.
+BEST, AT_LEAST = 0.1, 5
 
 
 def figures(study: optuna.Study, trials: Sequence[FrozenTrial], metric: str) -> dict[str, Figure]:
@@ -20,8 +21,7 @@ def figures(study: optuna.Study, trials: Sequence[FrozenTrial], metric: str) -> 
     Parameters
     ----------
     study : optuna.Study
-        Tells which way is better, and the importances (fANOVA: Hutter, Hoos and
-        Leyton-Brown, ICML 2014).
+        Tells which way is better, and the importances.
     trials : sequence of FrozenTrial
         Those that are complete are drawn.
     metric : str
@@ -34,15 +34,12 @@ def figures(study: optuna.Study, trials: Sequence[FrozenTrial], metric: str) -> 
     """
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     drawn = {"history.png": history(study, complete, metric)}
-    everywhere = [
-        name
-        for name in (complete[0].params if complete else ())
-        if len({str(trial.params.get(name)) for trial in complete}) > 1
-        and all(name in trial.params for trial in complete)
-    ]
+    searched = dict.fromkeys(name for trial in complete for name in trial.params)
+    varied = [n for n in searched if len({str(trial.params.get(n)) for trial in complete}) > 1]
+    if len(varied) > 1 and tells_best(study, complete):
+        drawn["importance.png"] = importance(study, len(complete), varied, metric)
+    everywhere = [name for name in varied if all(name in trial.params for trial in complete)]
     if len(complete) >= FEWEST and everywhere:
-        with suppress(RuntimeError):  # the values hardly differ
-            drawn["importance.png"] = importance(study, everywhere, metric)
         drawn["parallel.png"] = parallel(complete, everywhere, metric)
     return drawn
 
@@ -62,14 +59,35 @@ def history(study: optuna.Study, complete: list[FrozenTrial], metric: str) -> Fi
     return figure
 
 
-def importance(study: optuna.Study, names: list[str], metric: str) -> Figure:
-    """Draw the share of the values' variance that each parameter explains."""
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+def tells_best(study: optuna.Study, complete: list[FrozenTrial]) -> bool:
+    """Say whether there are trials that are not among the best, and enough of both."""
+    if len(complete) < 2 * AT_LEAST:
+        return False
+    sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
+    losses = sign * np.array([trial.value for trial in complete], dtype=float)
+    worst_of_best = np.quantile(losses, best_share(len(complete)), method="inverted_cdf")
+    return bool(worst_of_best < losses.max())
+
+
+def best_share(n_trials: int) -> float:
+    """Give the share of trials that are called the best."""
+    return max(BEST, AT_LEAST / n_trials)
+
+
+def importance(study: optuna.Study, n_trials: int, names: list[str], metric: str) -> Figure:
+    """
+    Draw how much each parameter decides whether a trial is among the best.
+
+    By PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023), which takes no time to speak of
+    whatever the space, and parameters that apply to some trials only.
+    """
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=best_share(n_trials))
     shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)
     figure = Figure(figsize=(7, 1.5 + 0.35 * len(shares)), layout="constrained")
     axes = figure.subplots()
-    axes.barh(list(shares)[::-1], list(shares.values())[::-1])
-    axes.set(xlabel=f"importance for validation {metric}", title=study.study_name)
+    axes.barh([name.removeprefix("model.") for name in shares][::-1], list(shares.values())[::-1])
+    share = f"the best {best_share(n_trials):.0%} by validation {metric}"
+    axes.set(xlabel=f"importance for being among {share}", title=study.study_name)
     return figure
 
 
