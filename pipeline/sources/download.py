@@ -83,7 +83,8 @@ def _one(file: Remote, mirror: str | None, cache: pooch.Pooch) -> Path:
         if mirrored.is_file():
             return _verified(mirrored, file)
     try:
-        return Path(cache.fetch(file.sha256))
+        # Streamed, as by default, the answer that there is no such file is never closed.
+        return Path(cache.fetch(file.sha256, downloader=pooch.HTTPDownloader(stream=False)))
     except requests.RequestException as error:
         raise UserError(
             f"{file.url} cannot be downloaded ({type(error).__name__}): check the network, or set "

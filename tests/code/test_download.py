@@ -1,5 +1,6 @@
 """Files from a mirror, the cache or the network, checked by hash; the network is this machine."""
 
+import gc
 import hashlib
 import http.server
 import re
@@ -105,6 +106,13 @@ def test_a_file_that_the_server_lacks_is_told_in_one_line(server):
 
     assert url in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_download_that_fails_leaves_no_connection_open(server):
+    with pytest.raises(UserError, match="cannot be downloaded"):
+        fetch([Remote(f"{server.url}/no.txt", sha256(b""))], mirror=None)
+
+    gc.collect()  # which warns of connections that nobody closed
 
 
 def test_no_network_and_no_mirror_is_told_in_one_line():
