@@ -42,6 +42,7 @@ from report import machine, spread, table
 from sklearn.ensemble import RandomForestClassifier
 
 from pipeline import config, train
+from pipeline.command import run
 from pipeline.features import store
 from pipeline.models.fitting import fit
 from pipeline.progress import console
@@ -99,7 +100,7 @@ def redirect(folder: Path) -> None:
 def command(stage: str, *overrides: str) -> None:
     """Be the command of a stage."""
     with mock.patch.object(sys, "argv", [stage, *overrides]):
-        config.run(stage)
+        run(stage)
 
 
 def composed(stage: str, *overrides: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 from ruamel.yaml import YAML
 
-from pipeline import config
+from pipeline import command, config
 from pipeline.errors import UserError, address
 from pipeline.files import read_json, write_text
 from pipeline.progress import console
@@ -133,4 +133,4 @@ def difference(before: str, after: str, name: str) -> str:
 
 if __name__ == "__main__":
     sys.argv = ["dry_run=true" if argument == "--dry-run" else argument for argument in sys.argv]
-    config.run("adopt")
+    command.run("adopt")

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pipeline import config, scoring, tracking
+from pipeline import command, config, scoring, tracking
 from pipeline.errors import UserError
 from pipeline.evaluation import metrics
 from pipeline.evaluation.comparison import check_interval, compare
@@ -215,4 +215,4 @@ def predictions(
 
 
 if __name__ == "__main__":
-    config.run("evaluate")
+    command.run("evaluate")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import config, scoring, storage
+from pipeline import command, config, scoring, storage
 from pipeline.errors import UserError
 from pipeline.features import store
 from pipeline.features.store import Numbers
@@ -93,4 +93,4 @@ def description(train: pd.DataFrame, card: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    config.run("featurize")
+    command.run("featurize")

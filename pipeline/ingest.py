@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import config
+from pipeline import command, config
 from pipeline.files import new_folder, write_json
 from pipeline.progress import console
 from pipeline.sources.examples import Source, check, drop_duplicates, drop_known, inputs_of
@@ -108,4 +108,4 @@ def summary(task: str, parts: dict[str, pd.DataFrame], dropped: dict[str, int]) 
 
 
 if __name__ == "__main__":
-    config.run("ingest")
+    command.run("ingest")

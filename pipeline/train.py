@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import config, scoring, tracking
+from pipeline import command, config, scoring, tracking
 from pipeline.evaluation import metrics
 from pipeline.evaluation.comparison import compare
 from pipeline.evaluation.metrics import Answers
@@ -151,4 +151,4 @@ def summary(cfg: config.Train, scores: Mapping[str, float], fit_seconds: float) 
 
 
 if __name__ == "__main__":
-    config.run("train")
+    command.run("train")

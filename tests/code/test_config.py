@@ -32,8 +32,8 @@ def hydra_as_it_was():
 
 
 def composed(stage, *overrides):
-    """Compose and check as `config.run` does; give the configuration and the files it took."""
-    config._register_schema(stage)
+    """Compose and check as `command.run` does; give the configuration and the files it took."""
+    config.register(stage)
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         whole = hydra.compose(stage, list(overrides), return_hydra_config=True)
     HydraConfig.instance().set_config(whole)
