@@ -45,7 +45,7 @@ def main() -> None:
         order["uri"],
         config.ROOT,
         order["task"],
-        f"sweep {order['model']}",
+        f"sweep {order['study']}",
         order["settings"],
         {"task": order["task"], "model": order["model"], "sweep": order["study"]},
         study.user_attrs.get(studies.RUN),
@@ -161,8 +161,11 @@ class Record:
             said |= {f"best.{name}": str(value) for name, value in winner.params.items()}
             self.run.tags(said)
             if any("seed" in trial.params for trial in trials):
-                names = list(winner.user_attrs[studies.SCORES])
-                self.run.text("seeds.csv", over_seeds(trials, names).to_csv(index=False))
+                summed = over_seeds(trials, list(winner.user_attrs[studies.SCORES]))
+                self.run.text("seeds.csv", summed.to_csv(index=False))
+                if len(summed) == 1:  # the seed alone was varied
+                    (row,) = summed.drop(columns=["settings", "seeds"]).to_dict("records")
+                    self.run.scores({f"seeds/{name}": row[name] for name in row})
             for name, drawn in figures(self.study, trials, metric).items():
                 self.run.figure(name, drawn)
         done = sum(trial.state.is_finished() for trial in trials)

@@ -199,10 +199,10 @@ def wanted(cfg: config.Train, points: list[dict[str, Any]] | None) -> int:
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Tell the first three keys whose values are not the same."""
+    """Tell the first three keys whose values are not the same, and how many more there are."""
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    told = [f"{key} was {before.get(key)}, is {now.get(key)}" for key in keys[:3]]
-    return "; ".join([*told, *(["..."] if len(keys) > 3 else [])])
+    told = [f"{k} was {before.get(k, 'not there')}, is {now.get(k, 'not there')}" for k in keys[:3]]
+    return "; ".join([*told, *([f"and {len(keys) - 3} more"] if len(keys) > 3 else [])])
 
 
 def check(sweep: config.Sweep) -> None:

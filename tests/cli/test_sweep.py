@@ -148,7 +148,7 @@ def test_a_sweep_gives_one_run_with_its_trials_below_and_a_table(sweeping):
     assert "3 trials, 3 complete; best validation roc_auc" in done.stdout
     assert done.stdout.rstrip().endswith("in trial 1: quality=0.9")
     (parent,) = sweeping.runs(nested=False)
-    assert (parent.info.status, parent.info.run_name) == ("FINISHED", "sweep mine")
+    assert (parent.info.status, parent.info.run_name) == ("FINISHED", f"sweep {STUDY}")
     assert (parent.data.tags["best.trial"], parent.data.tags["best.model.quality"]) == ("1", "0.9")
     best = sweeping.trials()[1].value
     assert parent.data.metrics == {"best/roc_auc": best}
@@ -298,6 +298,9 @@ def test_seeds_give_a_mean_and_a_standard_deviation(sweeping):
     row = pd.read_csv(sweeping.artifact(parent, "seeds.csv")).iloc[0]
     assert row["roc_auc_mean"] == pytest.approx(np.mean(values))
     assert row["roc_auc_std"] == pytest.approx(np.std(values, ddof=1))
+    metrics = parent.data.metrics
+    assert metrics["seeds/roc_auc_mean"] == pytest.approx(np.mean(values))
+    assert metrics["seeds/roc_auc_std"] == pytest.approx(np.std(values, ddof=1))
 
 
 @pytest.mark.parametrize(
