@@ -138,7 +138,7 @@ def report(
     with new_folder(config.reports(task.name)) as folder:
         boards[TEST].to_csv(folder / "leaderboard.csv", index=False)
         (folder / "leaderboard.md").write_text("\n".join(pages), encoding="utf-8")
-        (folder / "leaderboard.txt").write_text("\n".join(briefs), encoding="utf-8")
+        (folder / "leaderboard.txt").write_text("\n\n".join(briefs), encoding="utf-8")
         told.to_parquet(folder / "predictions.parquet", index=False)
         for model in entries:
             write_json(folder / "metrics" / f"{model}.json", scores_of(task, model, boards))
