@@ -8,6 +8,9 @@ from typing import Any
 
 import optuna
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import CommentMark
+from ruamel.yaml.tokens import CommentToken
 
 from pipeline import command, config
 from pipeline.errors import UserError, address
@@ -25,8 +28,8 @@ def main(cfg: config.Adopt) -> None:
     winner = best(study, trials)
     if winner is None:
         raise UserError(f"the sweep '{cfg.sweep.study}' has no complete trial yet")
-    searched = [config.own_key(key) for key in studies.ranges_of(study.user_attrs[studies.TRIED])]
-    values = {key: value_of(kept) for key, kept in winner.params.items()}
+    searched = list(studies.ranges_of(study.user_attrs[studies.TRIED]))
+    values = given(cfg) | {key: value_of(kept) for key, kept in winner.params.items()}
     path = config.CONF / "task" / f"{cfg.task.name}.yaml"
     before = path.read_text(encoding="utf-8")
     after = adopted(before, cfg.model.name, searched, values)
@@ -66,9 +69,20 @@ def found(cfg: config.Adopt) -> optuna.Study:
     if now != before:
         raise UserError(
             f"the sweep '{name}' does not tell what is best now: "
-            f"{studies.difference(before, now)}. Sweep again under another sweep.study"
+            f"{studies.difference(before, now)}. Give the overrides of the sweep here too, or "
+            "sweep again under another sweep.study"
         )
     return study
+
+
+def given(cfg: config.Adopt) -> dict[str, Any]:
+    """Give the model's settings that the command line names, as it did in the sweep."""
+    keys = [config.own_key(key) for key in config.written() if key.startswith("model.")]
+    return {
+        key: value
+        for key, value in config.leaves(cfg.model.estimator, "model")
+        if any(f"{key}.".startswith(f"{named}.") for named in keys)
+    }
 
 
 def adopted(text: str, model: str, searched: Collection[str], values: Mapping[str, Any]) -> str:
@@ -98,16 +112,48 @@ def adopted(text: str, model: str, searched: Collection[str], values: Mapping[st
     yaml.representer.add_representer(type(None), _null)
     yaml.indent(mapping=2, sequence=4, offset=2)
     document = yaml.load(text)
-    before = document.setdefault("models", {}).get(model) or {}
-    kept = {k: v for k, v in config.leaves(before, "model") if k not in searched}
-    section: dict[str, Any] = {}
-    for key, value in {**kept, **values}.items():
+    models = document.setdefault("models", {})
+    after = _parted(*_end(models, model)) if model in models else ""
+    if not models.get(model):
+        models[model] = CommentedMap()
+    for key in searched:
+        if key not in values:
+            _drop(models[model], key.split(".")[1:])
+    for key, value in values.items():
         if key.startswith("model."):
-            _set(section, key.split(".")[1:], value)
-    document["models"][model] = section
+            _set(models[model], key.split(".")[1:], value)
+    _joined(*_end(models, model), after)
     written = io.StringIO()
     yaml.dump(document, written)
     return written.getvalue()
+
+
+def _end(node: Any, key: Any) -> tuple[Any, Any]:
+    """Find the last line of what is under a key: the innermost collection there, and its key."""
+    child = node[key]
+    if isinstance(child, CommentedMap | CommentedSeq) and child and not child.fa.flow_style():
+        last = next(reversed(child)) if isinstance(child, CommentedMap) else len(child) - 1
+        return _end(child, last)
+    return node, key
+
+
+def _parted(node: Any, key: Any) -> str:
+    """Take away, and give, the lines of comments after a line; a comment in the line stays."""
+    token = (node.ca.items.get(key) or [None] * 4)[0 if isinstance(node, CommentedSeq) else 2]
+    if token is None:
+        return ""
+    inline, _, after = token.value.partition("\n")
+    token.value = f"{inline}\n"
+    return str(after)
+
+
+def _joined(node: Any, key: Any, after: str) -> None:
+    """Put lines of comments after a line."""
+    place = 0 if isinstance(node, CommentedSeq) else 2
+    tokens = node.ca.items.setdefault(key, [None] * 4)
+    if tokens[place] is None:
+        tokens[place] = CommentToken("\n", CommentMark(0))
+    tokens[place].value += after
 
 
 def _null(representer: Any, _: None) -> Any:
@@ -115,12 +161,20 @@ def _null(representer: Any, _: None) -> Any:
     return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
-def _set(node: dict[str, Any], path: list[str], value: Any) -> None:
+def _set(node: Any, path: list[str], value: Any) -> None:
     first, *rest = path
     if rest:
-        _set(node.setdefault(first, {}), rest, value)
+        _set(node.setdefault(first, CommentedMap()), rest, value)
     else:
         node[first] = value
+
+
+def _drop(node: Any, path: list[str]) -> None:
+    first, *rest = path
+    if rest and first in node:
+        _drop(node[first], rest)
+    if first in node and not (rest and node[first]):
+        del node[first]
 
 
 def difference(before: str, after: str, name: str) -> str:

@@ -45,7 +45,7 @@ def run(name: str) -> None:
     """
 
     def job(composed: DictConfig) -> None:
-        if HydraConfig.get().runtime.choices["hydra/sweeper"] == "optuna":
+        if name == "train" and HydraConfig.get().runtime.choices["hydra/sweeper"] == "optuna":
             _exit("error: a sweep is started with --multirun", 1)
         # By name, so that a launcher can send this function to another process.
         main = importlib.import_module(f"pipeline.{name}").main
@@ -93,7 +93,10 @@ def _worded(error: Exception, name: str) -> str:
     """Put an error of Hydra or OmegaConf in one line that names the nearest right key."""
     text = str(error)
     if isinstance(error, OverrideParseException):
-        return f"'{error.override}' is not an override: expected key=value, quoted for the shell"
+        return (
+            f"'{error.override}' is not an override: expected key=value, quoted for the shell; "
+            "a value with brackets, = or ? needs quotes of its own: 'key=\"value\"'"
+        )
     absent = re.search(r"Could not find '(.+)/(.+)'", text)
     if isinstance(error, MissingConfigException) and absent:
         group, choice = absent.groups()
@@ -101,6 +104,8 @@ def _worded(error: Exception, name: str) -> str:
         return f"unknown {group} '{choice}'{nearest(choice, options)}"
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
         wrong = text.split("'")[1]
+        if wrong == "sweep":
+            return "a search space is added with a plus: +sweep=<model>"
         known = _keys(name)
         if wrong in known:
             return f"'{wrong}' is not a key of every choice in the sweep"

@@ -335,6 +335,8 @@ def checked(composed: DictConfig) -> Any:
     _require_git()
     cfg = settled(composed)
     _check_keys(cfg)
+    if cfg.seed < 0:
+        raise UserError(f"seed: {cfg.seed} is below 0")
     if isinstance(cfg, Train):
         check_targets(cfg.model.estimator, "model")
     files = [path.stem for path in (CONF / "model").glob("*.yaml")]

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -92,5 +93,5 @@ class Watch:
         here = done - self.before
         if here:
             seconds = (time.monotonic() - self.start) / here * (self.n_trials - done)
-            lines.append(f"about {time.strftime('%H:%M:%S', time.gmtime(seconds))} left")
+            lines.append(f"about {timedelta(seconds=round(seconds))} left")
         return Panel(Text("\n".join(lines)), title=self.study.study_name, expand=False)

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -17,8 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
-from omegaconf import DictConfig, OmegaConf, open_dict
-from optuna.trial import TrialState
+from omegaconf import DictConfig, open_dict
 
 from pipeline import config
 from pipeline.errors import UserError
@@ -40,6 +39,7 @@ class Asked(NamedTuple):
     space: Space
     overrides: list[str]
     n_trials: int
+    workers: int
     study: optuna.Study
 
 
@@ -71,8 +71,8 @@ def search(context: HydraContext, composed: DictConfig, arguments: list[str]) ->
             pass
     else:
         console.print(
-            f"{asked.study.study_name}: all {asked.n_trials} trials are done, nothing is run; "
-            "a higher sweep.n_trials goes on"
+            f"{asked.study.study_name}: all {asked.n_trials} trials are done, nothing is run"
+            + ("" if asked.cfg.sweep.sampler == "grid" else "; a higher sweep.n_trials goes on")
         )
     tell(asked)
 
@@ -91,19 +91,24 @@ def prepared(context: HydraContext, composed: DictConfig, arguments: list[str]) 
     overrides = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
     base = job_config(context, composed, overrides)
     cfg = config.checked(base)
+    if type(cfg) is not config.Train:
+        raise UserError("only pipeline.train searches")
     studies.check(cfg.sweep)
+    workers = count_workers(cfg, composed)
     about = read_json(config.features(cfg.task.name) / cfg.model.view / "view.json")
     task = cfg.task
     metrics.check(task.metric, task.metrics, task.positive, task.threshold, about["classes"])
-    written = cfg.sweep.space | asked
+    # What the command line sets is not searched.
+    given = {config.own_key(key) for key in config.written()}
+    written = {k: v for k, v in cfg.sweep.space.items() if config.own_key(k) not in given} | asked
     space = spaces.parse(written, getattr(cfg.task.variants, cfg.model.name, None))
-    fixed = dict(config.leaves(OmegaConf.to_container(base.model, resolve=True), "model"))
+    fixed = dict(config.leaves(cfg.model.estimator, "model"))
     spaces.check_conditions(space, fixed)
-    check_keys(base, space)
+    check_keys(cfg, space)
     points = spaces.grid(space, fixed) if cfg.sweep.sampler == "grid" else None
-    ranges = {parameter.key: written[parameter.key] for parameter in space}
+    ranges = {parameter.key: parameter.written for parameter in space}
     study = studies.opened(cfg, studies.tried(cfg, ranges, about["digest"]), points)
-    return Asked(cfg, space, overrides, studies.wanted(cfg, points), study)
+    return Asked(cfg, space, overrides, studies.wanted(cfg, points), workers, study)
 
 
 def job_config(context: HydraContext, composed: DictConfig, overrides: list[str]) -> DictConfig:
@@ -115,7 +120,7 @@ def job_config(context: HydraContext, composed: DictConfig, overrides: list[str]
     return whole
 
 
-def check_keys(base: DictConfig, space: Space) -> None:
+def check_keys(cfg: config.Train, space: Space) -> None:
     """
     Check that the model takes every key of a space, and the type of its values.
 
@@ -124,10 +129,12 @@ def check_keys(base: DictConfig, space: Space) -> None:
     UserError
         For a key that it lacks; tells the nearest that it has.
     """
-    own = base.copy()
+    estimator = cfg.model.estimator
     for parameter in space:
-        OmegaConf.update(own, parameter.key, parameter.first, force_add=True)
-    config.checked(own)
+        if parameter.key != "seed":
+            path = parameter.key.split(".")[1:]
+            estimator = config.with_value(estimator, path, parameter.first)
+    config.check_targets(estimator, "model")
 
 
 def left(asked: Asked) -> bool:
@@ -155,7 +162,7 @@ def recording(asked: Asked) -> Iterator[None]:
         When the tracking store cannot be reached, or failed.
     """
     cfg = asked.cfg
-    ranges = {p.key: cfg.sweep.space.get(p.key, str(p.distribution)) for p in asked.space}
+    ranges = {parameter.key: parameter.written for parameter in asked.space}
     order = {
         "storage": cfg.sweep.storage,
         "study": cfg.sweep.study,
@@ -192,10 +199,9 @@ def _say(recorder: "subprocess.Popen[str]", line: str) -> None:
 
 def launch(context: HydraContext, composed: DictConfig, asked: Asked) -> None:
     """Have a launcher run workers until no trial is left."""
-    workers = count_workers(asked.cfg, composed)
     sweep_id = uuid.uuid4().hex
     worker = Worker(
-        asked.space, asked.n_trials, sweep_id, os.getpid(), workers, socket.gethostname()
+        asked.space, asked.n_trials, sweep_id, os.getpid(), asked.workers, socket.gethostname()
     )
     folder = config.swept(asked.cfg.sweep.study)
     places = [f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=workers/${hydra.job.num}"]
@@ -203,25 +209,31 @@ def launch(context: HydraContext, composed: DictConfig, asked: Asked) -> None:
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=context, task_function=worker, config=composed
     )
+    workers = asked.workers
     while left(asked):
         died: Exception | None = None
+        jobs: Sequence[JobReturn] = []
         try:
-            for job in launcher.launch([[*asked.overrides, *places]] * workers, 0):
-                check_job(job)
+            jobs = launcher.launch([[*asked.overrides, *places]] * workers, 0)
         except UserError:
             raise
         except Exception as error:  # a launcher's own, for a process that died
             died = error
+        for job in jobs:
+            check_job(job)
         victims = studies.abandoned(asked.study, folder, sweep_id)
-        for trial in victims:
-            storage = asked.study._storage
-            reason = "the process that ran it died: killed, perhaps for its memory"
-            storage.set_trial_user_attr(trial._trial_id, studies.ERROR, reason)
-            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         if not victims:
             if died:
                 raise died
             return
+        if len(victims) == 1:
+            studies.fail(
+                asked.study,
+                victims[0],
+                "the process that ran it died: killed, perhaps for its memory",
+            )
+        # One process that dies may take the others with it: which one it is shows alone.
+        workers = asked.workers if len(victims) == 1 else 1
 
 
 def check_job(job: JobReturn) -> None:
@@ -231,13 +243,25 @@ def check_job(job: JobReturn) -> None:
 
 
 def count_workers(cfg: config.Train, composed: DictConfig) -> int:
-    """Say how many processes shall run trials."""
+    """
+    Say how many processes shall run trials.
+
+    Raises
+    ------
+    UserError
+        When the launcher has one only.
+    """
+    launcher = composed.hydra.launcher
+    if launcher._target_.endswith("BasicLauncher"):
+        if cfg.sweep.workers not in (None, 1):
+            raise UserError(
+                f"sweep.workers={cfg.sweep.workers} needs a launcher of several processes: "
+                "hydra/launcher=joblib, ray or submitit_slurm"
+            )
+        return 1
     if cfg.sweep.workers is not None:
         return cfg.sweep.workers
     cores = int(joblib.cpu_count())
-    launcher = composed.hydra.launcher
-    if launcher._target_.endswith("BasicLauncher"):
-        return 1
     jobs = int(launcher.get("n_jobs", -1))
     return jobs if jobs > 0 else cores
 
@@ -253,7 +277,7 @@ def tell(asked: Asked) -> None:
     """
     trials = asked.study.get_trials(deepcopy=False)[: asked.n_trials]
     console.print(headline(asked.study, trials, asked.cfg.task.metric), markup=False)
-    if any(parameter.name == "seed" for parameter in asked.space):
+    if any(parameter.key == "seed" for parameter in asked.space):
         for line in by_seeds(trials, asked.cfg.task.metric):
             console.print(line, markup=False)
     failed = failures(trials)

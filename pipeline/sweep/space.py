@@ -42,7 +42,9 @@ class Parameter:
     Attributes
     ----------
     key : str
-        Its place in the composed configuration, such as ``model.num_leaves``.
+        Its place in the settled configuration, such as ``model.num_leaves``.
+    written : str or mapping
+        Its range as the user wrote it.
     distribution : Distribution
         Its range. Choices that a study cannot keep, such as lists, are in JSON.
     condition : Condition or None
@@ -50,13 +52,9 @@ class Parameter:
     """
 
     key: str
+    written: Any
     distribution: Distribution
     condition: Condition | None = None
-
-    @property
-    def name(self) -> str:
-        """The key less the variant that it belongs to, ``model.network.dropout``."""
-        return config.own_key(self.key)
 
     @property
     def first(self) -> Any:
@@ -70,10 +68,10 @@ class Parameter:
         """Let a study choose a value."""
         dist = self.distribution
         if isinstance(dist, IntDistribution):
-            return trial.suggest_int(self.name, dist.low, dist.high, step=dist.step, log=dist.log)
+            return trial.suggest_int(self.key, dist.low, dist.high, step=dist.step, log=dist.log)
         if isinstance(dist, FloatDistribution):
-            return trial.suggest_float(self.name, dist.low, dist.high, step=dist.step, log=dist.log)
-        return value_of(trial.suggest_categorical(self.name, dist.choices))
+            return trial.suggest_float(self.key, dist.low, dist.high, step=dist.step, log=dist.log)
+        return value_of(trial.suggest_categorical(self.key, dist.choices))
 
     def points(self) -> list[Any]:
         """
@@ -138,7 +136,8 @@ def parse(space: Mapping[str, Any], variant: str | None) -> Space:
         parts = key.split(".")
         if parts[:2] == VARIANTS and parts[2] != variant:
             continue
-        found.append(_parameter(key, node))
+        dist, condition = _read(key, node)
+        found.append(Parameter(config.own_key(key), node, dist, condition))
     return found
 
 
@@ -162,15 +161,14 @@ def check_conditions(space: Space, fixed: Mapping[str, Any]) -> None:
         known.add(parameter.key)
 
 
-def _parameter(key: str, node: Any) -> Parameter:
+def _read(key: str, node: Any) -> tuple[Distribution, Condition | None]:
     if not isinstance(node, dict):
-        return _ranged(key, _parsed(key, f"{key}={node}"))
+        return _ranged(key, _parsed(key, f"{key}={node}")), None
     if set(node) != {"when", "values"}:
         raise UserError(f"sweep.space.{key}: expected the keys 'when' and 'values'")
     condition = _parsed(f"{key}.when", str(node["when"]))
-    parameter = _ranged(key, _parsed(key, f"{key}={node['values']}"))
-    when = Condition(condition.key_or_group, condition.value())
-    return Parameter(key, parameter.distribution, when)
+    distribution = _ranged(key, _parsed(key, f"{key}={node['values']}"))
+    return distribution, Condition(config.own_key(condition.key_or_group), condition.value())
 
 
 def _parsed(key: str, text: str) -> Override:
@@ -180,7 +178,7 @@ def _parsed(key: str, text: str) -> Override:
         raise UserError(f"sweep.space.{key}: '{text}' cannot be read; {SYNTAX}") from None
 
 
-def _ranged(key: str, override: Override) -> Parameter:
+def _ranged(key: str, override: Override) -> Distribution:
     text = override.get_value_string()
     values = override.value()
     log = "log" in getattr(values, "tags", ())
@@ -192,7 +190,7 @@ def _ranged(key: str, override: Override) -> Parameter:
             raise UserError(f"sweep.space.{key}: {text} is upside down or empty")
         low, high = points[0], points[-1]
     elif override.is_choice_sweep() and override.value_type != ValueType.GLOB_CHOICE_SWEEP:
-        return _chosen(key, list(override.sweep_iterator(_plain)))
+        return _chosen(override.sweep_iterator(_plain))
     else:
         raise UserError(f"sweep.space.{key}: '{text}' is not a range; {SYNTAX}")
     if low > high:
@@ -200,9 +198,12 @@ def _ranged(key: str, override: Override) -> Parameter:
     if log and low <= 0:
         raise UserError(f"sweep.space.{key}: {text}: a logarithmic range must be above 0")
     step = values.step if isinstance(values, RangeSweep) else None
-    if isinstance(low, int) and isinstance(high, int):
-        return Parameter(key, IntDistribution(low, high, log=log, step=step or 1))
-    return Parameter(key, FloatDistribution(low, high, log=log, step=step))
+    whole = isinstance(low, int) and isinstance(high, int)
+    if log and step is not None and not (whole and step == 1):
+        raise UserError(f"sweep.space.{key}: {text}: a logarithmic range has no steps")
+    if whole:
+        return IntDistribution(low, high, log=log, step=step or 1)
+    return FloatDistribution(low, high, log=log, step=step)
 
 
 def _plain(element: Any) -> Any:
@@ -210,9 +211,9 @@ def _plain(element: Any) -> Any:
     return converted
 
 
-def _chosen(key: str, choices: Iterable[Any]) -> Parameter:
+def _chosen(choices: Iterable[Any]) -> Distribution:
     kept = [json.dumps(choice) if isinstance(choice, list) else choice for choice in choices]
-    return Parameter(key, CategoricalDistribution(kept))
+    return CategoricalDistribution(kept)
 
 
 def grid(space: Space, fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -229,7 +230,7 @@ def grid(space: Space, fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        From parameters' names to values as a study keeps them, each
+        From parameters' keys to values as a study keeps them, each
         combination once, without those whose condition does not hold.
     """
     combinations: dict[str, dict[str, Any]] = {}
@@ -237,7 +238,7 @@ def grid(space: Space, fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
         values, kept = dict(fixed), {}
         for parameter, value in zip(space, point, strict=True):
             if parameter.applies(values):
-                kept[parameter.name] = value
+                kept[parameter.key] = value
                 values[parameter.key] = value_of(value)
         combinations.setdefault(json.dumps(kept), kept)
     return list(combinations.values())

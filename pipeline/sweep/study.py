@@ -8,10 +8,11 @@ find out who died, and no trial is done twice or is one too many.
 """
 
 import json
-import socket
 import sqlite3
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,13 @@ from optuna.trial import FrozenTrial, TrialState
 from pipeline import config
 from pipeline.errors import UserError, address, nearest
 from pipeline.evaluation.metrics import LOWER_IS_BETTER
+from pipeline.files import write_text
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("median",)
 TRIED, RUN, RECORDED = "tried", "run_id", "recorded"
-HOST, SWEEP, SCORES, ERROR = "host", "sweep", "scores", "error"
+PLACE, SWEEP, SCORES, ERROR = "place", "sweep", "scores", "error"
 SPACE = "sweep.space."
 UNFINISHED = (TrialState.WAITING, TrialState.RUNNING)
 
@@ -135,28 +137,39 @@ def opened(
     UserError
         When the storage cannot be reached, or holds another search under this name.
     """
-    storage = connect(cfg.sweep.storage)
     folder = config.swept(cfg.sweep.study)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        study = optuna.create_study(
+        if not (folder / PLACE).exists():
+            write_text(folder / PLACE, uuid.uuid4().hex)
+        storage = connect(cfg.sweep.storage)
+        create = partial(
+            optuna.create_study,
             storage=storage,
             study_name=cfg.sweep.study,
             direction=direction(cfg.task.metric),
             load_if_exists=True,
         )
-        before = study.user_attrs.get(TRIED)
-        if before is None:
-            study.set_user_attr(TRIED, tried)
+        study = create()
+        before = study.user_attrs.get(TRIED, tried)
+        if before != tried and untouched(study):
+            optuna.delete_study(study_name=cfg.sweep.study, storage=storage)
+            study = create()
         elif before != tried:
             raise UserError(
                 f"the sweep '{cfg.sweep.study}' searched something else: "
                 f"{difference(before, tried)}. Give this one a name: "
                 f"sweep.study={cfg.sweep.study}-2"
             )
+        study.set_user_attr(TRIED, tried)
         for number in range(len(study.get_trials(deepcopy=False)), wanted(cfg, points)):
             study.enqueue_trial(points[number] if points is not None else {})
     return study
+
+
+def untouched(study: optuna.Study) -> bool:
+    """Say whether no trial was ever begun."""
+    return all(t.state == TrialState.WAITING for t in study.get_trials(deepcopy=False))
 
 
 def tried(cfg: config.Train, ranges: Mapping[str, Any], digest: str) -> dict[str, Any]:
@@ -177,8 +190,12 @@ def tried(cfg: config.Train, ranges: Mapping[str, Any], digest: str) -> dict[str
     dict of str to plain value
         The data, the experiment less what is searched, and under `SPACE` the space.
     """
-    searched = {config.own_key(key) for key in ranges}
-    settings = {k: v for k, v in config.leaves(config.recorded(cfg)) if k not in searched}
+    # Where the data came from may move; what was read of it is in the digest.
+    settings = {
+        key: value
+        for key, value in config.leaves(config.recorded(cfg))
+        if key not in ranges and not key.startswith("task.source.")
+    }
     space = {f"{SPACE}{key}": str(value) for key, value in ranges.items()}
     return {"data": digest, **settings, **space, "sweep.sampler": cfg.sweep.sampler}
 
@@ -270,7 +287,7 @@ def claimed(
         if not taken(lock):
             continue
         try:
-            if _began(study, known._trial_id, sweep_id):
+            if _began(study, known._trial_id, sweep_id, (folder / PLACE).read_text()):
                 yield known
                 return
         finally:
@@ -294,23 +311,28 @@ def taken(lock: FileLock) -> bool:
     return True
 
 
-def _began(study: optuna.Study, trial_id: int, sweep_id: str) -> bool:
+def _began(study: optuna.Study, trial_id: int, sweep_id: str, place: str) -> bool:
     """Set a trial RUNNING whose lock is held; say whether it was to be done."""
     storage = study._storage
     found = storage.get_trial(trial_id)
     if found.state.is_finished():
         return False
-    here = socket.gethostname()
-    # The locks of another machine may not be seen here.
-    if found.state == TrialState.RUNNING and found.user_attrs.get(HOST, here) != here:
+    # The locks of another folder, perhaps of another machine, are not seen here.
+    if found.state == TrialState.RUNNING and found.user_attrs.get(PLACE, place) != place:
         return False
     if found.state == TrialState.WAITING and not storage.set_trial_state_values(
         trial_id, TrialState.RUNNING
     ):
         return False
-    storage.set_trial_user_attr(trial_id, HOST, here)
+    storage.set_trial_user_attr(trial_id, PLACE, place)
     storage.set_trial_user_attr(trial_id, SWEEP, sweep_id)
     return True
+
+
+def fail(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
+    """End a trial whose process cannot."""
+    study._storage.set_trial_user_attr(trial._trial_id, ERROR, reason)
+    study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
 
 def abandoned(study: optuna.Study, folder: Path, sweep_id: str) -> list[FrozenTrial]:

@@ -1,5 +1,6 @@
 """What came of a study's trials: as a table, in words, and over seeds."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -109,10 +110,11 @@ def over_seeds(trials: Sequence[FrozenTrial], metrics: Sequence[str]) -> pd.Data
     """
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     told = [{k: v for k, v in trial.params.items() if k != "seed"} for trial in complete]
-    rows = table(complete).assign(settings=[named(values) for values in told])
+    rows = table(complete).assign(settings=[json.dumps(values) for values in told])
     grouped = rows.groupby("settings", sort=False)
     columns = {"seeds": grouped.size()}
     for metric in metrics:
         columns[f"{metric}_mean"] = grouped[metric].mean()
         columns[f"{metric}_std"] = grouped[metric].std()
-    return pd.DataFrame(columns).reset_index()
+    summed = pd.DataFrame(columns).reset_index()
+    return summed.assign(settings=summed["settings"].map(json.loads).map(named))

@@ -79,6 +79,8 @@ class Worker:
                     trial = optuna.Trial(study, known._trial_id)
                     choose = partial(chosen, trial, self.space, cfg, composed)
                     checkpoint = folder / str(known.number) / "checkpoint.pt"
+                    if not known.params:  # what is there is another study's
+                        checkpoint.unlink(missing_ok=True)
                     run(study, trial, known, choose, train, validation, checkpoint)
                     checkpoint.unlink(missing_ok=True)
 
@@ -144,17 +146,16 @@ def chosen(
     config.Train
         The experiment with them.
     """
-    known = dict(config.leaves(OmegaConf.to_container(composed.model, resolve=True), "model"))
-    values: dict[str, Any] = {"seed": cfg.seed}
+    known = {"seed": cfg.seed} | dict(config.leaves(cfg.model.estimator, "model"))
+    values = {}
     for parameter in space:
         if parameter.applies(known):
             values[parameter.key] = known[parameter.key] = parameter.suggested(trial)
-    seed = composed.seed = values.pop("seed")
+    seed = composed.seed = values.pop("seed", cfg.seed)
     node: Any = OmegaConf.to_container(composed.model, resolve=True)  # which reads the seed
+    model = config.settled_model(node, cfg.model.name, cfg.task, config.written())
     for key, value in values.items():
-        node = config.with_value(node, key.split(".")[1:], value)
-    given = [*config.written(), *(parameter.key for parameter in space)]
-    model = config.settled_model(node, cfg.model.name, cfg.task, given)
+        model.estimator = config.with_value(model.estimator, key.split(".")[1:], value)
     return replace(cfg, seed=seed, model=model)
 
 

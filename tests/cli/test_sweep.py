@@ -260,16 +260,17 @@ def test_a_trial_that_fails_is_a_result_and_the_sweep_goes_on(sweeping):
 
 
 def test_a_worker_that_is_killed_takes_its_trial_alone_with_it(sweeping):
+    """Though the death of one process ends the others of a joblib pool."""
     done = sweeping.run(
         *GRID,
-        "model.how=dies,well",
         "model.quality=0.5,0.6",
+        "model.how=dies,well",
         "hydra/launcher=joblib",
         "sweep.workers=2",
         "sweep.max_failure_rate=0.5",
     )
     assert done.returncode == 0, done.stderr
-    assert sweeping.states() == {"COMPLETE": 2, "FAIL": 2}
+    assert [trial.state.name for trial in sweeping.trials()] == ["FAIL", "COMPLETE"] * 2
     assert done.stderr.count("the process that ran it died") == 2
 
 
@@ -283,6 +284,41 @@ def test_hopeless_trials_are_ended_and_marked(sweeping):
     assert (last.state.name, sorted(last.intermediate_values)) == ("PRUNED", [1, 2, 3])
     (run,) = (run for run in sweeping.runs(nested=True) if run.info.run_name == "quality=0.1")
     assert (run.info.status, run.data.tags["trial.state"]) == ("KILLED", "pruned")
+
+
+def test_what_the_command_line_sets_is_not_searched(sweeping):
+    space = "++sweep.space={model.quality: 'choice(0.2, 0.9)', model.how: 'choice(well, waits)'}"
+    done = sweeping.run(*GRID, space, "model.how=well")
+    assert done.returncode == 0, done.stderr
+    assert [trial.params for trial in sweeping.trials()] == [
+        {"model.quality": 0.2},
+        {"model.quality": 0.9},
+    ]
+
+
+def test_a_key_of_a_variant_is_searched_by_its_own_name_and_the_task_does_not_undo_it(sweeping):
+    """The file of the model has it under `variants`, that of the task sets it."""
+    file = sweeping.root / "conf/model/mine.yaml"
+    variants = "variants:\n  mlp: {quality: 0.7}\n"
+    file.write_text(file.read_text().replace("quality: 0.5\n", "") + variants)
+    sweeping.project.edit("conf/task/breast_cancer.yaml", "  neural_net: mlp", "  mine: mlp")
+    sweeping.project.edit(
+        "pipeline/config.py", "    neural_net: str = MISSING", "    mine: str = ''"
+    )
+    sweeping.project.edit(
+        "conf/task/breast_cancer.yaml", "  lightgbm: {}", "  mine: {quality: 0.6}"
+    )
+    done = sweeping.run(*GRID, "model.quality=0.2,0.9")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in sweeping.said("end")] == ["0.2", "0.9"]
+
+
+def test_a_study_that_ran_nothing_may_be_corrected(sweeping):
+    out_of_reach = "tracking.uri=http://127.0.0.1:9"
+    assert sweeping.run(*GRID, "model.quality=0.2,0.8", out_of_reach).returncode == 1
+    done = sweeping.run(*GRID, "model.quality=0.2,0.9")
+    assert done.returncode == 0, done.stderr
+    assert [trial.params["model.quality"] for trial in sweeping.trials()] == [0.2, 0.9]
 
 
 def test_seeds_give_a_mean_and_a_standard_deviation(sweeping):
@@ -386,6 +422,13 @@ MISTAKES = {
     "a key that the model lacks": (["++sweep.space={model.qualty: 'interval(0, 1)'}"], "quality"),
     "a range upside down": (["model.quality=interval(1, 0)"], "interval(1, 0) is upside down"),
     "no range": ([], "there is nothing to search"),
+    "a space without a plus": (["sweep=lightgbm"], "+sweep=<model>"),
+    "workers of a launcher that has one": (
+        ["model.quality=1,2", "sweep.workers=8"],
+        "sweep.workers=8 needs a launcher of several processes",
+    ),
+    "a seed below 0": (["model.quality=1,2", "seed=-1"], "seed: -1 is below 0"),
+    "nothing left to search": (["+sweep=seeds", "seed=7"], "there is nothing to search"),
     "a group": (["task=breast_cancer,genre", "model.quality=1,2"], "sweep.space.task"),
     "a grid of an interval": (["model.quality=interval(0, 1)", *GRID], "needs choice(...)"),
     "an unknown sampler": (["model.quality=1,2", "sweep.sampler=tpee"], "did you mean 'tpe'?"),

@@ -34,6 +34,56 @@ def test_what_was_searched_and_has_no_value_now_goes_and_the_rest_stays():
     assert again == FILE.replace("  baseline: {}\n", "  baseline:\n    a: null\n")
 
 
+COMMENTED = """\
+models:
+  # the first
+  baseline: {}  # nothing yet
+
+  # the second
+  lightgbm:
+    rate: 1  # low
+
+    # deep
+    leaves: 2  # two
+
+  # the third
+  forest:
+    net:
+      sizes:
+        - 1
+        - 2  # wide
+  # the last
+  neural: {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "old", "new"),
+    [
+        (
+            "baseline",
+            {"x": 1},
+            "baseline: {}  # nothing yet\n",
+            "baseline:     # nothing yet\n    x: 1\n",
+        ),
+        ("lightgbm", {"rate": 3}, "rate: 1  # low", "rate: 3  # low"),
+        ("lightgbm", {"leaves": 3}, "leaves: 2  # two", "leaves: 3  # two"),
+        ("lightgbm", {"depth": 3}, "leaves: 2  # two\n", "leaves: 2  # two\n    depth: 3\n"),
+        ("forest", {"net.lr": 3}, "- 2  # wide\n", "- 2  # wide\n      lr: 3\n"),
+        ("neural", {"x": None}, "neural: {}\n", "neural:\n    x: null\n"),
+    ],
+)
+def test_comments_stay_where_they_are(model, values, old, new):
+    done = adopted(COMMENTED, model, [], {f"model.{key}": value for key, value in values.items()})
+    assert COMMENTED.count(old) == 1
+    assert done == COMMENTED.replace(old, new)
+
+
+def test_the_comment_after_what_goes_stays():
+    done = adopted(COMMENTED, "lightgbm", ["model.leaves"], {})
+    assert done == COMMENTED.replace("    leaves: 2  # two\n", "")
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "conf/task").glob("*.yaml")), ids=lambda p: p.stem)
 def test_no_file_of_the_project_changes_by_being_written(path):
     text = path.read_text(encoding="utf-8")
