@@ -11,7 +11,7 @@ from pipeline.evaluation.comparison import check_interval, compare
 from pipeline.evaluation.leaderboard import LEGEND, leaderboard, markdown, shown, table
 from pipeline.evaluation.metrics import Answers
 from pipeline.evaluation.plots import picture, plot_data
-from pipeline.files import new_folder, read_json, read_table, write_json
+from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
 from pipeline.models.fitting import timed
 from pipeline.progress import console, track
 from pipeline.sources.examples import inputs_of
@@ -35,9 +35,10 @@ def main(cfg: config.Evaluate) -> None:
     classes = card["classes"]
     metrics.check(task.metric, task.metrics, task.positive, task.threshold, classes)
     check_interval(cfg.resamples, cfg.confidence)
+    digest = dvc_digest(ingested)
     parts = {name: read_table(ingested / f"{name}.parquet") for name in [TEST, *card["slices"]]}
     entries = {
-        model: answered(task, model, parts, classes)
+        model: answered(task, model, parts, classes, digest)
         for model in track(cfg.models, "answering", len(cfg.models))
     }
     boards = {name: compared(cfg, entries, name) for name in parts}
@@ -48,7 +49,11 @@ def main(cfg: config.Evaluate) -> None:
 
 
 def answered(
-    task: config.Task, model: str, parts: dict[str, pd.DataFrame], classes: list[str]
+    task: config.Task,
+    model: str,
+    parts: dict[str, pd.DataFrame],
+    classes: list[str],
+    digest: str,
 ) -> Entry:
     """
     Let a trained model answer raw test examples, on the path that serving takes.
@@ -63,11 +68,13 @@ def answered(
         The test examples, and perhaps slices: further test examples.
     classes : list of str
         Labels.
+    digest : str
+        Of the data that the test examples are part of.
 
     Raises
     ------
     UserError
-        When the model is missing, damaged, or was trained for other classes.
+        When the model is missing, damaged, or was trained for other classes or on other data.
     """
     folder = config.trained(task.name, model)
     trained = read_json(folder / scoring.RECORD)
@@ -75,6 +82,11 @@ def answered(
     if scorer.classes != classes:
         raise UserError(
             f"{folder} tells {scorer.classes} apart, the data {classes}: train it again"
+        )
+    if trained["about"]["digest"] != digest:
+        raise UserError(
+            f"{folder} was trained on other data than {config.ingested(task.name)}, perhaps on "
+            "its test examples: featurize and train again, as `dvc repro` does"
         )
     answers, milliseconds = {}, {}
     for name, part in parts.items():

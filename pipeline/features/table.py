@@ -89,7 +89,7 @@ class Columns(TransformerMixin, BaseEstimator):
                 ("numbers", _standardised(), self._of("number")),
                 ("dates", make_pipeline(DateParts(), _standardised()), self._of("date")),
                 ("categories", one_hot, self._of("category")),
-                *((f"words of {name}", self._word_weights(), name) for name in self._of("text")),
+                *((f"words {i}", self._word_weights(), n) for i, n in enumerate(self._of("text"))),
             ],
             # A number that is not 0 takes twice the space in a sparse matrix.
             sparse_threshold=0.5 if self.components is None else 0,

@@ -126,4 +126,9 @@ def _held_out(examples: pd.DataFrame, parts: int, seed: int) -> np.ndarray:
 def _latest(time: pd.Series, parts: int) -> np.ndarray:
     """Choose the last of equal parts; what happened at one time is not torn apart."""
     border = time.sort_values().iloc[-(len(time) // parts)]
+    if border == time.min():
+        raise UserError(
+            f"task.source.time: too few different times to hold out the latest; "
+            f"{(time == border).mean():.0%} of the rows are of {border}"
+        )
     return (time >= border).to_numpy()

@@ -23,12 +23,28 @@ MOST_NUMBERS = 20
 ROWS_A_CLASS = 5
 # The share of rows alike whose labels differ, above which they are no copies of one another.
 MOST_CONTRADICTIONS = 0.1
+# The first rows, and the share of their values above which a text is meant to be a number.
+LOOKED_AT, MOSTLY = 1000, 0.8
+NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+COMMA = r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+"
 # Bytes that are parsed at once, and the most that a row may have.
 BLOCK = 1 << 24
 SHOWN = 5
 LEAK = (
     "column '{}' tells the label by itself: if it is not known when the answer is wanted, "
     "add it to task.source.ignore"
+)
+NUMBERED = (
+    "column '{}' numbers the rows: if they are in any order it may tell the label; "
+    "add it to task.source.ignore"
+)
+COMMAS = (
+    "column '{}' is taken for text: its numbers are written as '{}'; "
+    "save them with a point, as pandas.read_csv(..., decimal=',') and to_csv do"
+)
+ODD = (
+    "column '{}' is taken for text, though most of it is numbers: row {:,} holds '{}'; "
+    "leave such values empty"
 )
 ALIKE = (
     "{:,} rows have the same inputs as another, often under another label: "
@@ -103,6 +119,8 @@ def read(
                 if f"{name}_" in set(parts[0]) - set(tables[0].column_names)
             ),
             *(LEAK.format(name) for name in leaks(parts[0])),
+            *(NUMBERED.format(name) for name in row_numbers(parts[0])),
+            *nearly_numbers(parts[0]),
             *([ALIKE.format(alike)] if alike else []),
         ],
     )
@@ -243,6 +261,35 @@ def leaks(examples: pd.DataFrame) -> list[str]:
     return found
 
 
+def row_numbers(examples: pd.DataFrame) -> list[str]:
+    """Name the inputs that count the rows, in whatever order, such as the index of a DataFrame."""
+    count = np.arange(len(examples))
+    return [
+        name
+        for name in inputs_of(examples)
+        if pd.api.types.is_float_dtype(examples[name])
+        and len(examples) > MOST_NUMBERS
+        and np.array_equal(np.sort(examples[name]) - examples[name].min(), count)
+    ]
+
+
+def nearly_numbers(examples: pd.DataFrame) -> list[str]:
+    """Warn of inputs that are texts for a decimal comma, or for a few values among numbers."""
+    warnings = []
+    for name in inputs_of(examples):
+        values = examples[name].head(LOOKED_AT)
+        if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
+            continue
+        values = values.dropna()
+        commas, plain = (values.str.fullmatch(form).to_numpy(bool) for form in (COMMA, NUMBER))
+        if len(values) and (commas | plain).mean() > MOSTLY and commas.any():
+            warnings.append(COMMAS.format(name, values[commas].iloc[0]))
+        elif len(values) and plain.mean() > MOSTLY and not plain.all():
+            odd = values[~plain]
+            warnings.append(ODD.format(name, odd.index[0] + 1, odd.iloc[0]))
+    return warnings
+
+
 def alike_by_chance(examples: pd.DataFrame) -> int:
     """
     Count the rows that are alike, where they are cases of their own.
@@ -348,11 +395,11 @@ def _plain(file: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     elif pa.types.is_boolean(kind):
         column = column.cast(pa.float64()) if column.null_count else column
     elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        column = column.cast(pa.timestamp("us"))
+        column = column.cast(pa.timestamp("us"), safe=False)
     elif pa.types.is_time(kind):
-        column = pc.divide(column.cast(pa.time64("us")).cast(pa.int64()), 1e6)
+        column = pc.divide(column.cast(pa.time64("us"), safe=False).cast(pa.int64()), 1e6)
     elif pa.types.is_duration(kind):
-        column = pc.divide(column.cast(pa.duration("us")).cast(pa.int64()), 1e6)
+        column = pc.divide(column.cast(pa.duration("us"), safe=False).cast(pa.int64()), 1e6)
     elif not pa.types.is_null(kind):
         try:
             column = column.cast(pa.float64(), safe=False)
@@ -381,7 +428,8 @@ def _check_complete(file: Path, role: str, name: str, column: pa.ChunkedArray) -
     shown = ", ".join(f"{row}" for row in rows[:SHOWN]) + ", …" * (len(rows) > SHOWN)
     raise UserError(
         f"{file}: {role} '{name}' is missing in {len(rows):,} of {len(column):,} rows "
-        f"({shown}, not counting a header): fill it in, or leave those rows out"
+        f"({shown}, not counting a header): fill it in, or leave those rows out; "
+        "NA, N/A and null count as missing"
     )
 
 

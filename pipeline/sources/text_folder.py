@@ -10,6 +10,8 @@ from pipeline.sources import table
 from pipeline.sources.examples import Source
 from pipeline.sources.text import decoding_problem, normalise
 
+OTHERS = "files that are not .txt were not read: {:,}, such as {}"
+
 
 def read(
     path: str,
@@ -67,14 +69,16 @@ def _from_folder(folder: Path) -> Source:
             f"{folder} is not a folder or a file: task.source.path names a folder of classes, "
             "or a table of texts"
         )
-    files = sorted(
+    found = sorted(
         file
-        for file in folder.glob("*/**/*.txt")
+        for file in folder.glob("*/**/*")
         if file.is_file()
         and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     )
+    files = [file for file in found if file.suffix.lower() == ".txt"]
     if not files:
         raise UserError(f"{folder} holds no text: expected {folder}/<label>/<text>.txt")
+    others = [file for file in found if file not in set(files)]
     digest = hashlib.sha256()
     rows = []
     for file in files:
@@ -88,4 +92,8 @@ def _from_folder(folder: Path) -> Source:
         group = place.parts[1] if len(place.parts) > 2 else place.as_posix()
         rows.append((place.as_posix(), text, place.parts[0], group))
     examples = pd.DataFrame(rows, columns=["example_id", "text", "label", "group"])
-    return Source(examples, [{"path": folder.as_posix(), "sha256": digest.hexdigest()}])
+    return Source(
+        examples,
+        [{"path": folder.as_posix(), "sha256": digest.hexdigest()}],
+        warnings=[OTHERS.format(len(others), others[0])] if others else [],
+    )

@@ -221,6 +221,16 @@ MISTAKES = {
         "featurize task=genre task.views.engineered.min_texts=999", ["task.views.engineered"]
     ),
     "not trained": Mistake("evaluate", ["baseline", "does not exist"], removed("models")),
+    "other data were ingested since": Mistake(
+        "evaluate",
+        ["models/breast_cancer/baseline was trained on other data", "dvc repro"],
+        written("data/ingested/breast_cancer/more.txt", b"more"),
+    ),
+    "other data were ingested since featurize": Mistake(
+        "train",
+        ["data/ingested/breast_cancer has changed since it was featurized"],
+        written("data/ingested/breast_cancer/more.txt", b"more"),
+    ),
     "model is damaged": Mistake(
         "evaluate",
         ["estimator.skops", "damaged"],

@@ -186,6 +186,13 @@ def test_with_a_time_the_latest_are_held_out():
     }
 
 
+def test_one_time_alone_has_no_latest():
+    examples = ungrouped({"a": 50, "b": 50}).assign(time=2024)
+
+    with pytest.raises(UserError, match=r"too few different times.*100% of the rows are of 2024"):
+        split(examples, 0.2, 0.25, seed=0)
+
+
 def test_what_happened_at_one_time_is_not_torn_apart():
     examples = ungrouped({"a": 50, "b": 50}).assign(time=[1, 2, 3, 4] * 25)
 

@@ -185,6 +185,13 @@ def test_texts_are_weighed_as_scikit_learn_does(table):
     np.testing.assert_allclose(dense(found), expected, rtol=1e-5)
 
 
+def test_a_column_may_be_called_anything():
+    name = 'my note__c.{"a": [0]}'
+    X = pd.DataFrame({name: [f"word{n} and more words of number {n % 7}" for n in range(200)]})
+    assert column_kind(X[name]) == "text"
+    assert Columns(max_categories=10, words=50).fit(X).transform(X).shape == (200, 50)
+
+
 def test_the_dense_view_reduces_texts_to_components(table):
     found = Columns(10, words=10, components=3).fit_transform(table[["review"]])
 

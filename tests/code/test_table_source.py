@@ -306,6 +306,53 @@ def test_a_leak_is_warned_of_by_name(file, frame):
     assert "task.source.ignore" in warning
 
 
+def test_an_index_of_the_rows_is_warned_of(tmp_path):
+    """As pandas writes it where it is not told to leave it out, here shuffled."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.random(60), "y": ["a"] * 30 + ["b"] * 30})
+    shuffled = frame.sample(frac=1, random_state=0)
+    shuffled.to_csv(tmp_path / "a.csv")
+    shuffled.to_parquet(tmp_path / "a.parquet")
+    shuffled.to_csv(tmp_path / "b.csv", index=False)
+
+    (csv,) = read(str(tmp_path / "a.csv"), "y").warnings
+    (parquet,) = read(str(tmp_path / "a.parquet"), "y").warnings
+
+    assert "column 'column 1' numbers the rows" in csv
+    assert "column '__index_level_0__' numbers the rows" in parquet
+    assert read(str(tmp_path / "b.csv"), "y").warnings == []
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (["1.234,50", "7,25", "-0,5", "12", "3"], "its numbers are written as '1.234,50'"),
+        (["1.5", "7", "unknown", "-2e3", ".5", "6"], "row 3 holds 'unknown'"),
+        (["1", "2", "x", "y", "z"], None),
+        (["3rd Street", "4th Street", "5", "6", "7"], None),
+        (["1.5", "7", "", "-2", "3"], None),
+    ],
+)
+def test_numbers_that_are_taken_for_text_are_warned_of(tmp_path, values, told):
+    path = tmp_path / "a.csv"
+    rows = [f'"{value}";{"ab"[number % 2]}' for number, value in enumerate(values * 4)]
+    path.write_text("\n".join(["x;y", *rows]))
+
+    warnings = [warning for warning in read(str(path), "y").warnings if "'x' is taken" in warning]
+
+    assert len(warnings) == (told is not None)
+    assert told is None or told in warnings[0]
+
+
+def test_nanoseconds_are_cut_off(tmp_path):
+    at = pd.to_datetime(["2024-01-01T00:00:00.123456789", "2024-01-02T00:00:00"], format="ISO8601")
+    pd.DataFrame({"at": at, "y": ["a", "b"]}).to_parquet(tmp_path / "a.parquet")
+
+    found = read(str(tmp_path / "a.parquet"), "y").examples["at"]
+
+    assert found[0] == pd.Timestamp("2024-01-01T00:00:00.123456")
+
+
 @pytest.mark.parametrize(
     ("labels", "kept"),
     [

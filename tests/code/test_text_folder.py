@@ -44,6 +44,17 @@ def test_folders_are_labels_and_sub_folders_are_groups(folder):
     }
 
 
+def test_what_is_no_text_is_warned_of_and_suffixes_may_be_in_capitals(folder):
+    write(folder, {"essay/LAMB.TXT": "On the custom of Chambers", "essay/notes.md": "not a text"})
+
+    source = read(str(folder))
+
+    assert "essay/LAMB.TXT" in set(source.examples["example_id"])
+    (warning,) = source.warnings
+    assert warning.startswith("files that are not .txt were not read: 1, such as ")
+    assert warning.endswith("essay/notes.md")
+
+
 def test_texts_are_normalised(folder):
     flat, laid_out = (
         read(str(folder), keep_layout).examples.set_index("example_id")["text"]
