@@ -418,6 +418,28 @@ def test_a_killed_training_of_a_network_goes_on_from_its_checkpoint(sweeping):
     assert not checkpoint.exists()
 
 
+@pytest.mark.slow
+def test_a_new_study_does_not_go_on_from_the_checkpoint_of_a_deleted_one(sweeping):
+    asked = ["model=neural_net", "sweep.sampler=grid", "sweep.pruner=null", "model.patience=300"]
+    process = sweeping.start(*asked, "model.lr=0.00001,0.1", "model.max_epochs=300")
+    study = "breast_cancer-neural_net"
+    checkpoint = sweeping.root / "multirun" / study / "0" / "checkpoint.pt"
+    try:
+        until(checkpoint.exists)
+    finally:
+        process.kill()
+        process.communicate()
+    assert checkpoint.exists()
+    for file in (sweeping.root / "sweeps").glob(f"{study}.db*"):
+        file.unlink()
+    for name in (study, "fresh"):
+        again = ["model.lr=0.01,0.02", "model.max_epochs=300", f"sweep.study={name}"]
+        done = sweeping.run(*asked, *again)
+        assert done.returncode == 0, done.stderr
+    values = [[trial.value for trial in sweeping.trials(name)] for name in (study, "fresh")]
+    assert values[0] == values[1]
+
+
 MISTAKES = {
     "a key that the model lacks": (["++sweep.space={model.qualty: 'interval(0, 1)'}"], "quality"),
     "a range upside down": (["model.quality=interval(1, 0)"], "interval(1, 0) is upside down"),
@@ -480,7 +502,7 @@ def test_what_is_adopted_is_trained_next_and_marks_that_stage_alone(sweeping):
     (sweeping.root / "params.yaml").write_text(models)
     project.commit()
     project.must("dvc", "repro", "--quiet")
-    asked = ["task=breast_cancer", "model=logistic_regression"]
+    asked = ["task=breast_cancer", "model=logistic_regression", "model.max_iter=3000"]
     swept = ["--multirun", "hydra/sweeper=optuna", *asked, "model.C=0.000003,20,0.05", *GRID]
     done = project.warm(warm, "pipeline.train", *swept)
     assert done.returncode == 0, done.stderr
@@ -489,7 +511,8 @@ def test_what_is_adopted_is_trained_next_and_marks_that_stage_alone(sweeping):
     before = file.read_text(encoding="utf-8")
     shown = project.warm(warm, "pipeline.adopt", *asked, "--dry-run")
     assert shown.returncode == 0, shown.stderr
-    change = f"  logistic_regression:\n    C: {best.params['model.C']}\n"
+    # What the command line set in the sweep belongs to the experiment.
+    change = f"  logistic_regression:\n    max_iter: 3000\n    C: {best.params['model.C']}\n"
     assert "-  logistic_regression: {}\n+" + change.strip("\n").replace("\n", "\n+") in shown.stdout
     assert file.read_text(encoding="utf-8") == before
     done = project.warm(warm, "pipeline.adopt", *asked)
