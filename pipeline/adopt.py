@@ -14,7 +14,8 @@ from ruamel.yaml.tokens import CommentToken
 
 from pipeline import command, config
 from pipeline.errors import UserError, address
-from pipeline.files import read_json, write_text
+from pipeline.features import store
+from pipeline.files import write_text
 from pipeline.progress import console
 from pipeline.sweep import study as studies
 from pipeline.sweep.space import value_of
@@ -63,7 +64,7 @@ def found(cfg: config.Adopt) -> optuna.Study:
         ) from None
     before = study.user_attrs[studies.TRIED]
     view = config.features(cfg.task.name) / cfg.model.view
-    digest = read_json(view / "view.json")["digest"]
+    digest = store.about(view, config.ingested(cfg.task.name))["digest"]
     now = studies.tried(cfg, studies.ranges_of(before), digest)
     now["sweep.sampler"] = before["sweep.sampler"]
     if now != before:

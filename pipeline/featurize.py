@@ -30,7 +30,7 @@ def main(cfg: config.Stage) -> None:
             store.save(folder / view / "train.npz", numbers(X, train))
             store.save(folder / view / "validation.npz", numbers(X_validation, validation))
             storage.dump(featurizer, folder / view / scoring.FEATURIZER)
-            write_json(folder / view / "view.json", about)
+            write_json(folder / view / store.ABOUT, about)
             size = " × ".join(f"{n:,}" for n in X.shape[1:])
             console.print(f"{cfg.task.name}: view {view}, {size} numbers an example")
             if hasattr(featurizer, "summary"):

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from pipeline import command, config, scoring, tracking
-from pipeline.errors import UserError
 from pipeline.evaluation import metrics
 from pipeline.evaluation.comparison import compare
 from pipeline.evaluation.metrics import Answers
 from pipeline.evaluation.validation import answered
 from pipeline.features import store
-from pipeline.files import dvc_digest, new_folder, read_json, size, write_json
+from pipeline.files import new_folder, read_json, size, write_json
 from pipeline.models.fitting import fit, timed
 from pipeline.progress import Bar, console
 from pipeline.scoring import RECORD
@@ -24,8 +23,7 @@ def main(cfg: config.Train) -> None:
     """Fit a model on its view of a task, score it on validation, and record the run."""
     view = config.features(cfg.task.name) / cfg.model.view
     train, validation = (store.load(view / f"{split}.npz") for split in ("train", "validation"))
-    about = read_json(view / "view.json")
-    check_current(about["digest"], config.ingested(cfg.task.name))
+    about = store.about(view, config.ingested(cfg.task.name))
     task = cfg.task
     metrics.check(task.metric, task.metrics, task.positive, task.threshold, about["classes"])
     who = identity(cfg)
@@ -45,19 +43,6 @@ def main(cfg: config.Train) -> None:
         folder = write(cfg, model, record | {"curve": curve.points})
         run.trained(read_json(folder / RECORD), folder)
     console.print(summary(cfg, scores, fit_seconds))
-
-
-def check_current(digest: str, ingested: Path) -> None:
-    """
-    Check that features were made of the ingested examples, where these are there.
-
-    Raises
-    ------
-    UserError
-        When others were ingested since.
-    """
-    if ingested.is_dir() and dvc_digest(ingested) != digest:
-        raise UserError(f"{ingested} has changed since it was featurized: featurize again")
 
 
 def write(cfg: config.Train, model: Any, record: dict[str, Any]) -> Path:

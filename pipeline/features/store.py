@@ -1,13 +1,16 @@
 """One view of a task on disk: arrays without pickle, the fitted featurizer beside them."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from pipeline.files import damaged, missing
+from pipeline.errors import UserError
+from pipeline.files import damaged, dvc_digest, missing, read_json
 from pipeline.storage import DAMAGE
+
+ABOUT = "view.json"
 
 
 class Numbers(NamedTuple):
@@ -69,3 +72,25 @@ def load(path: Path) -> Numbers:
         raise missing(path) from None
     except DAMAGE as error:
         raise damaged(path, error) from None
+
+
+def about(view: Path, ingested: Path) -> dict[str, Any]:
+    """
+    Read what featurize says of a view.
+
+    Parameters
+    ----------
+    view : Path
+        Its folder.
+    ingested : Path
+        The examples that it was made of, which need not be there any more.
+
+    Raises
+    ------
+    UserError
+        When the view is missing or damaged, or other examples were ingested since.
+    """
+    told: dict[str, Any] = read_json(view / ABOUT)
+    if ingested.is_dir() and dvc_digest(ingested) != told["digest"]:
+        raise UserError(f"{ingested} has changed since it was featurized: featurize again")
+    return told

@@ -76,9 +76,9 @@ def _from_folder(folder: Path) -> Source:
         and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     )
     files = [file for file in found if file.suffix.lower() == ".txt"]
+    others = [file for file in found if file.suffix.lower() != ".txt"]
     if not files:
         raise UserError(f"{folder} holds no text: expected {folder}/<label>/<text>.txt")
-    others = [file for file in found if file not in set(files)]
     digest = hashlib.sha256()
     rows = []
     for file in files:

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, open_dict
 from pipeline import config
 from pipeline.errors import UserError
 from pipeline.evaluation import metrics
-from pipeline.files import read_json
+from pipeline.features import store
 from pipeline.progress import console
 from pipeline.sweep import space as spaces
 from pipeline.sweep import study as studies
@@ -95,7 +95,8 @@ def prepared(context: HydraContext, composed: DictConfig, arguments: list[str]) 
         raise UserError("only pipeline.train searches")
     studies.check(cfg.sweep)
     workers = count_workers(cfg, composed)
-    about = read_json(config.features(cfg.task.name) / cfg.model.view / "view.json")
+    view = config.features(cfg.task.name) / cfg.model.view
+    about = store.about(view, config.ingested(cfg.task.name))
     task = cfg.task
     metrics.check(task.metric, task.metrics, task.positive, task.threshold, about["classes"])
     # What the command line sets is not searched.

@@ -485,6 +485,14 @@ def test_a_mistake_is_told_before_the_first_trial(sweeping, mistake):
     assert sweeping.said("start") == []
 
 
+def test_features_of_other_data_are_not_searched_on(sweeping):
+    (sweeping.root / "data/ingested/breast_cancer/more.txt").write_text("more")
+    done = sweeping.run(*GRID, "model.quality=0.1,0.2")
+    assert done.returncode == 1
+    assert "data/ingested/breast_cancer has changed since it was featurized" in done.stderr
+    assert sweeping.said("start") == []
+
+
 def test_another_search_under_the_same_name_is_refused(sweeping):
     assert sweeping.run("model.quality=0.1,0.2", *GRID).returncode == 0
     done = sweeping.run("model.quality=0.1,0.3", *GRID)
