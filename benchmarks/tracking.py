@@ -41,8 +41,9 @@ import skops.io  # noqa: F401 before the project's, which leaves it trusting few
 from report import machine, spread, table
 from sklearn.ensemble import RandomForestClassifier
 
-from pipeline import config, train
+from pipeline import paths, train
 from pipeline.command import run
+from pipeline.config import schema, targets
 from pipeline.features import store
 from pipeline.models.fitting import fit
 from pipeline.progress import console
@@ -86,13 +87,13 @@ def quiet() -> None:
 
 def redirect(folder: Path) -> None:
     """Have everything that stages and autolog write lie in a folder."""
-    for name in ("ingested", "features", "trained", "validation_metrics"):
-        usual = getattr(config, name)
+    for name in ("ingested_folder", "features_folder", "model_folder", "validation_file"):
+        usual = getattr(paths, name)
 
         def inside(*names: str, usual: Callable[..., Path] = usual) -> Path:
-            return folder / usual(*names).relative_to(config.ROOT)
+            return folder / usual(*names).relative_to(paths.ROOT)
 
-        setattr(config, name, inside)
+        setattr(paths, name, inside)
     mlflow.set_tracking_uri(f"sqlite:///{folder}/autolog.db")
     mlflow.create_experiment("autolog", f"{folder}/autolog")
 
@@ -111,7 +112,7 @@ def composed(stage: str, *overrides: str) -> Any:
     return kept[0]
 
 
-def row(cfg: config.Train, turns: list[dict[str, float]]) -> list[str]:
+def row(cfg: schema.Train, turns: list[dict[str, float]]) -> list[str]:
     """Tell what tracking adds to one fit."""
     fits = [turn["bare"] for turn in turns]
     ours = [turn["tracked"] - turn["untracked"] for turn in turns]
@@ -122,7 +123,7 @@ def row(cfg: config.Train, turns: list[dict[str, float]]) -> list[str]:
     return [*cells, spread(theirs), spread([b / a for a, b in zip(ours, theirs, strict=True)])]
 
 
-def turn(cfg: config.Train) -> dict[str, float]:
+def turn(cfg: schema.Train) -> dict[str, float]:
     """Time each of the four once."""
     ways = [tracked, untracked, autologged, bare]
     columns = data(cfg)[0].X.shape[1]
@@ -131,25 +132,25 @@ def turn(cfg: config.Train) -> dict[str, float]:
     return {way.__name__: seconds(way, cfg) for way in ways}
 
 
-def data(cfg: config.Train) -> list[store.Numbers]:
+def data(cfg: schema.Train) -> list[store.Numbers]:
     """Read what to fit and what to validate on."""
-    view = config.features(cfg.task.name) / cfg.model.view
+    view = paths.features_folder(cfg.task.name) / cfg.model.view
     return [store.load(view / f"{split}.npz") for split in ("train", "validation")]
 
 
-def seconds(way: Callable[[config.Train], None], cfg: config.Train) -> float:
+def seconds(way: Callable[[schema.Train], None], cfg: schema.Train) -> float:
     """Time a fit."""
     start = time.perf_counter()
     way(cfg)
     return time.perf_counter() - start
 
 
-def tracked(cfg: config.Train) -> None:
+def tracked(cfg: schema.Train) -> None:
     """Train as the stage does."""
     train.main(cfg)
 
 
-def untracked(cfg: config.Train) -> None:
+def untracked(cfg: schema.Train) -> None:
     """Train as the stage does, but record nothing and compute no curves."""
 
     @contextmanager
@@ -166,7 +167,7 @@ def untracked(cfg: config.Train) -> None:
         train.main(cfg)
 
 
-def autologged(cfg: config.Train) -> None:
+def autologged(cfg: schema.Train) -> None:
     """Fit in a run under autolog."""
     flavour = mlflow.lightgbm if cfg.model.name == "lightgbm" else mlflow.sklearn
     flavour.autolog()
@@ -175,10 +176,10 @@ def autologged(cfg: config.Train) -> None:
     flavour.autolog(disable=True)
 
 
-def bare(cfg: config.Train) -> None:
+def bare(cfg: schema.Train) -> None:
     """Fit the library's own classifier."""
     numbers, validation = data(cfg)
-    model = config.build(cfg.model.estimator)
+    model = targets.build(cfg.model.estimator)
     extra: dict[str, Any] = {}
     if cfg.model.name == "lightgbm":
         parameters = model.get_params()

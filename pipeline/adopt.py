@@ -1,18 +1,15 @@
 """Take the best settings that a sweep found into the configuration, as a change to review."""
 
 import difflib
-import io
 import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import optuna
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import CommentMark
-from ruamel.yaml.tokens import CommentToken
+import yaml
 
-from pipeline import command, config
+from pipeline import command, paths
+from pipeline.config import composition, schema
 from pipeline.errors import UserError, address
 from pipeline.features import store
 from pipeline.files import write_text
@@ -22,8 +19,8 @@ from pipeline.sweep.space import value_of
 from pipeline.sweep.table import best, headline
 
 
-def main(cfg: config.Adopt) -> None:
-    """Write the best trial's settings into the task's file, and show the change."""
+def main(cfg: schema.Adopt) -> None:
+    """Write the best trial's settings into a file of conf/adopted/, and show the change."""
     study = found(cfg)
     trials = study.get_trials(deepcopy=False)
     winner = best(study, trials)
@@ -31,19 +28,21 @@ def main(cfg: config.Adopt) -> None:
         raise UserError(f"the sweep '{cfg.sweep.study}' has no complete trial yet")
     searched = list(studies.ranges_of(study.user_attrs[studies.TRIED]))
     values = given(cfg) | {key: value_of(kept) for key, kept in winner.params.items()}
-    path = config.CONF / "task" / f"{cfg.task.name}.yaml"
-    before = path.read_text(encoding="utf-8")
-    after = adopted(before, cfg.model.name, searched, values)
+    path = paths.adopted_file(cfg.task.name, cfg.model.name)
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    settings = adopted(yaml.safe_load(before) or {}, searched, values)
+    after = text_of(settings, cfg.sweep.study)
     console.print(headline(study, trials, cfg.task.metric), markup=False)
     if after == before:
-        console.print(f"{path.relative_to(config.ROOT)} has these settings already")
+        console.print(f"{path.relative_to(paths.ROOT)} has these settings already")
         return
-    console.print(difference(before, after, path.relative_to(config.ROOT).as_posix()), markup=False)
+    name = path.relative_to(paths.ROOT).as_posix()
+    console.print(difference(before, after, name), markup=False)
     if not cfg.dry_run:
         write_text(path, after)
 
 
-def found(cfg: config.Adopt) -> optuna.Study:
+def found(cfg: schema.Adopt) -> optuna.Study:
     """
     Find the study of a sweep.
 
@@ -63,9 +62,9 @@ def found(cfg: config.Adopt) -> optuna.Study:
             f"+sweep={cfg.model.name}"
         ) from None
     before = study.user_attrs[studies.TRIED]
-    view = config.features(cfg.task.name) / cfg.model.view
-    digest = store.about(view, config.ingested(cfg.task.name))["digest"]
-    now = studies.tried(cfg, studies.ranges_of(before), digest)
+    view = paths.features_folder(cfg.task.name) / cfg.model.view
+    about = store.about(view, paths.ingested_folder(cfg.task.name))
+    now = studies.tried(cfg, studies.ranges_of(before), about)
     now["sweep.sampler"] = before["sweep.sampler"]
     if now != before:
         raise UserError(
@@ -76,106 +75,57 @@ def found(cfg: config.Adopt) -> optuna.Study:
     return study
 
 
-def given(cfg: config.Adopt) -> dict[str, Any]:
-    """Give the model's settings that the command line names, as it did in the sweep."""
-    keys = [config.own_key(key) for key in config.written() if key.startswith("model.")]
+def given(cfg: schema.Adopt) -> dict[str, Any]:
+    """Return the model's settings that the command line names, as it did in the sweep."""
+    keys = [key for key in composition.overridden() if key.startswith("model.")]
     return {
         key: value
-        for key, value in config.leaves(cfg.model.estimator, "model")
+        for key, value in composition.leaves(cfg.model.estimator, "model")
         if any(f"{key}.".startswith(f"{named}.") for named in keys)
     }
 
 
-def adopted(text: str, model: str, searched: Collection[str], values: Mapping[str, Any]) -> str:
+def adopted(
+    before: dict[str, Any], searched: Collection[str], values: Mapping[str, Any]
+) -> dict[str, Any]:
     """
-    Set what a task sets for a model, and leave all else of its file as it is.
+    Set what a sweep found best, beside what was adopted before.
 
     Parameters
     ----------
-    text : str
-        A file of conf/task/.
-    model : str
-        The model.
+    before : dict
+        Nested settings of the model.
     searched : collection of str
         Keys such as ``model.num_leaves`` that a search decided; those without a value now
-        are taken out.
+        are left out.
     values : mapping
-        Their values.
+        Their values, and perhaps others that stood beside them.
 
     Returns
     -------
-    str
-        The file with the values under ``models.<model>``.
+    dict
+        Nested settings of the model.
     """
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    yaml.representer.add_representer(type(None), _null)
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    document = yaml.load(text)
-    models = document.setdefault("models", {})
-    after = _parted(*_end(models, model)) if model in models else ""
-    if not models.get(model):
-        models[model] = CommentedMap()
-    for key in searched:
-        if key not in values:
-            _drop(models[model], key.split(".")[1:])
-    for key, value in values.items():
+    kept = {
+        key: value
+        for key, value in composition.leaves(before, "model")
+        if key not in searched and key != "model"
+    }
+    after: dict[str, Any] = {}
+    for key, value in {**kept, **values}.items():
         if key.startswith("model."):
-            _set(models[model], key.split(".")[1:], value)
-    _joined(*_end(models, model), after)
-    written = io.StringIO()
-    yaml.dump(document, written)
-    return written.getvalue()
+            after = composition.with_value(after, key.split(".")[1:], value)
+    return after
 
 
-def _end(node: Any, key: Any) -> tuple[Any, Any]:
-    """Find the last line of what is under a key: the innermost collection there, and its key."""
-    child = node[key]
-    if isinstance(child, CommentedMap | CommentedSeq) and child and not child.fa.flow_style():
-        last = next(reversed(child)) if isinstance(child, CommentedMap) else len(child) - 1
-        return _end(child, last)
-    return node, key
-
-
-def _parted(node: Any, key: Any) -> str:
-    """Take away, and give, the lines of comments after a line; a comment in the line stays."""
-    token = (node.ca.items.get(key) or [None] * 4)[0 if isinstance(node, CommentedSeq) else 2]
-    if token is None:
-        return ""
-    inline, _, after = token.value.partition("\n")
-    token.value = f"{inline}\n"
-    return str(after)
-
-
-def _joined(node: Any, key: Any, after: str) -> None:
-    """Put lines of comments after a line."""
-    place = 0 if isinstance(node, CommentedSeq) else 2
-    tokens = node.ca.items.setdefault(key, [None] * 4)
-    if tokens[place] is None:
-        tokens[place] = CommentToken("\n", CommentMark(0))
-    tokens[place].value += after
-
-
-def _null(representer: Any, _: None) -> Any:
-    """Write null as it is written in conf/, not as nothing."""
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
-
-
-def _set(node: Any, path: list[str], value: Any) -> None:
-    first, *rest = path
-    if rest:
-        _set(node.setdefault(first, CommentedMap()), rest, value)
-    else:
-        node[first] = value
-
-
-def _drop(node: Any, path: list[str]) -> None:
-    first, *rest = path
-    if rest and first in node:
-        _drop(node[first], rest)
-    if first in node and not (rest and node[first]):
-        del node[first]
+def text_of(settings: dict[str, Any], study: str) -> str:
+    """Write adopted settings as a file of conf/adopted/."""
+    head = (
+        "# @package model\n"
+        f"# Written by pipeline.adopt: the best settings of the sweep '{study}'.\n"
+        "# Remove the file to take them back.\n"
+    )
+    return head + yaml.safe_dump(settings, sort_keys=False)
 
 
 def difference(before: str, after: str, name: str) -> str:

@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pipeline import command, config, scoring, tracking
+from pipeline import command, paths, scoring, tracking
+from pipeline.config import schema
 from pipeline.errors import UserError
 from pipeline.evaluation import metrics
 from pipeline.evaluation.comparison import check_interval, compare
@@ -27,10 +28,10 @@ class Entry(NamedTuple):
     answer_ms: float
 
 
-def main(cfg: config.Evaluate) -> None:
+def main(cfg: schema.Evaluate) -> None:
     """Answer the test examples with every model, compare, report, and record the scores."""
     task = cfg.task
-    ingested = config.ingested(task.name)
+    ingested = paths.ingested_folder(task.name)
     card = read_json(ingested / "card.json")
     classes = card["classes"]
     metrics.check(task.metric, task.metrics, task.positive, task.threshold, classes)
@@ -45,11 +46,11 @@ def main(cfg: config.Evaluate) -> None:
     report(cfg, entries, boards, parts, classes)
     for model in track(cfg.models, "recording", len(cfg.models)):
         record(cfg, model, entries[model], boards, classes)
-    console.print((config.reports(task.name) / "leaderboard.txt").read_text(encoding="utf-8"))
+    console.print((paths.report_folder(task.name) / "leaderboard.txt").read_text(encoding="utf-8"))
 
 
 def answered(
-    task: config.Task,
+    task: schema.Task,
     model: str,
     parts: dict[str, pd.DataFrame],
     classes: list[str],
@@ -60,7 +61,7 @@ def answered(
 
     Parameters
     ----------
-    task : config.Task
+    task : schema.Task
         Of the examples.
     model : str
         Which model.
@@ -76,7 +77,7 @@ def answered(
     UserError
         When the model is missing, damaged, or was trained for other classes or on other data.
     """
-    folder = config.trained(task.name, model)
+    folder = paths.model_folder(task.name, model)
     trained = read_json(folder / scoring.RECORD)
     scorer = scoring.load(folder)
     if scorer.classes != classes:
@@ -85,8 +86,8 @@ def answered(
         )
     if trained["about"]["digest"] != digest:
         raise UserError(
-            f"{folder} was trained on other data than {config.ingested(task.name)}, perhaps on "
-            "its test examples: featurize and train again, as `dvc repro` does"
+            f"{folder} was trained on other data than {paths.ingested_folder(task.name)}, perhaps "
+            "on its test examples: featurize and train again, as `dvc repro` does"
         )
     answers, milliseconds = {}, {}
     for name, part in parts.items():
@@ -104,7 +105,7 @@ def answered(
     return Entry(trained, answers, milliseconds[TEST])
 
 
-def compared(cfg: config.Evaluate, entries: dict[str, Entry], part: str) -> pd.DataFrame:
+def compared(cfg: schema.Evaluate, entries: dict[str, Entry], part: str) -> pd.DataFrame:
     """Rank the models by the deciding metric, with intervals and costs."""
     scores = compare(
         {model: entry.answers[part] for model, entry in entries.items()},
@@ -127,7 +128,7 @@ def compared(cfg: config.Evaluate, entries: dict[str, Entry], part: str) -> pd.D
 
 
 def report(
-    cfg: config.Evaluate,
+    cfg: schema.Evaluate,
     entries: dict[str, Entry],
     boards: dict[str, pd.DataFrame],
     parts: dict[str, pd.DataFrame],
@@ -147,7 +148,7 @@ def report(
         brief = shown(board, [task.metric]).drop(columns="behind best")
         briefs.append(table(title, brief, legend))
     told = pd.concat([predictions(parts[p], p, entries, classes) for p in parts])
-    with new_folder(config.reports(task.name)) as folder:
+    with new_folder(paths.report_folder(task.name)) as folder:
         boards[TEST].to_csv(folder / "leaderboard.csv", index=False)
         (folder / "leaderboard.md").write_text("\n".join(pages), encoding="utf-8")
         (folder / "leaderboard.txt").write_text("\n\n".join(briefs), encoding="utf-8")
@@ -161,7 +162,7 @@ def report(
 
 @tracking.told()
 def record(
-    cfg: config.Evaluate,
+    cfg: schema.Evaluate,
     model: str,
     entry: Entry,
     boards: dict[str, pd.DataFrame],
@@ -170,8 +171,8 @@ def record(
     """Write test scores into the run that trained the model, made anew where it is unknown."""
     run = tracking.reopened(cfg.tracking.uri, cfg.task.name, entry.record["run_id"])
     if run is None:
-        with tracking.restored(cfg.tracking.uri, config.ROOT, entry.record) as run:
-            run.trained(entry.record, config.trained(cfg.task.name, model))
+        with tracking.restored(cfg.tracking.uri, paths.ROOT, entry.record) as run:
+            run.trained(entry.record, paths.model_folder(cfg.task.name, model))
         console.print(
             f"{cfg.task.name} {model}: the run that trained it is not in this store; "
             f"recorded as run {run.id}"
@@ -184,7 +185,7 @@ def record(
 
 
 def scores_of(
-    task: config.Task, model: str, boards: dict[str, pd.DataFrame]
+    task: schema.Task, model: str, boards: dict[str, pd.DataFrame]
 ) -> dict[str, dict[str, float]]:
     """Pick a model's scores on test and slices, those that are defined, and an interval."""
     names = [*task.metrics, f"{task.metric}_low", f"{task.metric}_high"]

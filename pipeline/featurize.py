@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import command, config, scoring, storage
+from pipeline import command, paths, scoring, storage
+from pipeline.config import composition, schema, targets
 from pipeline.errors import UserError
 from pipeline.features import store
 from pipeline.features.store import Numbers
@@ -14,23 +15,26 @@ from pipeline.progress import console, track
 from pipeline.sources.examples import inputs_of, kind_of
 
 
-def main(cfg: config.Stage) -> None:
+def main(cfg: schema.Stage) -> None:
     """Fit each view of a task on train, and write train and validation as it sees them."""
-    ingested = config.ingested(cfg.task.name)
+    ingested = paths.ingested_folder(cfg.task.name)
     train = read_table(ingested / "train.parquet")
     validation = read_table(ingested / "validation.parquet")
-    about = description(train, read_json(ingested / "card.json")) | {"digest": dvc_digest(ingested)}
+    card = read_json(ingested / "card.json")
+    about = description(train, card) | {"digest": dvc_digest(ingested)}
+    used = composition.merged(card["settings"], composition.settings("featurize", cfg))
     summaries = set()
-    with new_folder(config.features(cfg.task.name)) as folder:
+    with new_folder(paths.features_folder(cfg.task.name)) as folder:
         for view, node in track(cfg.task.views.items(), "featurizing", len(cfg.task.views)):
-            featurizer = config.build(node)
+            featurizer = targets.build(node)
             X = fitted(featurizer, view, train)
             X_validation = featurizer.transform(validation[inputs_of(validation)])
             (folder / view).mkdir()
             store.save(folder / view / "train.npz", numbers(X, train))
             store.save(folder / view / "validation.npz", numbers(X_validation, validation))
             storage.dump(featurizer, folder / view / scoring.FEATURIZER)
-            write_json(folder / view / store.ABOUT, about)
+            of_view = {"settings": composition.only_view(used, view)}
+            write_json(folder / view / store.ABOUT, about | of_view)
             size = " × ".join(f"{n:,}" for n in X.shape[1:])
             console.print(f"{cfg.task.name}: view {view}, {size} numbers an example")
             if hasattr(featurizer, "summary"):

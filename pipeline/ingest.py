@@ -4,23 +4,27 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import command, config
+from pipeline import command, paths
+from pipeline.config import composition, schema, targets
 from pipeline.files import new_folder, write_json
 from pipeline.progress import console
 from pipeline.sources.examples import Source, check, drop_duplicates, drop_known, inputs_of
 from pipeline.sources.split import split
 
 
-def main(cfg: config.Stage) -> None:
+def main(cfg: schema.Stage) -> None:
     """Read a task's examples, check them, split them, and write them with their card."""
-    source: Source = config.build(cfg.task.source)
+    source: Source = targets.build(cfg.task.source)
     examples, dropped = checked(source)
     shares = cfg.task.split
-    parts = split(examples, shares.test, shares.validation, cfg.seed, source.test) | source.slices
-    with new_folder(config.ingested(cfg.task.name)) as folder:
+    parts = (
+        split(examples, shares.test, shares.validation, shares.seed, source.test) | source.slices
+    )
+    with new_folder(paths.ingested_folder(cfg.task.name)) as folder:
         for name, part in parts.items():
             part.to_parquet(folder / f"{name}.parquet", index=False)
-        write_json(folder / "card.json", card(source, parts, dropped))
+        used = {"settings": composition.settings("ingest", cfg)}
+        write_json(folder / "card.json", card(source, parts, dropped) | used)
     console.print(summary(cfg.task.name, parts, dropped))
     for warning in source.warnings:
         console.print(f"warning: {warning}", style="bold yellow", markup=False)

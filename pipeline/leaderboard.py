@@ -4,7 +4,8 @@ import sys
 
 import pandas as pd
 
-from pipeline import config
+from pipeline import paths
+from pipeline.config import composition
 from pipeline.errors import UserError
 from pipeline.evaluation.leaderboard import families, table
 from pipeline.files import missing
@@ -13,8 +14,8 @@ from pipeline.files import missing
 def main() -> None:
     """Print each leaderboard as the last evaluation left it, and which family wins where."""
     boards = {}
-    for task in config.params()["tasks"]:
-        folder = config.reports(task)
+    for task in composition.params()["tasks"]:
+        folder = paths.report_folder(task)
         if not folder.is_dir():
             raise missing(folder)
         print((folder / "leaderboard.txt").read_text(encoding="utf-8"), end="\n\n")

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import command, config, scoring, tracking
+from pipeline import command, paths, scoring, tracking
+from pipeline.config import composition, schema, targets
 from pipeline.evaluation import metrics
 from pipeline.evaluation.comparison import compare
 from pipeline.evaluation.metrics import Answers
@@ -19,16 +20,17 @@ from pipeline.progress import Bar, console
 from pipeline.scoring import RECORD
 
 
-def main(cfg: config.Train) -> None:
+def main(cfg: schema.Train) -> None:
     """Fit a model on its view of a task, score it on validation, and record the run."""
-    view = config.features(cfg.task.name) / cfg.model.view
+    view = paths.features_folder(cfg.task.name) / cfg.model.view
     train, validation = (store.load(view / f"{split}.npz") for split in ("train", "validation"))
-    about = store.about(view, config.ingested(cfg.task.name))
+    about = store.about(view, paths.ingested_folder(cfg.task.name))
     task = cfg.task
     metrics.check(task.metric, task.metrics, task.positive, task.threshold, about["classes"])
-    who = identity(cfg)
-    with tracking.started(cfg.tracking.uri, config.ROOT, **who) as run:
-        model = config.build(cfg.model.estimator)
+    used = composition.merged(about["settings"], composition.settings("train", cfg))
+    who = identity(cfg, used)
+    with tracking.started(cfg.tracking.uri, paths.ROOT, **who) as run:
+        model = targets.build(cfg.model.estimator)
         curve = Curve(run, f"{cfg.task.name} {cfg.model.name}", most_steps(cfg.model))
         with curve.bar:
             fit_seconds = fit(model, train, validation, curve.add)
@@ -45,13 +47,13 @@ def main(cfg: config.Train) -> None:
     console.print(summary(cfg, scores, fit_seconds))
 
 
-def write(cfg: config.Train, model: Any, record: dict[str, Any]) -> Path:
+def write(cfg: schema.Train, model: Any, record: dict[str, Any]) -> Path:
     """
     Write a trained model with its featurizer and record, and its scores.
 
     Parameters
     ----------
-    cfg : config.Train
+    cfg : schema.Train
         The experiment.
     model : classifier
         Fitted.
@@ -63,14 +65,14 @@ def write(cfg: config.Train, model: Any, record: dict[str, Any]) -> Path:
     Path
         The model's folder.
     """
-    target = config.trained(cfg.task.name, cfg.model.name)
+    target = paths.model_folder(cfg.task.name, cfg.model.name)
     with new_folder(target) as folder:
         scoring.save(model, folder)
-        featurizer = config.features(cfg.task.name) / cfg.model.view / scoring.FEATURIZER
+        featurizer = paths.features_folder(cfg.task.name) / cfg.model.view / scoring.FEATURIZER
         shutil.copy(featurizer, folder)
         costs = record["costs"] | {"model_bytes": size(folder)}
         write_json(folder / RECORD, record | {"costs": costs})
-    write_json(config.validation_metrics(cfg.task.name, cfg.model.name), record["scores"])
+    write_json(paths.validation_file(cfg.task.name, cfg.model.name), record["scores"])
     return target
 
 
@@ -103,7 +105,7 @@ class Curve:
         self.bar.step(step, f"validation log loss {now:.4f}, best {self.best:.4f}")
 
 
-def most_steps(model: config.Model) -> int | None:
+def most_steps(model: schema.Model) -> int | None:
     """Read how many epochs, rounds or trees a model may take."""
     for name in ("max_epochs", "n_estimators"):
         if isinstance(model.estimator.get(name), int):
@@ -111,7 +113,7 @@ def most_steps(model: config.Model) -> int | None:
     return None
 
 
-def identity(cfg: config.Train) -> dict[str, Any]:
+def identity(cfg: schema.Train, settings: dict[str, Any]) -> dict[str, Any]:
     """Say which experiment this is: what its run is called, searched by, and set to."""
     tags = {
         "task": cfg.task.name,
@@ -123,12 +125,12 @@ def identity(cfg: config.Train) -> dict[str, Any]:
     return {
         "experiment": cfg.task.name,
         "name": cfg.model.name,
-        "settings": config.recorded(cfg),
+        "settings": settings,
         "tags": tags,
     }
 
 
-def validation_scores(cfg: config.Train, answers: Answers) -> dict[str, float]:
+def validation_scores(cfg: schema.Train, answers: Answers) -> dict[str, float]:
     """Score a fitted model on validation, as far as defined; the deciding metric with interval."""
     row = compare(
         {cfg.model.name: answers},
@@ -140,7 +142,7 @@ def validation_scores(cfg: config.Train, answers: Answers) -> dict[str, float]:
     return row[shown].dropna().to_dict()
 
 
-def summary(cfg: config.Train, scores: Mapping[str, float], fit_seconds: float) -> str:
+def summary(cfg: schema.Train, scores: Mapping[str, float], fit_seconds: float) -> str:
     """Tell in a line how good the model is on validation, and what it cost."""
     metric = cfg.task.metric
     return (

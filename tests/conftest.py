@@ -206,6 +206,7 @@ models:
   - logistic_regression
   - neural_net
 seed: 0
+split_seed: 0
 """
 
 

@@ -9,7 +9,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.singleton import Singleton
@@ -17,17 +16,6 @@ from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
-
-
-@dataclass
-class RayLauncherConf:
-    """What may be set, as hydra.launcher.<name>."""
-
-    _target_: str = "hydra_plugins.bakeoff.ray_launcher.RayLauncher"
-    # a running cluster, ray://HOST:10001 or auto; null: Ray is started on this machine
-    address: str | None = None
-    # cores of a job; null: those of this machine, shared out among the jobs
-    num_cpus: int | None = None
 
 
 class RayLauncher(Launcher):

@@ -14,7 +14,7 @@ STANCES = ("agree", "disagree", "discuss", "unrelated")
 INPUTS = ["headline", "body"]
 
 
-def read(manifest: str, mirror: str | None = None) -> Source:
+def read(manifest: Path, mirror: str | None = None) -> Source:
     """
     Read the pairs of stage 1, with the challenge's own test.
 

@@ -19,7 +19,7 @@ _END = re.compile(r"\*\*\* ?END OF TH|End of (?:the |this )?Project Gutenberg", 
 
 
 def read(
-    manifest: str,
+    manifest: Path,
     passages: int,
     shortest: int,
     longest: int,

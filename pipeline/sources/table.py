@@ -53,11 +53,11 @@ ALIKE = (
 
 
 def read(
-    path: str,
+    path: Path,
     label: str,
     group: str | None = None,
     time: str | None = None,
-    test: str | None = None,
+    test: Path | None = None,
     ignore: list[str] | None = None,
 ) -> Source:
     """

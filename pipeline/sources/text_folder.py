@@ -14,7 +14,7 @@ OTHERS = "files that are not .txt were not read: {:,}, such as {}"
 
 
 def read(
-    path: str,
+    path: Path,
     keep_layout: bool = False,
     text: str = "text",
     label: str = "label",

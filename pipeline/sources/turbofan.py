@@ -1,6 +1,7 @@
 """Turbofan engines run to failure: NASA's C-MAPSS simulations."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from pipeline.sources.examples import Source
 READINGS = [f"setting_{n}" for n in range(1, 4)] + [f"sensor_{n}" for n in range(1, 22)]
 
 
-def read(manifest: str, horizon: int, window: int, mirror: str | None = None) -> Source:
+def read(manifest: Path, horizon: int, window: int, mirror: str | None = None) -> Source:
     """
     Read what each engine's sensors told up to each of its cycles.
 

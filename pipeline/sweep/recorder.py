@@ -16,7 +16,7 @@ import optuna
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
-from pipeline import config, tracking
+from pipeline import paths, tracking
 from pipeline.errors import UserError
 from pipeline.sweep import study as studies
 from pipeline.sweep.plots import figures
@@ -31,7 +31,7 @@ def main() -> None:
     os.nice(10)  # trials come first where cores are short
     order = json.loads(_line())
     study = optuna.load_study(study_name=order["study"], storage=studies.connect(order["storage"]))
-    lock = FileLock(config.swept(order["study"]) / ".recorder.lock")
+    lock = FileLock(paths.sweep_folder(order["study"]) / ".recorder.lock")
     word = None
     alone = studies.taken(lock)
     if not alone:
@@ -43,7 +43,7 @@ def main() -> None:
         lock.acquire()
     with tracking.sweeping(
         order["uri"],
-        config.ROOT,
+        paths.ROOT,
         order["task"],
         f"sweep {order['study']}",
         order["settings"],

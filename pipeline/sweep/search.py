@@ -8,7 +8,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import joblib
 import optuna
@@ -19,7 +19,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from pipeline import config
+from pipeline import paths
+from pipeline.config import composition, schema, targets
 from pipeline.errors import UserError
 from pipeline.evaluation import metrics
 from pipeline.features import store
@@ -35,12 +36,13 @@ from pipeline.sweep.worker import Worker
 class Asked(NamedTuple):
     """What a command asks for, checked."""
 
-    cfg: config.Train
+    cfg: schema.Train
     space: Space
     overrides: list[str]
     n_trials: int
     workers: int
     study: optuna.Study
+    settings: dict[str, Any]
 
 
 def search(context: HydraContext, composed: DictConfig, arguments: list[str]) -> None:
@@ -90,26 +92,26 @@ def prepared(context: HydraContext, composed: DictConfig, arguments: list[str]) 
     asked = {o.key_or_group: o.get_value_string() for o in parsed if o.is_sweep_override()}
     overrides = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
     base = job_config(context, composed, overrides)
-    cfg = config.checked(base)
-    if type(cfg) is not config.Train:
+    cfg = composition.checked(base)
+    if type(cfg) is not schema.Train:
         raise UserError("only pipeline.train searches")
     studies.check(cfg.sweep)
     workers = count_workers(cfg, composed)
-    view = config.features(cfg.task.name) / cfg.model.view
-    about = store.about(view, config.ingested(cfg.task.name))
+    view = paths.features_folder(cfg.task.name) / cfg.model.view
+    about = store.about(view, paths.ingested_folder(cfg.task.name))
     task = cfg.task
     metrics.check(task.metric, task.metrics, task.positive, task.threshold, about["classes"])
     # What the command line sets is not searched.
-    given = {config.own_key(key) for key in config.written()}
-    written = {k: v for k, v in cfg.sweep.space.items() if config.own_key(k) not in given} | asked
-    space = spaces.parse(written, getattr(cfg.task.variants, cfg.model.name, None))
-    fixed = dict(config.leaves(cfg.model.estimator, "model"))
+    given = composition.overridden()
+    space = spaces.parse({k: v for k, v in spaces.written(cfg).items() if k not in given} | asked)
+    fixed = dict(composition.leaves(cfg.model.estimator, "model"))
     spaces.check_conditions(space, fixed)
     check_keys(cfg, space)
     points = spaces.grid(space, fixed) if cfg.sweep.sampler == "grid" else None
     ranges = {parameter.key: parameter.written for parameter in space}
-    study = studies.opened(cfg, studies.tried(cfg, ranges, about["digest"]), points)
-    return Asked(cfg, space, overrides, studies.wanted(cfg, points), workers, study)
+    study = studies.opened(cfg, studies.tried(cfg, ranges, about), points)
+    used = composition.merged(about["settings"], composition.settings("train", cfg))
+    return Asked(cfg, space, overrides, studies.wanted(cfg, points), workers, study, used)
 
 
 def job_config(context: HydraContext, composed: DictConfig, overrides: list[str]) -> DictConfig:
@@ -121,7 +123,7 @@ def job_config(context: HydraContext, composed: DictConfig, overrides: list[str]
     return whole
 
 
-def check_keys(cfg: config.Train, space: Space) -> None:
+def check_keys(cfg: schema.Train, space: Space) -> None:
     """
     Check that the model takes every key of a space, and the type of its values.
 
@@ -134,8 +136,8 @@ def check_keys(cfg: config.Train, space: Space) -> None:
     for parameter in space:
         if parameter.key != "seed":
             path = parameter.key.split(".")[1:]
-            estimator = config.with_value(estimator, path, parameter.first)
-    config.check_targets(estimator, "model")
+            estimator = composition.with_value(estimator, path, parameter.first)
+    targets.check_targets(estimator, "model")
 
 
 def left(asked: Asked) -> bool:
@@ -172,7 +174,7 @@ def recording(asked: Asked) -> Iterator[None]:
         "model": cfg.model.name,
         "metric": cfg.task.metric,
         "n_trials": asked.n_trials,
-        "settings": config.recorded(cfg) | {"sweep": {"space": ranges}},
+        "settings": asked.settings | {"sweep": {"space": ranges}},
     }
     with subprocess.Popen(
         [sys.executable, "-m", "pipeline.sweep.recorder"],
@@ -204,7 +206,7 @@ def launch(context: HydraContext, composed: DictConfig, asked: Asked) -> None:
     worker = Worker(
         asked.space, asked.n_trials, sweep_id, os.getpid(), asked.workers, socket.gethostname()
     )
-    folder = config.swept(asked.cfg.sweep.study)
+    folder = paths.sweep_folder(asked.cfg.sweep.study)
     places = [f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=workers/${hydra.job.num}"]
     composed.hydra.sweep.dir = str(folder)
     launcher = Plugins.instance().instantiate_launcher(
@@ -243,7 +245,7 @@ def check_job(job: JobReturn) -> None:
         raise job._return_value
 
 
-def count_workers(cfg: config.Train, composed: DictConfig) -> int:
+def count_workers(cfg: schema.Train, composed: DictConfig) -> int:
     """
     Say how many processes shall run trials.
 

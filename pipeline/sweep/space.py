@@ -16,7 +16,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from pipeline import config
+from pipeline.config import schema
 from pipeline.errors import UserError, nearest
 
 SYNTAX = (
@@ -97,7 +97,6 @@ class Parameter:
         return self.condition is None or values.get(self.condition.key) == self.condition.value
 
 
-VARIANTS = ["model", "variants"]
 Space = list[Parameter]
 
 
@@ -106,7 +105,12 @@ def value_of(kept: Any) -> Any:
     return json.loads(kept) if isinstance(kept, str) and kept.startswith("[") else kept
 
 
-def parse(space: Mapping[str, Any], variant: str | None) -> Space:
+def written(cfg: schema.Train) -> dict[str, Any]:
+    """Return the ranges of conf/sweep/ that apply to a model's architecture."""
+    return cfg.sweep.space | cfg.sweep.architecture_space.get(cfg.model.architecture, {})
+
+
+def parse(space: Mapping[str, Any]) -> Space:
     """
     Read a search space.
 
@@ -115,8 +119,6 @@ def parse(space: Mapping[str, Any], variant: str | None) -> Space:
     space : mapping
         From a key to its range, or to ``values``, the range, with ``when``, an
         override ``key=value`` that must hold.
-    variant : str or None
-        The task's variant of the model; those of others are left out.
 
     Raises
     ------
@@ -133,11 +135,8 @@ def parse(space: Mapping[str, Any], variant: str | None) -> Space:
     for key, node in space.items():
         if key != "seed" and not key.startswith("model."):
             raise UserError(f"sweep.space.{key}: only keys of the model, and seed, can be searched")
-        parts = key.split(".")
-        if parts[:2] == VARIANTS and parts[2] != variant:
-            continue
         dist, condition = _read(key, node)
-        found.append(Parameter(config.own_key(key), node, dist, condition))
+        found.append(Parameter(key, node, dist, condition))
     return found
 
 
@@ -168,7 +167,7 @@ def _read(key: str, node: Any) -> tuple[Distribution, Condition | None]:
         raise UserError(f"sweep.space.{key}: expected the keys 'when' and 'values'")
     condition = _parsed(f"{key}.when", str(node["when"]))
     distribution = _ranged(key, _parsed(key, f"{key}={node['values']}"))
-    return distribution, Condition(config.own_key(condition.key_or_group), condition.value())
+    return distribution, Condition(condition.key_or_group, condition.value())
 
 
 def _parsed(key: str, text: str) -> Override:

@@ -26,7 +26,8 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from pipeline import config
+from pipeline import paths
+from pipeline.config import composition, schema
 from pipeline.errors import UserError, address, nearest
 from pipeline.evaluation.metrics import LOWER_IS_BETTER
 from pipeline.files import write_text
@@ -97,15 +98,15 @@ def connect(url: str) -> BaseStorage:
         When it cannot be reached. A password in the URL is not told.
     """
     try:
-        if not url.startswith(config.JOURNAL):
+        if not url.startswith(paths.JOURNAL):
             return optuna.storages.get_storage(url)
-        path = Path("/", url.removeprefix(config.JOURNAL))
+        path = Path("/", url.removeprefix(paths.JOURNAL))
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
             return JournalStorage(SQLiteJournal(path))
     except Exception as error:  # whatever the database's driver raises
         # Messages of databases may hold a password; a driver that is missing is told.
-        told = url.startswith(config.JOURNAL) or isinstance(error, ImportError)
+        told = url.startswith(paths.JOURNAL) or isinstance(error, ImportError)
         reason = str(error).splitlines()[0] if told and str(error) else type(error).__name__
         raise UserError(
             f"sweep.storage {address(url)} cannot be reached ({reason}): start it, or name another"
@@ -113,14 +114,14 @@ def connect(url: str) -> BaseStorage:
 
 
 def opened(
-    cfg: config.Train, tried: dict[str, Any], points: list[dict[str, Any]] | None
+    cfg: schema.Train, tried: dict[str, Any], points: list[dict[str, Any]] | None
 ) -> optuna.Study:
     """
     Open the study of a sweep, made when it is new, with a trial for each one wanted.
 
     Parameters
     ----------
-    cfg : config.Train
+    cfg : schema.Train
         A checked configuration.
     tried : dict of str to plain value
         What makes one trial comparable with another: the experiment less what
@@ -137,7 +138,7 @@ def opened(
     UserError
         When the storage cannot be reached, or holds another search under this name.
     """
-    folder = config.swept(cfg.sweep.study)
+    folder = paths.sweep_folder(cfg.sweep.study)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         if not (folder / PLACE).exists():
@@ -172,32 +173,33 @@ def untouched(study: optuna.Study) -> bool:
     return all(t.state == TrialState.WAITING for t in study.get_trials(deepcopy=False))
 
 
-def tried(cfg: config.Train, ranges: Mapping[str, Any], digest: str) -> dict[str, Any]:
+def tried(cfg: schema.Train, ranges: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
     """
     Say what makes one trial comparable with another.
 
     Parameters
     ----------
-    cfg : config.Train
+    cfg : schema.Train
         The experiment.
     ranges : mapping
         The space, from a key to what is written for it.
-    digest : str
-        Of the data.
+    about : mapping
+        What featurize wrote about the model's view: settings and digest of the data.
 
     Returns
     -------
     dict of str to plain value
         The data, the experiment less what is searched, and under `SPACE` the space.
     """
+    used = composition.merged(about["settings"], composition.settings("train", cfg))
     # Where the data came from may move; what was read of it is in the digest.
     settings = {
         key: value
-        for key, value in config.leaves(config.recorded(cfg))
+        for key, value in composition.leaves(used)
         if key not in ranges and not key.startswith("task.source.")
     }
     space = {f"{SPACE}{key}": str(value) for key, value in ranges.items()}
-    return {"data": digest, **settings, **space, "sweep.sampler": cfg.sweep.sampler}
+    return {"data": about["digest"], **settings, **space, "sweep.sampler": cfg.sweep.sampler}
 
 
 def ranges_of(tried: Mapping[str, Any]) -> dict[str, str]:
@@ -210,7 +212,7 @@ def direction(metric: str) -> StudyDirection:
     return StudyDirection.MINIMIZE if metric in LOWER_IS_BETTER else StudyDirection.MAXIMIZE
 
 
-def wanted(cfg: config.Train, points: list[dict[str, Any]] | None) -> int:
+def wanted(cfg: schema.Train, points: list[dict[str, Any]] | None) -> int:
     """Count the trials that there shall be in all."""
     return cfg.sweep.n_trials if points is None else len(points)
 
@@ -222,7 +224,7 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return "; ".join([*told, *([f"and {len(keys) - 3} more"] if len(keys) > 3 else [])])
 
 
-def check(sweep: config.Sweep) -> None:
+def check(sweep: schema.Sweep) -> None:
     """
     Check how a sweep shall go.
 
@@ -251,7 +253,7 @@ def sampler(name: str, seed: int, number: int) -> BaseSampler:
     return TPESampler(seed=own, constant_liar=True) if name == "tpe" else RandomSampler(seed=own)
 
 
-def pruner(sweep: config.Sweep) -> BasePruner:
+def pruner(sweep: schema.Sweep) -> BasePruner:
     """Give what ends hopeless trials."""
     return MedianPruner(n_warmup_steps=sweep.warmup) if sweep.pruner else NopPruner()
 

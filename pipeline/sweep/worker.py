@@ -17,7 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
-from pipeline import config
+from pipeline import paths
+from pipeline.config import composition, schema, targets
 from pipeline.errors import UserError
 from pipeline.evaluation import metrics
 from pipeline.evaluation.validation import answered
@@ -62,13 +63,13 @@ class Worker:
 
     def __call__(self, composed: DictConfig) -> None:
         """Run trials until none is left."""
-        cfg = config.checked(composed.copy())
+        cfg = composition.checked(composed.copy())
         study = optuna.load_study(
             study_name=cfg.sweep.study,
             storage=studies.connect(cfg.sweep.storage),
             pruner=studies.pruner(cfg.sweep),
         )
-        folder = config.swept(cfg.sweep.study)
+        folder = paths.sweep_folder(cfg.sweep.study)
         train, validation = data(cfg)
         with threads(self.workers):
             while self.wanted():
@@ -89,9 +90,9 @@ class Worker:
         return self.host != socket.gethostname() or alive(self.pid)
 
 
-def data(cfg: config.Train) -> list[Numbers]:
+def data(cfg: schema.Train) -> list[Numbers]:
     """Read the examples to learn from, and those to be scored on."""
-    view = config.features(cfg.task.name) / cfg.model.view
+    view = paths.features_folder(cfg.task.name) / cfg.model.view
     return [store.load(view / f"{split}.npz") for split in ("train", "validation")]
 
 
@@ -99,7 +100,7 @@ def run(
     study: optuna.Study,
     trial: optuna.Trial,
     known: FrozenTrial,
-    choose: Callable[[], config.Train],
+    choose: Callable[[], schema.Train],
     train: Numbers,
     validation: Numbers,
     checkpoint: Path,
@@ -125,8 +126,8 @@ def run(
 
 
 def chosen(
-    trial: optuna.Trial, space: Space, cfg: config.Train, composed: DictConfig
-) -> config.Train:
+    trial: optuna.Trial, space: Space, cfg: schema.Train, composed: DictConfig
+) -> schema.Train:
     """
     Let the study choose a value for each parameter that applies.
 
@@ -136,31 +137,31 @@ def chosen(
         That asks; values that it has already are kept.
     space : list of Parameter
         What is searched.
-    cfg : config.Train
+    cfg : schema.Train
         The experiment without them.
     composed : DictConfig
         What `cfg` was made of.
 
     Returns
     -------
-    config.Train
+    schema.Train
         The experiment with them.
     """
-    known = {"seed": cfg.seed} | dict(config.leaves(cfg.model.estimator, "model"))
+    known = {"seed": cfg.seed} | dict(composition.leaves(cfg.model.estimator, "model"))
     values = {}
     for parameter in space:
         if parameter.applies(known):
             values[parameter.key] = known[parameter.key] = parameter.suggested(trial)
     seed = composed.seed = values.pop("seed", cfg.seed)
     node: Any = OmegaConf.to_container(composed.model, resolve=True)  # which reads the seed
-    model = config.settled_model(node, cfg.model.name, cfg.task, config.written())
+    model = composition.settled_model(node, cfg.model.name, cfg.task)
     for key, value in values.items():
-        model.estimator = config.with_value(model.estimator, key.split(".")[1:], value)
+        model.estimator = composition.with_value(model.estimator, key.split(".")[1:], value)
     return replace(cfg, seed=seed, model=model)
 
 
 def scored(
-    cfg: config.Train, train: Numbers, validation: Numbers, told: Told, checkpoint: Path
+    cfg: schema.Train, train: Numbers, validation: Numbers, told: Told, checkpoint: Path
 ) -> tuple[dict[str, float], float]:
     """
     Fit a model and score it on validation.
@@ -178,7 +179,7 @@ def scored(
         When the deciding metric is not a number.
     """
     task = cfg.task
-    model = config.build(cfg.model.estimator)
+    model = targets.build(cfg.model.estimator)
     seconds = fit(model, train, validation, told, checkpoint)
     given = model.predict_proba(validation.X)
     answers = answered(validation, given, list(model.classes_), task.positive, task.threshold)

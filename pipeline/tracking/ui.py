@@ -7,7 +7,7 @@ import sys
 from mlflow.entities import ViewType
 from rich.console import Console
 
-from pipeline import config
+from pipeline import paths
 from pipeline.errors import UserError
 from pipeline.tracking import store
 
@@ -60,6 +60,6 @@ def main(uri: str, port: int = PORT) -> None:
 
 if __name__ == "__main__":
     try:
-        main(config.store_uri(), int(os.environ.get("PORT", PORT)))
+        main(paths.store_uri(), int(os.environ.get("PORT", PORT)))
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -12,7 +12,7 @@ CONF = Path(__file__).parents[2] / "conf"
 STAGES = ["ingest", "featurize", "train", "evaluate"]
 # Every file of a group is a choice, in the order of the alphabet.
 CHOICES = {
-    group: f"{group}: {', '.join(sorted(path.stem for path in CONF.glob(f'{group}/*.yaml')))}"
+    group: f"{group}=: {', '.join(sorted(path.stem for path in CONF.glob(f'{group}/*.yaml')))}"
     for group in ("task", "model")
 }
 GROUPS = {stage: ["task"] for stage in STAGES} | {"train": ["task", "model"]}
@@ -52,16 +52,16 @@ def test_help_names_the_choices_and_three_examples(warm, clone, stage):
     for group in GROUPS[stage]:
         assert CHOICES[group] in done.stdout
     assert done.stdout.count(f"python -m pipeline.{stage} ") == 3
-    assert "hydra/launcher=joblib" in done.stdout
+    assert ("--multirun" in done.stdout) == (stage == "train")
     assert max(map(len, done.stdout.splitlines())) <= 110
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_cfg_prints_the_configuration_as_yaml(warm, clone, stage):
-    done = clone.warm(warm, f"pipeline.{stage}", "--cfg", "job", "task=genre", "seed=5")
+    done = clone.warm(warm, f"pipeline.{stage}", "--cfg", "job", "task=genre", "split_seed=5")
     assert done.returncode == 0, done.stderr
     printed = yaml.safe_load(done.stdout)
-    assert printed["seed"] == 5
+    assert printed["split_seed"] == 5
     assert printed["task"]["metric"] == "f1_macro"
 
 
@@ -119,7 +119,16 @@ def test_a_parallel_sweep_makes_the_store_and_finishes_every_job(swept):
 
 def test_an_experiment_reaches_every_stage_and_the_store_of_the_project(reproduced):
     before = {name: hashes(reproduced.root / name) for name in ("data/ingested", "models")}
-    change = ["-S", "seed=9", "-S", "tasks=[breast_cancer]", "-S", "models=[baseline]"]
+    change = [
+        "-S",
+        "seed=9",
+        "-S",
+        "split_seed=9",
+        "-S",
+        "tasks=[breast_cancer]",
+        "-S",
+        "models=[baseline]",
+    ]
     reproduced.must("dvc", "exp", "run", "--temp", "--name", "nine", *change)
     assert {name: hashes(reproduced.root / name) for name in before} == before
     (run,) = reproduced.runs("breast_cancer")

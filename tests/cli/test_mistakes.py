@@ -35,6 +35,15 @@ def written(name: str, content: bytes) -> Prepare:
     return prepare
 
 
+def replaced(name: str, old: str, new: str) -> Prepare:
+    def prepare(root: Path) -> None:
+        text = (root / name).read_text(encoding="utf-8")
+        assert old in text
+        (root / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    return prepare
+
+
 def removed(name: str) -> Prepare:
     def prepare(root: Path) -> None:
         path = root / name
@@ -129,7 +138,7 @@ MISTAKES = {
     "learning rate is text": Mistake("train model=neural_net model.lr=fast", ["model.lr", "fast"]),
     "epochs are below 1": Mistake("train model=neural_net model.max_epochs=0", ["max_epochs", "0"]),
     "hidden layers are one number": Mistake(
-        "train model=neural_net model.variants.mlp.network.hidden=8", ["hidden", "8"]
+        "train model=neural_net model.network.hidden=8", ["hidden", "8"]
     ),
     "penalty is below 0": Mistake("train model.C=-1", ["C", "-1"]),
     "leaves are below 2": Mistake("train model=lightgbm model.num_leaves=0", ["num_leaves", "0"]),
@@ -140,11 +149,23 @@ MISTAKES = {
     "unknown positive class": Mistake(
         "train task.positive=malignnt", ["task.positive", "malignnt", "malignant"]
     ),
-    "unknown variant": Mistake(
-        "train model=neural_net task.variants.neural_net=mpl", ["mpl", "mlp"]
+    "unknown architecture": Mistake(
+        "train model=neural_net architecture=mpl", ["architecture", "'mpl'", "mean 'mlp'"]
     ),
     "a model of another task": Mistake(
-        "train model=baseline task.variants.baseline=word_count", ["length", "breast_cancer"]
+        "train model=baseline architecture=word_count", ["length", "breast_cancer"]
+    ),
+    "a task without a name": Mistake("ingest task.name=", ["task.name", "cannot be set"]),
+    "a task outside conf": Mistake("ingest task=../task/csv", ["'../task/csv'", "not a name"]),
+    "a task that is null": Mistake("ingest task=null", ["task=", "name of a file"]),
+    "a study outside its folder": Mistake("train sweep.study=../x", ["sweep.study", "'../x'"]),
+    "seed above 32 bits": Mistake("train seed=4294967296", ["seed", "4294967295"]),
+    "a key of an earlier stage": Mistake(
+        "train task.split.test=0.1",
+        ["task.split.test", "pipeline.ingest task=breast_cancer task.split.test=0.1"],
+    ),
+    "many jobs of a stage that writes one folder": Mistake(
+        "ingest --multirun split_seed=1,2", ["--multirun", "pipeline.train"]
     ),
     "unknown model to compare": Mistake("evaluate models=[xyz]", ["models/breast_cancer/xyz"]),
     "no resamples": Mistake("evaluate resamples=0", ["resamples", "0"]),
@@ -185,14 +206,16 @@ MISTAKES = {
     ),
     "source cannot be imported": Mistake(OWN, ["task.source._target_", "mine.read"]),
     "book with other bytes": Mistake(
-        "ingest task=genre_gutenberg task.source.mirror=mirror",
+        "ingest task=genre_gutenberg",
         ["8209.txt", "sha256", "expected 21dac76b"],
         book(mirrored=True),
+        {"BAKEOFF_MIRROR": "mirror"},
     ),
     "book that cannot be had": Mistake(
-        "ingest task=genre_gutenberg task.source.mirror=mirror",
+        "ingest task=genre_gutenberg",
         ["8209.txt", "cannot be downloaded", "BAKEOFF_MIRROR"],
         book(mirrored=False),
+        {"BAKEOFF_MIRROR": "mirror"},
     ),
     "mirror is no folder": Mistake(
         "ingest task=genre_gutenberg", ["gone", "mirror"], environment={"BAKEOFF_MIRROR": "gone"}
@@ -264,6 +287,41 @@ MISTAKES = {
         "ingest", ["params.yaml", "cannot be read"], written("params.yaml", b"tasks: [")
     ),
     "params.yaml is empty": Mistake("ingest", ["params.yaml"], written("params.yaml", b"")),
+    "a misspelt key of params.yaml": Mistake(
+        "compose", ["params.yaml", "'sede'", "mean 'seed'"], replaced("params.yaml", "seed", "sede")
+    ),
+    "a task of params.yaml without a file": Mistake(
+        "compose",
+        ["params.yaml", "conf/task/genr.yaml", "mean 'genre'"],
+        replaced("params.yaml", "- genre", "- genr"),
+    ),
+    "a misspelt key of a task": Mistake(
+        "ingest task=genre",
+        ["conf/task/genre.yaml", "'task.splitt'", "mean 'task.split'"],
+        replaced("conf/task/genre.yaml", "split:", "splitt:"),
+    ),
+    "broken YAML of a task": Mistake(
+        "ingest task=genre",
+        ["conf/task/genre.yaml, line"],
+        replaced("conf/task/genre.yaml", "split:", "split: ["),
+    ),
+    "a model's file that is empty": Mistake(
+        "train task=genre model=mine", ["mine"], written("conf/model/mine.yaml", b"")
+    ),
+    "a model's file that is a list": Mistake(
+        "train task=genre model=mine", ["mine"], written("conf/model/mine.yaml", b"- a\n")
+    ),
+    "a model's file without a view": Mistake(
+        "train model=mine",
+        ["conf/model/mine.yaml", "'view'", "missing"],
+        written("conf/model/mine.yaml", b"family: deep\n_target_: builtins.dict\n"),
+    ),
+    "settings that DVC does not watch": Mistake(
+        "train",
+        ["composed/train/breast_cancer/logistic_regression.yaml", "model.C", "dvc repro compose"],
+        replaced("conf/model/logistic_regression.yaml", "C: 1.0", "C: 2.0"),
+        {"DVC_STAGE": "train@breast_cancer-logistic_regression"},
+    ),
     "output is in the way": Mistake(
         "ingest", ["data/ingested"], replaced_by_a_file("data/ingested")
     ),

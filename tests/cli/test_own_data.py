@@ -153,6 +153,9 @@ def test_paths_are_relative_to_where_the_user_stands(own, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["here.csv"]
 
 
+PARAMS = "tasks: [churn]\nmodels: [baseline]\nseed: 0\nsplit_seed: 0\n"
+
+
 def test_a_new_task_is_a_copy_of_the_file_in_conf(clone, empty_store, tmp_path):
     project = clone.copy(tmp_path / "bakeoff", empty_store)
     root = project.root
@@ -162,7 +165,7 @@ def test_a_new_task_is_a_copy_of_the_file_in_conf(clone, empty_store, tmp_path):
     (root / "conf/task/churn.yaml").write_text(task, "utf-8")
     (root / "data/churn").mkdir()
     churn().to_csv(root / "data/churn/customers.csv", index=False)
-    (root / "params.yaml").write_text("tasks: [churn]\nmodels: [baseline]\nseed: 0\n", "utf-8")
+    (root / "params.yaml").write_text(PARAMS, "utf-8")
 
     project.must("dvc", "repro", "evaluate@churn")
 

@@ -12,6 +12,7 @@ import optuna
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from pipeline.sweep.study import connect
 
@@ -296,18 +297,14 @@ def test_what_the_command_line_sets_is_not_searched(sweeping):
     ]
 
 
-def test_a_key_of_a_variant_is_searched_by_its_own_name_and_the_task_does_not_undo_it(sweeping):
-    """The file of the model has it under `variants`, that of the task sets it."""
-    file = sweeping.root / "conf/model/mine.yaml"
-    variants = "variants:\n  mlp: {quality: 0.7}\n"
-    file.write_text(file.read_text().replace("quality: 0.5\n", "") + variants)
-    sweeping.project.edit("conf/task/breast_cancer.yaml", "  neural_net: mlp", "  mine: mlp")
-    sweeping.project.edit(
-        "pipeline/config.py", "    neural_net: str = MISSING", "    mine: str = ''"
-    )
-    sweeping.project.edit(
-        "conf/task/breast_cancer.yaml", "  lightgbm: {}", "  mine: {quality: 0.6}"
-    )
+def test_what_is_searched_outranks_the_architecture_the_task_and_what_was_adopted(sweeping):
+    architecture = sweeping.root / "conf/architecture/better.yaml"
+    architecture.write_text("# @package model\nquality: 0.7\n")
+    with (sweeping.root / "conf/task/breast_cancer.yaml").open("a") as file:
+        file.write("models: {mine: {architecture: better, quality: 0.6}}\n")
+    adopted = sweeping.root / "conf/adopted/breast_cancer/mine.yaml"
+    adopted.parent.mkdir(parents=True)
+    adopted.write_text("# @package model\nquality: 0.5\n")
     done = sweeping.run(*GRID, "model.quality=0.2,0.9")
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in sweeping.said("end")] == ["0.2", "0.9"]
@@ -449,7 +446,10 @@ MISTAKES = {
         ["model.quality=1,2", "sweep.workers=8"],
         "sweep.workers=8 needs a launcher of several processes",
     ),
-    "a seed below 0": (["model.quality=1,2", "seed=-1"], "seed: -1 is below 0"),
+    "a seed below 0": (
+        ["model.quality=1,2", "seed=-1"],
+        "seed: -1 is not between 0 and 4294967295",
+    ),
     "nothing left to search": (["+sweep=seeds", "seed=7"], "there is nothing to search"),
     "a group": (["task=breast_cancer,genre", "model.quality=1,2"], "sweep.space.task"),
     "a grid of an interval": (["model.quality=interval(0, 1)", *GRID], "needs choice(...)"),
@@ -506,7 +506,8 @@ def test_another_search_under_the_same_name_is_refused(sweeping):
 @pytest.mark.slow
 def test_what_is_adopted_is_trained_next_and_marks_that_stage_alone(sweeping):
     project, warm = sweeping.project, sweeping.warm
-    models = "tasks: [breast_cancer]\nmodels: [baseline, logistic_regression]\nseed: 0\n"
+    models = "tasks: [breast_cancer]\nmodels: [baseline, logistic_regression]\n"
+    models += "seed: 0\nsplit_seed: 0\n"
     (sweeping.root / "params.yaml").write_text(models)
     project.commit()
     project.must("dvc", "repro", "--quiet")
@@ -515,18 +516,18 @@ def test_what_is_adopted_is_trained_next_and_marks_that_stage_alone(sweeping):
     done = project.warm(warm, "pipeline.train", *swept)
     assert done.returncode == 0, done.stderr
     best = max(sweeping.trials("breast_cancer-logistic_regression"), key=lambda trial: trial.value)
-    file = sweeping.root / "conf/task/breast_cancer.yaml"
-    before = file.read_text(encoding="utf-8")
+    file = sweeping.root / "conf/adopted/breast_cancer/logistic_regression.yaml"
     shown = project.warm(warm, "pipeline.adopt", *asked, "--dry-run")
     assert shown.returncode == 0, shown.stderr
     # What the command line set in the sweep belongs to the experiment.
-    change = f"  logistic_regression:\n    max_iter: 3000\n    C: {best.params['model.C']}\n"
-    assert "-  logistic_regression: {}\n+" + change.strip("\n").replace("\n", "\n+") in shown.stdout
-    assert file.read_text(encoding="utf-8") == before
+    assert f"+max_iter: 3000\n+C: {best.params['model.C']}\n" in shown.stdout
+    assert not file.exists()
     done = project.warm(warm, "pipeline.adopt", *asked)
     assert done.stdout == shown.stdout
-    expected = before.replace("  logistic_regression: {}\n", change)
-    assert file.read_text(encoding="utf-8") == expected
+    settings = {"max_iter": 3000, "C": best.params["model.C"]}
+    assert yaml.safe_load(file.read_text(encoding="utf-8")) == settings
+    assert list(json.loads(project.must("dvc", "status", "--json"))) == ["compose"]
+    project.must("dvc", "repro", "--quiet", "compose")
     stage = "train@breast_cancer-logistic_regression"
     assert list(json.loads(project.must("dvc", "status", "--json"))) == [stage]
     project.must("dvc", "repro", "--quiet", stage)

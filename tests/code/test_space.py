@@ -9,7 +9,7 @@ from pipeline.sweep import space
 
 
 def only(text: str) -> space.Parameter:
-    (parameter,) = space.parse({"model.x": text}, None)
+    (parameter,) = space.parse({"model.x": text})
     return parameter
 
 
@@ -57,16 +57,6 @@ def test_what_is_no_range_is_told_with_its_key(text, told):
         only(text)
 
 
-def test_keys_of_another_variant_are_left_out():
-    nodes = {
-        "model.lr": "interval(0, 1)",
-        "model.variants.mlp.network.dropout": "interval(0, 1)",
-        "model.variants.cnn.network.dropout": "interval(0, 1)",
-    }
-    names = [parameter.key for parameter in space.parse(nodes, "mlp")]
-    assert names == ["model.lr", "model.network.dropout"]
-
-
 CONDITIONAL = {
     "model.bootstrap": "choice(true, false)",
     "model.max_samples": {"when": "model.bootstrap=true", "values": "choice(0.5, 0.9)"},
@@ -74,7 +64,7 @@ CONDITIONAL = {
 
 
 def test_a_grid_holds_a_conditional_parameter_only_where_it_applies():
-    assert space.grid(space.parse(CONDITIONAL, None), {}) == [
+    assert space.grid(space.parse(CONDITIONAL), {}) == [
         {"model.bootstrap": True, "model.max_samples": 0.5},
         {"model.bootstrap": True, "model.max_samples": 0.9},
         {"model.bootstrap": False},
@@ -84,20 +74,20 @@ def test_a_grid_holds_a_conditional_parameter_only_where_it_applies():
 def test_a_condition_must_name_what_is_known_before():
     backwards = dict(reversed(CONDITIONAL.items()))
     with pytest.raises(UserError, match=r"'model\.bootstrap' is neither a key of the model"):
-        space.check_conditions(space.parse(backwards, None), {"model.boot": 1})
-    space.check_conditions(space.parse(backwards, None), {"model.bootstrap": True})
+        space.check_conditions(space.parse(backwards), {"model.boot": 1})
+    space.check_conditions(space.parse(backwards), {"model.bootstrap": True})
 
 
 @pytest.mark.parametrize("text", ["interval(0, 1)", "int(tag(log, interval(1, 8)))"])
 def test_a_grid_of_a_continuum_is_refused(text):
     with pytest.raises(UserError):
-        space.grid(space.parse({"model.x": text}, None), {})
+        space.grid(space.parse({"model.x": text}), {})
 
 
 @pytest.mark.parametrize("key", ["task.metric", "model", "tracking.uri"])
 def test_only_the_model_and_the_seed_are_searched(key):
     with pytest.raises(UserError, match="only keys of the model, and seed"):
-        space.parse({key: "choice(1, 2)"}, None)
+        space.parse({key: "choice(1, 2)"})
 
 
 def test_a_grid_leaves_out_what_a_condition_on_a_key_that_is_not_set_excludes():
@@ -105,8 +95,7 @@ def test_a_grid_leaves_out_what_a_condition_on_a_key_that_is_not_set_excludes():
         {
             "model.solver": {"when": "model.penalty=l1", "values": "choice(a, b)"},
             "model.rate": {"when": "model.solver=a", "values": "choice(1, 2)"},
-        },
-        None,
+        }
     )
 
     assert space.grid(searched, {"model.penalty": "l2"}) == [{}]

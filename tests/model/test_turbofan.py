@@ -19,7 +19,7 @@ def flown(warm, turbofan):
         ("featurize",),
         ("train", "model=baseline"),
         ("train", "model=lightgbm"),
-        ("train", "model=neural_net", "model.variants.gru.max_epochs=2"),
+        ("train", "model=neural_net", "model.max_epochs=2"),
         ("evaluate", f"models=[{','.join(MODELS)}]"),
     ):
         turbofan.must_warm(warm, f"pipeline.{stage}", "task=turbofan", *overrides)

@@ -48,7 +48,7 @@ def test_a_clean_tree_is_recorded_as_its_commit(project):
 
 
 def test_a_changed_tree_is_recorded_with_its_changes(project):
-    project.edit("params.yaml", "seed: 0", "seed: 12345")
+    project.edit("params.yaml", "\nseed: 0", "\nseed: 12345")
     (project.root / "new.py").write_text("pass\n")
     with start(project):
         pass
@@ -60,7 +60,7 @@ def test_a_changed_tree_is_recorded_with_its_changes(project):
 
 
 def test_staged_changes_are_changes(project):
-    project.edit("params.yaml", "seed: 0", "seed: 12345")
+    project.edit("params.yaml", "\nseed: 0", "\nseed: 12345")
     project.must("git", "add", "--all")
     with start(project):
         pass

@@ -1,0 +1,92 @@
+"""Stage 0: the settings of every experiment of params.yaml, each in a file of its own."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import initialize_config_dir
+
+from pipeline import paths
+from pipeline.config import code, composition
+from pipeline.config.messages import describe_error
+from pipeline.errors import UserError, nearest
+from pipeline.files import new_folder
+from pipeline.paths import COMPOSED, CONF
+
+
+def main() -> None:
+    """Compose the settings of every stage, and write them where DVC watches them."""
+    params = composition.params()
+    for group in ("task", "model"):
+        check_names(group, params[f"{group}s"])
+    documents = compose(params["tasks"], params["models"])
+    with new_folder(COMPOSED) as folder:
+        for file, document in documents.items():
+            place = folder / file.relative_to(COMPOSED)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), "utf-8")
+    print(f"composed the settings of {len(documents)} stages")
+
+
+def check_names(group: str, names: list[str]) -> None:
+    """
+    Check that params.yaml names files of conf/.
+
+    Raises
+    ------
+    UserError
+        With the nearest name.
+    """
+    known = composition.options(group)
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"params.yaml: {group}s: there is no conf/{group}/{name}.yaml{nearest(name, known)}"
+            )
+
+
+def compose(tasks: list[str], models: list[str]) -> dict[Path, dict[str, Any]]:
+    """
+    Compose what decides the result of each stage.
+
+    Parameters
+    ----------
+    tasks, models : list of str
+        Every model is an experiment of every task.
+
+    Returns
+    -------
+    dict of Path to dict
+        By the file that it belongs in: the settings of a stage, and under ``code`` the
+        digests of the project's files that the stage runs because its settings say so.
+    """
+    documents: dict[Path, dict[str, Any]] = {}
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        for task in tasks:
+            names: list[str] = []
+            for stage in ("ingest", "featurize", "train", "evaluate"):
+                composition.register(stage)
+                for model in models if stage == "train" else [None]:
+                    choices = [f"task={task}", *([f"model={model}"] if model else [])]
+                    try:
+                        cfg = composition.composed(stage, choices)
+                    except Exception as error:
+                        raise UserError(describe_error(error, stage)) from None
+                    own = composition.code_of(stage, cfg)
+                    names += own if stage != "ingest" else []
+                    documents[paths.composed_file(stage, task, model)] = {
+                        **composition.settings(stage, cfg),
+                        # evaluate predicts with every view and model
+                        "code": code.digests(names if stage == "evaluate" else own),
+                    }
+    return documents
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser("python -m pipeline.compose", description=main.__doc__).parse_args()
+    try:
+        main()
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")

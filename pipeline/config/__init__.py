@@ -1,0 +1,1 @@
+"""The configuration: what it may hold, how it is composed, and what it builds."""

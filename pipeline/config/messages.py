@@ -1,0 +1,124 @@
+"""Errors of Hydra and OmegaConf in a line that names the nearest right key."""
+
+import dataclasses
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import hydra
+import yaml
+from hydra.errors import (
+    ConfigCompositionException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from pipeline.config import composition
+from pipeline.config.schema import SCHEMAS
+from pipeline.errors import nearest
+from pipeline.paths import CONF, ROOT
+
+
+def describe_error(error: Exception, stage: str) -> str:
+    """
+    Describe an error of Hydra or OmegaConf in one line that names the nearest right key.
+
+    Parameters
+    ----------
+    error : Exception
+        Raised while a stage's settings were composed.
+    stage : str
+        A key of `SCHEMAS`.
+    """
+    text = str(error)
+    if isinstance(error, OverrideParseException):
+        return (
+            f"'{error.override}' is not an override: expected key=value, quoted for the shell; "
+            "a value with brackets, = or ? needs quotes of its own: 'key=\"value\"'"
+        )
+    absent = re.search(r"Could not find '(.+)/(.+)'", text)
+    if isinstance(error, MissingConfigException) and absent:
+        group, choice = absent.groups()
+        return f"unknown {group} '{choice}'{nearest(choice, composition.options(group))}"
+    if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
+        wrong = text.split("'")[1]
+        if wrong == "sweep":
+            return "a search space is added with a plus: +sweep=<model>"
+        known = _keys(stage)
+        if wrong in known:
+            return f"'{wrong}' is not a key of every choice in the sweep"
+        return f"unknown key '{wrong}'{nearest(wrong, known)}"
+    broken = _broken_yaml(error)
+    if broken is not None:
+        return broken
+    cause = _caught(error, OmegaConfBaseException) or error
+    file = re.match(r"In '(.+?)':", text)
+    where = f"conf/{file[1]}.yaml: " if file else ""
+    key = getattr(cause, "full_key", None)
+    if isinstance(cause, ConfigKeyError) and key:
+        above = str(key).rpartition(".")[0]
+        known = [name for name, _ in _fields(SCHEMAS[stage]) if name.rpartition(".")[0] == above]
+        return f"{where}unknown key '{key}'{nearest(str(key), known)}"
+    message = str(cause).splitlines()[0]
+    unlike = re.match(r"Merge error: \w+ is not a subclass of (\w+)\. value: (.*)", message)
+    if unlike:
+        part, value = unlike.groups()
+        places = [
+            place
+            for place, kind in _fields(SCHEMAS[stage])
+            if getattr(kind, "__name__", "") == part
+        ]
+        return f"{where}{' or '.join(places)}: expected keys and values, not {value}"
+    return f"{where}{key}: {message}" if key else f"{where}{message}"
+
+
+T = TypeVar("T", bound=BaseException)
+
+
+def _caught(error: BaseException | None, kind: type[T]) -> T | None:
+    """Find what led to an error, of some kind."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _broken_yaml(error: BaseException) -> str | None:
+    """Name the file and line of YAML that cannot be parsed, if that is what an error is about."""
+    broken = _caught(error, yaml.MarkedYAMLError)
+    if broken is None or broken.problem_mark is None:
+        return None
+    file = Path(broken.problem_mark.name)
+    name = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
+    return f"{name}, line {broken.problem_mark.line + 1} cannot be read as YAML: {broken.problem}"
+
+
+def _fields(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every dotted key of a schema with its type."""
+    for field in dataclasses.fields(schema):
+        yield f"{prefix}{field.name}", field.type
+        if dataclasses.is_dataclass(field.type):
+            yield from _fields(field.type, f"{prefix}{field.name}.")
+
+
+def _keys(stage: str) -> list[str]:
+    """List every key and group that this command line could have named."""
+    groups = [path.name for path in CONF.iterdir() if path.is_dir()]
+    choices = [
+        argument
+        for argument in sys.argv[1:]
+        if argument.partition("=")[0] in groups and "," not in argument
+    ]
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = hydra.compose(stage, choices)
+    return [*groups, *dict(_dotted(OmegaConf.to_container(composed, resolve=False)))]
+
+
+def _dotted(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield f"{prefix}{key}", value
+            yield from _dotted(value, f"{prefix}{key}.")

@@ -1,0 +1,114 @@
+"""The schema of conf/ and params.yaml: every key that a stage knows, and its type."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+
+@dataclass
+class Split:
+    """Which share of the examples is held out; groups stay whole."""
+
+    test: float = 0.2
+    validation: float = 0.2
+    seed: int = MISSING
+
+
+@dataclass
+class Task:
+    """One prediction problem: one file in conf/task/."""
+
+    # of the file
+    name: str = "${hydra:runtime.choices.task}"
+    kind: str = MISSING
+    source: dict[str, Any] = MISSING
+    split: Split = MISSING
+    views: dict[str, dict[str, Any]] = MISSING
+    metric: str = MISSING
+    metrics: list[str] = MISSING
+    positive: str | None = None
+    threshold: str | None = None
+    # what the task sets for a model, read before the command line
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass
+class Tracking:
+    """Where runs are recorded."""
+
+    uri: str = MISSING
+
+
+@dataclass
+class Stage:
+    """What every stage knows: params.yaml and one task."""
+
+    tasks: list[str] = MISSING
+    models: list[str] = MISSING
+    seed: int = MISSING
+    split_seed: int = MISSING
+    task: Task = MISSING
+
+
+@dataclass
+class Model:
+    """What makes predictions: one file in conf/model/, with all that sets it otherwise."""
+
+    name: str
+    family: str
+    view: str
+    architecture: str | None
+    estimator: dict[str, Any]
+
+
+@dataclass
+class Sweep:
+    """A search for a model's best settings: conf/train.yaml, and the space in conf/sweep/."""
+
+    space: dict[str, Any] = field(default_factory=dict)
+    architecture_space: dict[str, dict[str, Any]] = field(default_factory=dict)
+    n_trials: int = MISSING
+    sampler: str = MISSING
+    pruner: str | None = None
+    warmup: int = MISSING
+    workers: int | None = None
+    max_failure_rate: float = MISSING
+    study: str = MISSING
+    storage: str = MISSING
+
+
+@dataclass
+class Train(Stage):
+    """One experiment: a task, a model, and where its run is recorded."""
+
+    # a dict of the file's keys as composed; a Model once settled
+    model: Any = MISSING
+    tracking: Tracking = MISSING
+    sweep: Sweep = MISSING
+
+
+@dataclass
+class Adopt(Train):
+    """The best settings of a sweep, to be taken into the configuration."""
+
+    dry_run: bool = False
+
+
+@dataclass
+class Evaluate(Stage):
+    """The comparison of every model of a task."""
+
+    resamples: int = MISSING
+    confidence: float = MISSING
+    tracking: Tracking = MISSING
+
+
+SCHEMAS = {
+    "ingest": Stage,
+    "featurize": Stage,
+    "train": Train,
+    "evaluate": Evaluate,
+    "adopt": Adopt,
+}
+FAMILIES = ("baseline", "classical", "deep", "ensemble")

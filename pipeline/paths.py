@@ -1,0 +1,76 @@
+"""Where things lie in the project."""
+
+import os
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
+ROOT = Path(__file__).resolve().parents[1]
+CONF = ROOT / "conf"
+PARAMS = ROOT / "params.yaml"
+COMPOSED = ROOT / "composed"
+# A study in a SQLite file, kept as the journal of what happened to it.
+JOURNAL = "journal:///"
+
+
+def store_uri() -> str:
+    """
+    Return where runs are recorded when conf/ is not composed.
+
+    The environment decides, otherwise it is a SQLite file at the root of the
+    project, not of the copy that a DVC experiment runs in.
+    """
+    root = Path(os.environ.get("DVC_ROOT", ROOT))
+    return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root.as_posix()}/mlflow.db")
+
+
+def study_storage() -> str:
+    """Return where sweeps are kept: a folder of SQLite files beside the runs."""
+    root = Path(os.environ.get("DVC_ROOT", ROOT))
+    return f"{JOURNAL}{root.as_posix()}/sweeps"
+
+
+def composed_file(stage: str, task: str, model: str | None = None) -> Path:
+    """File of the settings that `pipeline.compose` wrote for a stage."""
+    place = COMPOSED / stage / task
+    return place / f"{model}.yaml" if model else place.with_name(f"{task}.yaml")
+
+
+def adopted_file(task: str, model: str) -> Path:
+    """File of the settings that a sweep found best for a model on a task."""
+    return CONF / "adopted" / task / f"{model}.yaml"
+
+
+def sweep_folder(study: str) -> Path:
+    """Folder of a sweep, with one for each of its trials."""
+    return ROOT / "multirun" / study
+
+
+def ingested_folder(task: str) -> Path:
+    """Folder of a task's checked and split examples."""
+    return ROOT / "data" / "ingested" / task
+
+
+def features_folder(task: str) -> Path:
+    """Folder of a task's views, with a folder for each."""
+    return ROOT / "data" / "features" / task
+
+
+def model_folder(task: str, model: str) -> Path:
+    """Folder of a trained model: the project's, or in a multirun the job's own."""
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return Path(HydraConfig.get().runtime.output_dir) / "model"
+    return ROOT / "models" / task / model
+
+
+def validation_file(task: str, model: str) -> Path:
+    """File of a trained model's scores on validation."""
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return Path(HydraConfig.get().runtime.output_dir) / "metrics.json"
+    return ROOT / "metrics" / task / f"{model}.json"
+
+
+def report_folder(task: str) -> Path:
+    """Folder of a task's leaderboard, predictions and plots."""
+    return ROOT / "reports" / task

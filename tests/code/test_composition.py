@@ -1,0 +1,387 @@
+"""Every file of conf/ composes, and what a user may get wrong in it is reported."""
+
+import functools
+import json
+import shutil
+
+import hydra
+import pytest
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from omegaconf import open_dict
+
+from pipeline import compose, paths
+from pipeline.config import composition, schema
+from pipeline.config.targets import build
+from pipeline.errors import UserError
+from pipeline.paths import CONF, ROOT
+from pipeline.sweep import space
+
+
+def choices(group):
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+TASKS, MODELS, SWEEPS = choices("task"), choices("model"), choices("sweep")
+
+
+@pytest.fixture(autouse=True)
+def hydra_as_it_was():
+    """Put Hydra's singletons back: the schemas, and the configuration of a job."""
+    before = Singleton.get_state()
+    yield
+    Singleton.set_state(before)
+
+
+def composed(stage, *overrides):
+    """Compose and check as `command.run` does."""
+    composition.register(stage)
+    with hydra.initialize_config_dir(str(paths.CONF), version_base="1.3"):
+        whole = hydra.compose(stage, list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(whole)
+    with open_dict(whole):
+        del whole["hydra"]
+    return composition.checked(whole)
+
+
+@functools.cache
+def files_of_compositions():
+    """Name the files that Hydra reads for the stages, each task, model and sweep."""
+    state = Singleton.get_state()
+    found = set()
+    for stage in schema.SCHEMAS:
+        composition.register(stage)
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            for task in TASKS:
+                for model in MODELS if stage == "train" else [None]:
+                    asked = [f"task={task}", *[f"model={model}"] * bool(model)]
+                    whole = hydra.compose(stage, asked, return_hydra_config=True)
+                    found |= {f"{stage}.yaml"}
+                    found |= {f"{g}/{c}.yaml" for g, c in whole.hydra.runtime.choices.items()}
+                    if model and whole.model.get("architecture"):
+                        found |= {f"architecture/{whole.model.architecture}.yaml"}
+            for sweep in SWEEPS if stage == "train" else []:
+                whole = hydra.compose(stage, [f"+sweep={sweep}"], return_hydra_config=True)
+                found |= {f"{g}/{c}.yaml" for g, c in whole.hydra.runtime.choices.items()}
+    Singleton.set_state(state)
+    bases = [yaml.safe_load(p.read_text("utf-8")) for p in CONF.glob("task/**/*.yaml")]
+    found |= {
+        f"task/base/{b.rpartition('/')[2]}.yaml" for n in bases for b in n.get("defaults", [])
+    }
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(p.relative_to(CONF).as_posix() for p in CONF.rglob("*.*")))
+def test_every_file_of_conf_is_part_of_a_composition(name):
+    # Asked for by name, to run jobs elsewhere.
+    assert name in files_of_compositions() | {"hydra/launcher/ray.yaml"}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", sorted(set(SWEEPS) & set(MODELS)))
+def test_a_model_takes_every_key_of_its_space(task, model):
+    cfg = composed("train", f"task={task}", f"model={model}", f"+sweep={model}")
+    searched = space.parse(space.written(cfg))
+    values = [
+        f"++{parameter.key}={json.dumps(parameter.first)}"
+        for parameter in searched
+        if parameter.condition is None
+    ]
+    assert len(values) > 1
+    assert hasattr(
+        build(composed("train", f"task={task}", f"model={model}", *values).model.estimator), "fit"
+    )
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_can_be_built_for_every_task(task, model):
+    cfg = composed("train", f"task={task}", f"model={model}", "seed=7")
+
+    built = build(cfg.model.estimator)
+
+    assert (cfg.task.name, cfg.model.name) == (task, model)
+    assert cfg.model.view in cfg.task.views
+    assert hasattr(built, "fit")
+    if "random_state" in built.get_params() and model != "baseline":
+        assert built.get_params()["random_state"] == 7
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_view_of_a_task_can_be_built(task):
+    for node in composed("featurize", f"task={task}").task.views.values():
+        assert hasattr(build(node), "fit_transform")
+
+
+def test_every_task_and_model_of_params_yaml_has_a_file():
+    assert set(composition.params()["tasks"]) <= set(TASKS)
+    assert set(composition.params()["models"]) <= set(MODELS)
+
+
+@pytest.mark.parametrize(
+    ("stage", "overrides", "message"),
+    [
+        ("ingest", ["+task.source.paht=x"], "unknown key 'task.source.paht'; did you mean 'path'?"),
+        ("train", ["+model.min_samples_leav=1"], "did you mean 'min_samples_leaf'?"),
+        (
+            "featurize",
+            ["task.views.raw.max_length=long"],
+            "task.views.raw.max_length: 'long' is not of type int",
+        ),
+        ("ingest", ["task.source._target_=pipeline.sources.nothing"], "cannot be imported"),
+        ("train", ["+nonsense=1"], "unknown key 'nonsense'"),
+        ("train", ["model.family=clasical"], "unknown family 'clasical'; did you mean 'classical'"),
+        ("train", ["model.view=rae"], "view 'rae', which task genre lacks; did you mean 'raw'"),
+        ("train", ["model.view=null"], "conf/model/random_forest.yaml: the key 'view' is missing"),
+        ("train", ["seed=4294967296"], "seed: 4294967296 is not between 0 and 4294967295"),
+        ("ingest", ["split_seed=-1"], "split_seed: -1 is not between 0 and 4294967295"),
+        ("train", ["task.name=x"], "task.name"),
+        ("ingest", ["task.name="], "task.name cannot be set"),
+        ("ingest", ["task=../task/csv"], "task: '../task/csv' is not a name"),
+        ("train", ["sweep.study=../x"], "sweep.study: '../x' is not a name"),
+        ("train", ["sweep.study="], "sweep.study: '' is not a name"),
+        ("train", ["architecture=text_cnm"], "Could not find 'architecture/text_cnm'"),
+    ],
+)
+def test_a_wrong_key_or_value_of_a_composition_is_reported(stage, overrides, message):
+    model = ["model=random_forest"] if stage == "train" else []
+    with pytest.raises(Exception) as caught:
+        composed(stage, *dict.fromkeys(["task=genre", *model]), *overrides)
+
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("stage", "override", "owner"),
+    [
+        ("train", "task.views.engineered.words=10", "featurize"),
+        ("train", "task.split.test=0.1", "ingest"),
+        ("train", "split_seed=1", "ingest"),
+        ("featurize", "task.source.path=elsewhere", "ingest"),
+        ("evaluate", "task.views.raw.max_length=3", "featurize"),
+        ("ingest", "task.metric=accuracy", "train"),
+        ("ingest", "seed=1", "train"),
+    ],
+)
+def test_a_key_of_another_stage_is_refused_with_the_command_that_applies_it(stage, override, owner):
+    with pytest.raises(UserError) as caught:
+        composed(stage, "task=genre", override)
+
+    assert f"is used by {owner}, not by {stage}" in str(caught.value)
+    assert f"python -m pipeline.{owner} task=genre {override}," in str(caught.value)
+
+
+def test_what_the_task_sets_for_a_model_is_set_on_the_command_line_as_the_models():
+    with pytest.raises(UserError, match=r"read from the task's file only: set model\.lr"):
+        composed("train", "task=genre", "++task.models.neural_net.lr=1")
+
+
+@pytest.fixture
+def own_conf(monkeypatch, tmp_path):
+    """Give a copy of conf/ to write in, which the code reads."""
+    shutil.copytree(CONF, tmp_path / "conf")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    for module in (paths, composition, compose):
+        monkeypatch.setattr(module, "CONF", tmp_path / "conf")
+    monkeypatch.setattr(paths, "PARAMS", tmp_path / "params.yaml")
+    return tmp_path / "conf"
+
+
+def settings_of(model, *overrides):
+    return composed("train", "task=mine", f"model={model}", *overrides).model
+
+
+def test_precedence_is_file_architecture_task_adopted_command_line(own_conf):
+    """Five values of one key; each source is taken away in turn."""
+    (own_conf / "model/net.yaml").write_text(
+        "family: deep\nview: raw\n_target_: argparse.Namespace\nlr: 1\narchitecture: big\n"
+    )
+    architecture = own_conf / "architecture/big.yaml"
+    architecture.write_text("# @package model\nlr: 2\nlayers: {width: 9, depth: 1}\n")
+    task = (own_conf / "task/genre.yaml").read_text()
+    task = task.replace("models:\n", "models:\n  net:\n    lr: 3\n    layers: {depth: 2}\n")
+    (own_conf / "task/mine.yaml").write_text(task)
+    adopted = own_conf / "adopted/mine/net.yaml"
+    adopted.parent.mkdir(parents=True)
+    adopted.write_text("# @package model\nlr: 4\n")
+
+    assert settings_of("net", "model.lr=5").estimator["lr"] == 5
+    assert settings_of("net").estimator["lr"] == 4
+    adopted.unlink()
+    assert settings_of("net").estimator["lr"] == 3
+    assert settings_of("net").estimator["layers"] == {"width": 9, "depth": 2}
+    (own_conf / "task/mine.yaml").write_text(task.replace("    lr: 3\n", ""))
+    assert settings_of("net").estimator["lr"] == 2
+    architecture.write_text("# @package model\n{}\n")
+    assert settings_of("net").estimator["lr"] == 1
+
+
+def test_the_command_line_may_choose_another_architecture(own_conf):
+    found = composed("train", "task=genre", "model=neural_net", "architecture=mlp").model
+    assert found.architecture == "mlp"
+    assert found.estimator["network"]["_target_"] == "pipeline.models.networks.MLP"
+    assert "filters" not in found.estimator["network"]
+
+
+def test_an_architecture_that_is_not_there_is_reported_with_the_nearest(own_conf):
+    task = (own_conf / "task/breast_cancer.yaml").read_text()
+    (own_conf / "task/mine.yaml").write_text(
+        f"{task}models: {{neural_net: {{architecture: mpl}}}}\n"
+    )
+    with pytest.raises(UserError, match="unknown architecture 'mpl'; did you mean 'mlp'"):
+        settings_of("neural_net")
+
+
+def test_a_model_may_have_a_target_for_each_kind_of_problem(own_conf):
+    (own_conf / "model/line.yaml").write_text(
+        "family: classical\nview: engineered\n"
+        "_target_: {classification: sklearn.linear_model.LogisticRegression}\n"
+    )
+    found = composed("train", "task=genre", "model=line").model
+    assert found.estimator["_target_"] == "sklearn.linear_model.LogisticRegression"
+    with pytest.raises(UserError, match="model line is for classification, not for regression"):
+        composed("train", "task=genre", "model=line", "task.kind=regression")
+
+
+def test_settings_of_a_stage_are_what_it_uses_and_no_more():
+    cfg = composed("train", "task=genre", "model=lightgbm", "seed=3", "tracking.uri=http://u:pw@h")
+
+    found = composition.settings("train", cfg)
+
+    assert found.keys() == {"seed", "task", "model"}
+    assert found["seed"] == found["model"]["random_state"] == 3
+    assert "views" not in found["task"]
+    assert found["model"]["name"] == "lightgbm"
+    assert "pw" not in str(found)
+
+
+def test_nested_settings_are_put_together():
+    first = {"task": {"name": "a", "split": {"test": 0.1}}, "seed": 1}
+    second = {"task": {"views": {"raw": 1}}, "seed": 2}
+    assert composition.merged(first, second) == {
+        "task": {"name": "a", "split": {"test": 0.1}, "views": {"raw": 1}},
+        "seed": 2,
+    }
+
+
+def test_the_store_is_a_file_at_the_root_unless_the_environment_names_another(monkeypatch):
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert paths.store_uri() == f"sqlite:///{ROOT.as_posix()}/mlflow.db"
+
+    # As DVC sets it for an experiment that runs in a copy.
+    monkeypatch.setenv("DVC_ROOT", "/projects/mine")
+    assert paths.store_uri() == "sqlite:////projects/mine/mlflow.db"
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert paths.store_uri() == "http://127.0.0.1:5000"
+
+
+GOOD = "tasks: [genre]\nmodels: [baseline]\nseed: 0\nsplit_seed: 0\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("tasks: [", "params.yaml, line 1 cannot be read as YAML"),
+        ("tasks: \t- a", "params.yaml, line 1 cannot be read as YAML"),
+        ("", "params.yaml is empty"),
+        ("- a\n", "params.yaml holds a list: expected keys and values"),
+        (GOOD.replace("seed: 0\n", "sede: 3\n", 1), "unknown key 'sede'; did you mean 'seed'?"),
+        (GOOD.replace("\nseed: 0", ""), "the key 'seed' is missing"),
+        (GOOD.replace("[baseline]", "baseline"), "models: 'baseline' is not a list of names"),
+        (GOOD.replace("[baseline]", "[]"), "models is empty: name at least one"),
+        (GOOD.replace("[genre]", "[genre, genre]"), "tasks: 'genre' is listed twice"),
+        (GOOD.replace("[genre]", "[1]"), "tasks: 1 is not a name"),
+        (GOOD.replace("split_seed: 0", "split_seed: a"), "split_seed: 'a' is not a whole number"),
+    ],
+)
+def test_a_mistake_in_params_yaml_is_reported(content, message, own_conf):
+    paths.PARAMS.write_text(content)
+
+    with pytest.raises(UserError) as caught:
+        composition.params()
+
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_params_yaml_is_reported_by_name(own_conf):
+    paths.PARAMS.unlink()
+    with pytest.raises(UserError, match=r"params\.yaml cannot be read"):
+        composition.params()
+
+
+SPLIT = "split:\n  test: 0.33\n  validation: 0.25\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("task/genre.yaml", "split:", "splitt:", "conf/task/genre.yaml: unknown key 'task.splitt'"),
+        (
+            "task/genre.yaml",
+            "  test: 0.33",
+            "  tset: 0.33",
+            "unknown key 'task.split.tset'; did you mean 'task.split.test'?",
+        ),
+        (
+            "task/genre.yaml",
+            "split:\n  test: 0.33\n  validation: 0.25\n",
+            "split: 0.2\n",
+            "task.split: expected keys",
+        ),
+        ("task/genre.yaml", "views:", "views: [", "conf/task/genre.yaml, line "),
+        ("task/genre.yaml", "  test: 0.33", "  test: much", "task.split.test"),
+        ("task/base/text.yaml", "views:", "vieuws:", "unknown key 'task.vieuws'"),
+        ("model/baseline.yaml", "family: baseline", "", "the key 'family' is missing"),
+        ("model/baseline.yaml", "family: baseline", "famly: baseline", "'family' is missing"),
+        ("architecture/word_count.yaml", "_target_:", "_traget_:", "the key '_target_' is missing"),
+        ("model/baseline.yaml", "family", "family: [", "conf/model/baseline.yaml, line "),
+    ],
+)
+def test_a_mistake_in_conf_is_reported_with_its_file_or_key(own_conf, file, old, new, message):
+    text = (own_conf / file).read_text()
+    assert text.count(old) == 1
+    (own_conf / file).write_text(text.replace(old, new))
+
+    with pytest.raises(UserError) as caught:
+        compose.compose(["genre"], ["baseline"])
+
+    assert message in str(caught.value)
+    assert "raised while composing" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "- a list\n", "text\n"])
+def test_a_model_file_without_keys_is_reported(own_conf, content):
+    (own_conf / "model/mine.yaml").write_text(content)
+    with pytest.raises(UserError, match="mine"):
+        compose.compose(["genre"], ["mine"])
+
+
+def test_a_name_that_has_no_file_is_reported_with_the_nearest():
+    with pytest.raises(
+        UserError, match=r"tasks: there is no conf/task/genr\.yaml; did you mean 'genre'"
+    ):
+        compose.check_names("task", ["genr"])
+
+
+def test_every_stage_has_settings_of_its_own_and_no_path_of_this_machine():
+    documents = compose.compose(["genre"], ["baseline", "lightgbm"])
+    assert [file.relative_to(paths.COMPOSED).as_posix() for file in documents] == [
+        "ingest/genre.yaml",
+        "featurize/genre.yaml",
+        "train/genre/baseline.yaml",
+        "train/genre/lightgbm.yaml",
+        "evaluate/genre.yaml",
+    ]
+    assert str(ROOT) not in yaml.safe_dump([*documents.values()])
+    assert (
+        "pipeline/models/trees.py"
+        in documents[paths.composed_file("train", "genre", "lightgbm")]["code"]
+    )
+    baseline = documents[paths.composed_file("train", "genre", "baseline")]
+    assert "pipeline/models/trees.py" not in baseline["code"]
+    assert baseline["model"]["_target_"] == "pipeline.models.baseline.WordCountRule"
