@@ -25,16 +25,15 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import optuna
 from omegaconf import OmegaConf
 from pipeline_total import ROOT, output
 from report import machine, spread, table
 
 from pipeline.config import JOURNAL
-from pipeline.evaluation.metrics import Answers, roc_auc
 from pipeline.features import store
 from pipeline.models.trees import LightGBM
+from pipeline.problems import problem
 from pipeline.sweep import study
 
 REPETITIONS = 3
@@ -96,6 +95,8 @@ def bare(clone: Path, name: str) -> float:
     fixed = {key: written[key] for key in written if key not in ("family", "view", "_target_")}
     swept = trials(clone, name)
     ranges = swept[0].distributions
+    settings = {"metric": "roc_auc", "metrics": ["roc_auc"], "positive": "malignant"}
+    tumours = problem("classification", settings).on({"classes": ["benign", "malignant"]})
     loop = optuna.create_study(direction="maximize")
     start = time.perf_counter()
     for number in range(TRIALS):
@@ -105,9 +106,9 @@ def bare(clone: Path, name: str) -> float:
         model = LightGBM(**fixed | values)
         model.fit(train.X, train.y, (validation.X, validation.y))
         given = model.predict_proba(validation.X)
-        answers = Answers.of(validation.y, given, list(model.classes_), "malignant")
+        predictions = tumours.predictions(validation.y, given, {})
         # scikit-learn's differs in the last digit, after which the sampler would go other ways
-        loop.tell(trial, float(roc_auc(answers, np.ones((1, len(given))))[0]))
+        loop.tell(trial, tumours.deciding.once(predictions))
     seconds = time.perf_counter() - start
     for ours, theirs in zip(swept, loop.get_trials(), strict=True):
         if (ours.params, ours.value) != (theirs.params, theirs.value):

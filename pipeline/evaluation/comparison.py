@@ -1,14 +1,17 @@
 """Which model is better, and how sure that is: one bootstrap shared by all models."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.evaluation.metrics import LOWER_IS_BETTER, Answers, score
+from pipeline.evaluation.metrics import named
+from pipeline.problems import Metric, Predictions
 
 WEIGHTS_AT_ONCE = 4_000_000
+P = TypeVar("P", bound=Predictions)
 
 
 def check_interval(resamples: int, confidence: float) -> None:
@@ -27,22 +30,23 @@ def check_interval(resamples: int, confidence: float) -> None:
 
 
 def draws(
-    groups: np.ndarray, labels: np.ndarray, resamples: int, seed: int
+    units: np.ndarray, strata: np.ndarray | None, resamples: int, seed: int
 ) -> Iterator[np.ndarray]:
     """
-    Draw the test examples anew, many times, with replacement.
+    Draw examples anew, many times, with replacement.
 
-    Whole groups are drawn, because the passages of an author or the readings
-    of an engine are not independent, and each stratum of groups keeps its
-    number, as the split was stratified (Davison and Hinkley, "Bootstrap
-    Methods and their Application", 1997, sections 2.4 and 3.8).
+    Whole units are drawn, because the passages of an author or the readings of an engine
+    are not independent. Where the split kept the shares of strata, each stratum of units
+    keeps its number; where it did not, as with the latest examples or a given test, the
+    numbers are random, and so they are in the draws (Davison and Hinkley, "Bootstrap Methods
+    and their Application", 1997, sections 2.4 and 3.8).
 
     Parameters
     ----------
-    groups : ndarray of shape (n,)
-        The group of each example.
-    labels : ndarray of int, shape (n,)
-        The class of each example; the stratum of a group is its most frequent one.
+    units : ndarray of shape (n,)
+        The unit of each example.
+    strata : ndarray of shape (n,) or None
+        The stratum of each example; that of a unit is its most frequent one.
     resamples : int
         How many draws.
     seed : int
@@ -54,10 +58,13 @@ def draws(
         How often each draw holds each example.
     """
     rng = np.random.default_rng(seed)
-    codes, names = pd.factorize(groups)
-    tally = np.zeros((len(names), labels.max() + 1))
-    np.add.at(tally, (codes, labels), 1)
-    stratum = tally.argmax(1)
+    codes, names = pd.factorize(units)
+    stratum = np.zeros(len(names), dtype=int)
+    if strata is not None:
+        of_example, known = pd.factorize(strata, sort=True)
+        tally = np.zeros((len(names), len(known)))
+        np.add.at(tally, (codes, of_example), 1)
+        stratum = tally.argmax(1)
     at_once = max(1, WEIGHTS_AT_ONCE // len(codes))
     for start in range(0, resamples, at_once):
         count = min(at_once, resamples - start)
@@ -71,9 +78,9 @@ def draws(
 
 
 def compare(
-    answers: Mapping[str, Answers],
-    metric: str,
-    metrics: list[str],
+    predictions: Mapping[str, P],
+    deciding: Metric | str,
+    metrics: Sequence[Metric | str],
     seed: int,
     resamples: int = 2000,
     confidence: float = 0.95,
@@ -83,11 +90,12 @@ def compare(
 
     Parameters
     ----------
-    answers : mapping of str to Answers
-        What each model answered to the same n examples; drawn by their ``group``.
-    metric : str
-        The metric that ranks.
-    metrics : list of str
+    predictions : mapping of str to Predictions
+        Of each model for the same n examples, which are drawn by their ``unit`` within
+        their ``stratum``.
+    deciding : Metric
+        Ranks the models. Those for which it is not defined come last.
+    metrics : sequence of Metric
         All metrics to report.
     seed : int
         Decides the draws.
@@ -100,45 +108,53 @@ def compare(
     Returns
     -------
     DataFrame
-        A row a model, best first, indexed by name. For each metric the score
+        A row per model, best first, indexed by name. For each metric the score
         and the ends of its percentile interval over the draws that define it, ``<metric>``,
         ``<metric>_low``, ``<metric>_high``; and how far the model is behind
         the best in the deciding metric, ``behind``, ``behind_low``,
         ``behind_high``, never negative in ``behind`` itself.
     """
-    first = next(iter(answers.values()))
-    labels, n = first.actual, len(first.actual)
-    groups = np.arange(n) if first.group is None else first.group
-    whole = {name: score(metrics, given, np.ones((1, n))) for name, given in answers.items()}
-    parts: dict[str, dict[str, list[np.ndarray]]] = {
-        name: {m: [] for m in metrics} for name in answers
+    first = next(iter(predictions.values()))
+    # Names come from the stages that do not talk to the problem yet.
+    deciding, *scored = (named(m, first) for m in [deciding, *metrics])
+    whole = {
+        name: {m.name: m.once(of_model) for m in scored} for name, of_model in predictions.items()
     }
-    for weights in draws(groups, labels, resamples, seed):
-        for name, given in answers.items():
-            for m, values in score(metrics, given, weights).items():
-                parts[name][m].append(values)
+    parts: dict[str, dict[str, list[np.ndarray]]] = {
+        name: {m.name: [] for m in scored} for name in predictions
+    }
+    for weights in draws(first.unit, first.stratum, resamples, seed):
+        for name, of_model in predictions.items():
+            for m in scored:
+                parts[name][m.name].append(m(of_model, weights))
     drawn = {
         name: {m: np.concatenate(chunks) for m, chunks in by_metric.items()}
         for name, by_metric in parts.items()
     }
-    sign = -1 if metric in LOWER_IS_BETTER else 1
-    ranked = sorted(answers, key=lambda name: -sign * whole[name][metric][0])
+    by, sign = deciding.name, deciding.sign
+
+    def rank(name: str) -> tuple[bool, float]:
+        score = whole[name][by]
+        return bool(np.isnan(score)), -sign * score
+
+    ranked = sorted(predictions, key=rank)
     best = ranked[0]
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     rows = []
     for name in ranked:
-        row = {"model": name}
-        for m in metrics:
-            row[m] = whole[name][m][0]
-            row[f"{m}_low"], row[f"{m}_high"] = _quantiles(drawn[name][m], tails)
-        gap = sign * (drawn[best][metric] - drawn[name][metric])
-        row["behind"] = sign * (whole[best][metric][0] - whole[name][metric][0])
+        row: dict[str, str | float] = {"model": name}
+        for of_metric in whole[name]:
+            row[of_metric] = whole[name][of_metric]
+            ends = _quantiles(drawn[name][of_metric], tails)
+            row[f"{of_metric}_low"], row[f"{of_metric}_high"] = ends
+        gap = sign * (drawn[best][by] - drawn[name][by])
+        row["behind"] = sign * (whole[best][by] - whole[name][by])
         row["behind_low"], row["behind_high"] = _quantiles(gap, tails)
         rows.append(row)
     return pd.DataFrame(rows).set_index("model")
 
 
 def _quantiles(values: np.ndarray, shares: list[float]) -> np.ndarray:
-    """Take quantiles over the draws in which a score is defined."""
+    """Compute quantiles over the draws in which a score is defined."""
     defined = values[~np.isnan(values)]
     return np.quantile(defined, shares) if len(defined) else np.full(len(shares), np.nan)

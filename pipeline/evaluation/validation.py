@@ -1,11 +1,10 @@
-"""What a fitted model answers to validation, which is what it is chosen by."""
+"""What a fitted model predicts for validation, which is what it is chosen by."""
 
 from dataclasses import replace
 
 import numpy as np
 
-from pipeline.evaluation import metrics
-from pipeline.evaluation.metrics import Answers
+from pipeline.evaluation.metrics import Answers, problem
 from pipeline.features.store import Numbers
 
 
@@ -25,6 +24,5 @@ def answered(
         group=validation.group,
         time_to_event=validation.time_to_event,
     )
-    if threshold is None:
-        return answers
-    return replace(answers, threshold=metrics.best_threshold(threshold, answers))
+    decision = problem(classes, positive, threshold).decide(answers)
+    return replace(answers, threshold=decision.get("threshold"))

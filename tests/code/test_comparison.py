@@ -8,14 +8,19 @@ from scipy.stats import binom
 from sklearn.metrics import accuracy_score, log_loss
 
 from pipeline.evaluation import comparison
-from pipeline.evaluation.comparison import compare, draws
-from pipeline.evaluation.metrics import Answers
+from pipeline.evaluation.comparison import draws
+from pipeline.problems.classification import Classification, ClassPredictions
 
 # 12 groups of 1 to 6 examples in 3 strata; the labels of group g5 are mixed.
 GROUPS = np.array([f"g{g}" for g in range(12) for _ in range(1 + g % 6)])
 LABELS = np.array(["abc"[int(g[1:]) % 3] for g in GROUPS])
 LABELS[np.flatnonzero(GROUPS == "g5")[0]] = "a"
 ACTUAL = np.searchsorted(["a", "b", "c"], LABELS)
+
+
+def compare(answers, deciding, metrics, *args):
+    known = Classification.METRICS
+    return comparison.compare(answers, known[deciding], [known[m] for m in metrics], *args)
 
 
 def drawn(resamples=50, seed=0):
@@ -27,7 +32,9 @@ def some_answers(skill, seed):
     rng = np.random.default_rng(seed)
     given = rng.dirichlet(np.ones(3), len(ACTUAL))
     given[np.arange(len(ACTUAL)), ACTUAL] += skill
-    return Answers(ACTUAL, given / given.sum(1, keepdims=True), 0, group=GROUPS)
+    return ClassPredictions(
+        ACTUAL, given / given.sum(1, keepdims=True), 0, meta={"group": GROUPS, "stratum": ACTUAL}
+    )
 
 
 def test_whole_groups_are_drawn_together():
@@ -105,7 +112,7 @@ def test_scores_and_intervals_equal_a_loop_over_resampled_examples(confidence):
 def test_accuracy_interval_is_that_of_the_binomial():
     # One stratum of 100 independent examples, 80 right: Bin(100, 0.8) are right in a draw.
     right = np.arange(100) < 80
-    answers = Answers(np.zeros(100, dtype=int), np.column_stack([right, ~right]) * 1.0, 0)
+    answers = ClassPredictions(np.zeros(100, dtype=int), np.column_stack([right, ~right]) * 1.0, 0)
 
     row = compare({"m": answers}, "accuracy", ["accuracy"], 0, 20_000).loc["m"]
 
@@ -118,7 +125,7 @@ def test_dependent_examples_widen_the_interval():
     groups = np.repeat(np.arange(10), 10)
     right = groups < 8
     given = np.column_stack([right, ~right]) * 1.0
-    answers = Answers(np.zeros(100, dtype=int), given, 0, group=groups)
+    answers = ClassPredictions(np.zeros(100, dtype=int), given, 0, meta={"group": groups})
 
     row = compare({"m": answers}, "accuracy", ["accuracy"], 0, 20_000).loc["m"]
 
@@ -176,7 +183,7 @@ def test_draws_without_the_positive_class_have_no_part_in_its_interval():
     actual = np.array([1, 0, 0, 0, 0, 0])
     group = np.array(["a", "a", "a", "b", "b", "c"])
     right = np.eye(2)[actual]
-    answers = Answers(actual, right, 1, group=group)
+    answers = ClassPredictions(actual, right, 1, meta={"group": group})
 
     row = compare({"m": answers}, "recall", ["recall"], 0, 500).loc["m"]
 

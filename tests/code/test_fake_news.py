@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.evaluation.metrics import METRICS, Answers
+from pipeline.problems.classification import ClassPredictions
 from pipeline.sources.fake_news import read
+from pipeline.tasks.fake_news.metrics import fnc_score
 
 COLUMNS = {"stances": ["Headline", "Body ID", "Stance"], "bodies": ["Body ID", "articleBody"]}
 FILES = {
@@ -143,8 +144,8 @@ def test_a_constant_and_a_perfect_answer_have_the_official_score(answer, points)
     classes = ("agree", "disagree", "discuss", "unrelated")
     actual = np.repeat(np.arange(4), [1903, 697, 4464, 18349])
     predicted = actual if answer is None else np.full(len(actual), classes.index(answer))
-    answers = Answers(actual, np.eye(4)[predicted], 0, classes=classes)
+    answers = ClassPredictions(actual, np.eye(4)[predicted], 0, classes=classes)
 
-    found = METRICS["fnc_score"](answers, np.ones((1, len(actual))))
+    found = fnc_score(answers, np.ones((1, len(actual))))
 
     assert found[0] == pytest.approx(points / 11651.25, abs=1e-12)

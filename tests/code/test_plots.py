@@ -5,20 +5,30 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pipeline.evaluation import plots
-from pipeline.evaluation.metrics import Answers
+from pipeline.problems import classification
+from pipeline.problems.classification import Classification, ClassPredictions
+
+
+def answered(actual, probabilities, classes, positive=0):
+    n_classes = probabilities.shape[1]
+    return ClassPredictions(actual, probabilities, positive, classes=tuple(classes[:n_classes]))
+
+
+def drawn(title, answers):
+    return Classification(target={"classes": answers.classes}).figure(title, answers)
 
 
 def some_answers(n_classes, positive=0):
     rng = np.random.default_rng(1)
     actual = np.arange(90) % n_classes
-    return Answers(actual, rng.dirichlet(np.ones(n_classes), 90), positive)
+    return answered(actual, rng.dirichlet(np.ones(n_classes), 90), "abc", positive)
 
 
 @pytest.mark.parametrize(("n_classes", "positive"), [(2, 0), (2, 1), (3, 0)])
 def test_area_under_roc_points_is_scikit_learns_auc(n_classes, positive):
     answers = some_answers(n_classes, positive)
 
-    points = plots.roc_points(answers, list("abc"[:n_classes]))
+    points = classification.roc_points(answers)
 
     # Of two classes the positive one alone has a curve.
     expected = {
@@ -33,9 +43,13 @@ def test_area_under_roc_points_is_scikit_learns_auc(n_classes, positive):
 
 
 def test_confusion_points_count_actual_and_predicted_classes():
-    answers = Answers(np.array([0, 1, 1]), np.array([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]]), 0)
+    answers = answered(
+        np.array([0, 1, 1]),
+        np.array([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]]),
+        ["benign", "malignant"],
+    )
 
-    found = plots.confusion_points(answers, ["benign", "malignant"])
+    found = classification.confusion_points(answers)
 
     assert found.to_dict("list") == {
         "actual": ["benign", "malignant"],
@@ -48,12 +62,12 @@ def test_a_roc_curve_of_many_examples_is_thinned_and_keeps_its_ends_and_its_area
     rng = np.random.default_rng(0)
     actual = rng.integers(0, 2, 20_000)
     score = 1 / (1 + np.exp(-rng.normal(1.5 * actual)))
-    answers = Answers(actual, np.column_stack([1 - score, score]), 1)
+    answers = answered(actual, np.column_stack([1 - score, score]), ["no", "yes"], 1)
 
-    points = plots.roc_points(answers, ["no", "yes"])
+    points = classification.roc_points(answers)
 
     rates = points[["false_positive_rate", "true_positive_rate"]].to_numpy()
-    assert 300 < len(rates) <= plots.MOST_POINTS
+    assert 300 < len(rates) <= classification.MOST_POINTS
     assert rates[0].tolist() == [0, 0] and rates[-1].tolist() == [1, 1]
     assert (np.diff(rates, axis=0) >= 0).all()
     found = np.trapezoid(rates[:, 1], rates[:, 0])
@@ -64,9 +78,9 @@ def test_calibration_points_compare_probability_with_frequency():
     # 20 examples told 0.2, of which 4 are positive; 20 told 0.9, of which 18 are.
     told = np.repeat([0.2, 0.9], 20)
     actual = np.concatenate([np.arange(20) >= 4, np.arange(20) >= 18]).astype(int)
-    answers = Answers(actual, np.column_stack([told, 1 - told]), 0)
+    answers = answered(actual, np.column_stack([told, 1 - told]), ["yes", "no"])
 
-    found = plots.calibration_points(answers, ["yes", "no"])
+    found = classification.calibration_points(answers)
 
     assert found["predicted"].tolist() == pytest.approx([0.2, 0.9])
     assert found["observed"].tolist() == pytest.approx([0.2, 0.9])
@@ -79,7 +93,7 @@ def test_learning_points_have_a_row_a_step_and_split():
         {"step": 2, "train/log_loss": 0.5, "validation/log_loss": 0.7},
     ]
 
-    assert plots.learning_points(curve).to_numpy().tolist() == [
+    assert plots.learning_points(curve, "log_loss").to_numpy().tolist() == [
         [1, "train", 0.9],
         [1, "validation", 1.0],
         [2, "train", 0.5],
@@ -88,7 +102,7 @@ def test_learning_points_have_a_row_a_step_and_split():
 
 
 def test_learning_points_of_a_model_without_a_curve_are_none():
-    found = plots.learning_points([])
+    found = plots.learning_points([], "log_loss")
 
     assert found.empty
     assert found.columns.tolist() == ["step", "split", "log_loss"]
@@ -112,7 +126,7 @@ def test_plot_data_holds_every_model_of_every_file():
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_picture_has_three_panels(n_classes):
-    figure = plots.picture("genre, baseline", some_answers(n_classes), list("abc"[:n_classes]))
+    figure = drawn("genre, baseline", some_answers(n_classes))
 
     assert [panel.get_title() for panel in figure.axes] == ["confusion", "ROC", "calibration"]
     assert figure.get_suptitle() == "genre, baseline"
@@ -123,6 +137,6 @@ def test_picture_has_three_panels(n_classes):
 def test_picture_of_a_model_that_knows_no_doubt():
     # All probabilities are 0 or 1, as a rule's: fewer calibration bins than asked for.
     actual = np.arange(30) % 3
-    answers = Answers(actual, np.eye(3)[np.zeros(30, dtype=int)], 0)
+    answers = answered(actual, np.eye(3)[np.zeros(30, dtype=int)], "abc")
 
-    assert len(plots.picture("rule", answers, list("abc")).axes) == 3
+    assert len(drawn("rule", answers).axes) == 3

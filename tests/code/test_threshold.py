@@ -5,7 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.evaluation.metrics import METRICS, Answers, best_threshold
+from pipeline.problems import classification
+from pipeline.problems.classification import Classification, ClassPredictions
+
+METRICS = Classification.METRICS
+
+
+def best_threshold(metric, answers) -> float:
+    return classification.best_threshold(METRICS[metric], answers)
+
 
 # From counts: true and false alarms, missed, rightly left alone.
 REFERENCE = {
@@ -20,12 +28,12 @@ REFERENCE = {
 }
 
 
-def some_answers(n, share, seed, digits=16) -> Answers:
+def some_answers(n, share, seed, digits=16) -> ClassPredictions:
     """Make answers that know something of the positive class, the second; few digits, many ties."""
     rng = np.random.default_rng(seed)
     actual = (rng.permutation(n) < share * n).astype(int)
     score = (1 / (1 + np.exp(2 - 1.5 * actual - rng.normal(size=n)))).round(digits)
-    return Answers(actual, np.column_stack([1 - score, score]), positive=1)
+    return ClassPredictions(actual, np.column_stack([1 - score, score]), positive=1)
 
 
 def scores(metric, answers, thresholds) -> np.ndarray:
@@ -71,7 +79,7 @@ def test_among_thousands_of_positive_examples_it_is_nearly_the_best():
 
 def test_it_lies_between_what_it_tells_apart():
     score = np.array([0.1, 0.2, 0.8, 0.9])
-    answers = Answers(np.array([0, 0, 1, 1]), np.column_stack([1 - score, score]), 1)
+    answers = ClassPredictions(np.array([0, 0, 1, 1]), np.column_stack([1 - score, score]), 1)
 
     assert best_threshold("f1", answers) == pytest.approx(0.5)
 
@@ -79,7 +87,7 @@ def test_it_lies_between_what_it_tells_apart():
 def test_of_equally_good_ones_it_is_the_middle_one():
     # Alarms for the first, the first two or the first three examples: precision 1 each.
     score = np.array([0.9, 0.8, 0.7, 0.2, 0.1])
-    answers = Answers(np.array([1, 1, 1, 0, 1]), np.column_stack([1 - score, score]), 1)
+    answers = ClassPredictions(np.array([1, 1, 1, 0, 1]), np.column_stack([1 - score, score]), 1)
 
     assert best_threshold("precision", answers) == pytest.approx(0.75)
 
@@ -87,7 +95,7 @@ def test_of_equally_good_ones_it_is_the_middle_one():
 @pytest.mark.parametrize("constant", [0.0, 0.15, 1.0])
 def test_a_constant_leaves_nothing_to_choose(constant):
     given = np.tile([1 - constant, constant], (10, 1))
-    answers = Answers(np.arange(10) % 2, given, positive=1)
+    answers = ClassPredictions(np.arange(10) % 2, given, positive=1)
 
     threshold = best_threshold("f1", answers)
 
@@ -96,3 +104,11 @@ def test_a_constant_leaves_nothing_to_choose(constant):
     # Half of the examples are positive: F1 of an alarm at all of them is 2/3.
     expected = 2 / 3 if constant == 1 else 0
     assert METRICS["f1"](alarm, np.ones((1, 10)))[0] == pytest.approx(expected)
+
+
+def test_where_the_metric_is_not_defined_it_is_a_half():
+    # Specificity is a share of the other class, of which there is none.
+    score = np.array([0.3, 0.6, 0.9])
+    answers = ClassPredictions(np.ones(3, dtype=int), np.column_stack([1 - score, score]), 1)
+
+    assert best_threshold("specificity", answers) == 0.5

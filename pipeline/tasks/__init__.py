@@ -1,0 +1,1 @@
+"""What only one task needs, one package per task."""

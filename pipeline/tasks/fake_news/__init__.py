@@ -1,0 +1,1 @@
+"""The Fake News Challenge, stage 1."""

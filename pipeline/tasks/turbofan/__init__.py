@@ -1,0 +1,1 @@
+"""Turbofan engines run to failure."""
