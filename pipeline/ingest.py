@@ -6,31 +6,44 @@ import pandas as pd
 
 from pipeline import command, paths
 from pipeline.config import composition, schema, targets
+from pipeline.errors import UserError
 from pipeline.files import new_folder, write_json
+from pipeline.problems import Problem, problem
 from pipeline.progress import console
-from pipeline.sources.examples import Source, check, drop_duplicates, drop_known, inputs_of
+from pipeline.sources.examples import (
+    Source,
+    check,
+    drop_duplicates,
+    drop_known,
+    inputs_of,
+    meta_of,
+)
 from pipeline.sources.split import split
 
 
 def main(cfg: schema.Stage) -> None:
     """Read a task's examples, check them, split them, and write them with their card."""
+    kind = problem(cfg.task.kind)
     source: Source = targets.build(cfg.task.source)
-    examples, dropped = checked(source)
+    examples, test, slices, dropped = checked(source, kind)
     shares = cfg.task.split
-    parts = (
-        split(examples, shares.test, shares.validation, shares.seed, source.test) | source.slices
-    )
+    try:
+        parts = split(examples, shares.test, shares.validation, shares.seed, kind, test) | slices
+    except UserError as error:
+        raise UserError(f"{error}{left_out(dropped)}") from None
     with new_folder(paths.ingested_folder(cfg.task.name)) as folder:
         for name, part in parts.items():
             part.to_parquet(folder / f"{name}.parquet", index=False)
         used = {"settings": composition.settings("ingest", cfg)}
-        write_json(folder / "card.json", card(source, parts, dropped) | used)
-    console.print(summary(cfg.task.name, parts, dropped))
+        write_json(folder / "card.json", card(source, kind, parts, dropped) | used)
+    console.print(summary(cfg.task.name, kind, parts, dropped))
     for warning in source.warnings:
         console.print(f"warning: {warning}", style="bold yellow", markup=False)
 
 
-def checked(source: Source) -> tuple[pd.DataFrame, dict[str, int]]:
+def checked(
+    source: Source, kind: Problem
+) -> tuple[pd.DataFrame, pd.DataFrame | None, dict[str, pd.DataFrame], dict[str, int]]:
     """
     Check all that a source gave, and leave out what may not be learned from.
 
@@ -38,12 +51,18 @@ def checked(source: Source) -> tuple[pd.DataFrame, dict[str, int]]:
     ----------
     source : Source
         What was read. Its own test examples are checked and kept as they are.
+    kind : Problem
+        Checks the target.
 
     Returns
     -------
     examples : DataFrame
         Without duplicates, contradictions, and what is among the test examples,
         unless the source says that examples may repeat.
+    test : DataFrame or None
+        The source's own test examples.
+    slices : dict of str to DataFrame
+        Its further test examples.
     dropped : dict of str to int
         Rows left out, by reason.
 
@@ -52,43 +71,60 @@ def checked(source: Source) -> tuple[pd.DataFrame, dict[str, int]]:
     UserError
         When a check fails.
     """
-    for tested in [source.test, *source.slices.values()]:
-        if tested is not None:
-            check(tested, source.may_miss)
-    examples, dropped = check(source.examples, source.may_miss), source.dropped
+
+    def sound(part: pd.DataFrame) -> pd.DataFrame:
+        check(part, source.may_miss)
+        if "label" not in part:
+            raise UserError("column 'label' is missing")
+        target = kind.checked(part["label"].set_axis(part["example_id"]))
+        return part.assign(label=target.to_numpy())
+
+    test = None if source.test is None else sound(source.test)
+    slices = {name: sound(part) for name, part in source.slices.items()}
+    examples, dropped = sound(source.examples), source.dropped
     if not source.may_repeat:
         examples, again = drop_duplicates(examples)
         dropped = dropped | again
-    if source.test is not None:
-        unknown, known = drop_known(examples, source.test)
+    if test is not None:
+        unknown, known = drop_known(examples, test)
         if not source.may_repeat:
             examples, dropped = unknown, dropped | known
-    return examples, dropped
+    return examples, test, slices, dropped
 
 
-def card(source: Source, parts: dict[str, pd.DataFrame], dropped: dict[str, int]) -> dict[str, Any]:
+def card(
+    source: Source, kind: Problem, parts: dict[str, pd.DataFrame], dropped: dict[str, int]
+) -> dict[str, Any]:
     """
-    Say what the ingested examples are.
+    Describe the ingested examples.
 
     Parameters
     ----------
     source : Source
         What was read.
+    kind : Problem
+        Describes the target.
     parts : dict of str to DataFrame
-        The splits.
+        The splits and slices.
     dropped : dict of str to int
         Rows left out, by reason.
 
     Returns
     -------
     dict
-        Plain values for ``card.json``: origin, inputs, rows dropped and why,
-        warnings, and per split the number of examples, of groups, and of each class.
+        Plain values for ``card.json``: origin, inputs, what models must know of the target,
+        rows dropped and why, warnings, and per split the number of examples, of groups, and
+        a summary of the target.
     """
+    train = parts["train"]
+    target = kind.describe(train)
+    columns = sorted(meta_of(train).keys() - {"group", "unit", "stratum"})
     return {
         "origin": source.origin,
-        "inputs": inputs_of(source.examples),
-        "classes": sorted(source.examples["label"].unique()),
+        "inputs": inputs_of(train),
+        # read by the stages that do not talk to the problem yet
+        **target,
+        "target": target | {"columns": columns},
         "slices": list(source.slices),
         "dropped": dropped,
         "warnings": source.warnings,
@@ -96,19 +132,24 @@ def card(source: Source, parts: dict[str, pd.DataFrame], dropped: dict[str, int]
             name: {
                 "examples": len(part),
                 "groups": part["group"].nunique(),
-                "classes": part["label"].value_counts().sort_index().to_dict(),
+                **kind.summarize(part),
             }
             for name, part in parts.items()
         },
     }
 
 
-def summary(task: str, parts: dict[str, pd.DataFrame], dropped: dict[str, int]) -> str:
-    """Tell in a line what was ingested."""
+def summary(
+    task: str, kind: Problem, parts: dict[str, pd.DataFrame], dropped: dict[str, int]
+) -> str:
+    """Sum up in a line what was ingested."""
     counts = ", ".join(f"{name} {len(part):,}" for name, part in parts.items())
-    left_out = "".join(f"; {count:,} dropped ({why})" for why, count in dropped.items())
-    classes = parts["train"]["label"].nunique()
-    return f"{task}: {classes} classes; {counts}{left_out}"
+    return f"{task}: {kind.headline(parts['train'])}; {counts}{left_out(dropped)}"
+
+
+def left_out(dropped: dict[str, int]) -> str:
+    """State how many rows were left out, and why."""
+    return "".join(f"; {count:,} dropped ({why})" for why, count in dropped.items())
 
 
 if __name__ == "__main__":

@@ -30,13 +30,16 @@ def leaderboard(
     -------
     DataFrame
         A row a model, best first. ``best`` is ``overall``, ``family`` for the
-        best of each other family, or empty.
+        best of each other family, or empty. A model for which the metric is not
+        defined is the best of nothing.
     """
     board = scores.join(pd.DataFrame(costs).T.infer_objects())
-    first = ~board["family"].duplicated()
+    defined = board[metric].notna()
+    first = ~board["family"].duplicated() & defined
     board.insert(0, "metric", metric)
     board.insert(0, "best", np.where(first, "family", ""))
-    board.iloc[0, 0] = "overall"
+    if defined.iloc[0]:
+        board.iloc[0, 0] = "overall"
     return board.rename_axis("model").reset_index()
 
 
@@ -127,16 +130,16 @@ def families(boards: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
     rows = []
     for task, board in boards.items():
-        metric, winner = board["metric"].iloc[0], board["family"].iloc[0]
-        best = board.drop_duplicates("family").set_index("family")
-        others = best.drop(["baseline", winner], errors="ignore")
+        metric = board["metric"].iloc[0]
         row = {"task": task, "metric": metric}
+        best = board[board[metric].notna()].drop_duplicates("family").set_index("family")
         for family in ("classical", "deep"):
             if family in best.index:
                 model = best.loc[family]
                 row[f"best {family}"] = f"{model['model']} {model[metric]:.3f}"
+        others = best[1:].drop("baseline", errors="ignore")
         if len(others):
-            row["wins by"] = f"{winner} {interval(others.iloc[0], 'behind')}"
+            row["wins by"] = f"{best.index[0]} {interval(others.iloc[0], 'behind')}"
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
 

@@ -516,9 +516,7 @@ class Classification(Problem):
 def _fault(probabilities: np.ndarray, shape: tuple[int, int]) -> str | None:
     """State what is wrong with probabilities, if anything."""
     if probabilities.shape != shape:
-        return f"an array of shape {probabilities.shape} for {shape[0]:,} examples of " + (
-            f"{shape[1]} classes"
-        )
+        return f"an array of shape {probabilities.shape}, not {shape}"
     if not np.isfinite(probabilities).all():
         return "values that are not finite"
     low, high = probabilities.min(initial=0), probabilities.max(initial=1)

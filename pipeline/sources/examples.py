@@ -10,6 +10,9 @@ from pipeline.errors import UserError
 
 # What is known of an example and no model may see; the last two need not be there.
 META = ["example_id", "label", "group", "time", "time_to_event"]
+# What else is known and travels to the metrics has a name that begins so. Of these, `unit` is
+# what the bootstrap draws, where that is not the group, and `stratum` what the split kept.
+META_PREFIX = "meta:"
 CONTRADICTION = "same inputs, different labels"
 
 
@@ -24,6 +27,9 @@ class Source:
         A row an example: ``example_id``, the inputs, ``label``, ``group``.
         With ``time``, by which it can be sorted, it is split in that order;
         ``time_to_event`` is how long until what is to be foretold happens.
+        ``group`` is what may not straddle a split. The bootstrap draws it too, unless
+        ``meta:unit`` names what it shall draw. Further columns ``meta:<name>`` reach the
+        metrics as ``<name>``.
         An input holds numbers, booleans, dates, texts, or in each row a
         sequence of numbers.
     origin : list of dict
@@ -55,7 +61,21 @@ class Source:
 
 def inputs_of(examples: pd.DataFrame) -> list[str]:
     """Name the columns that a model may see."""
-    return [column for column in examples.columns if column not in META]
+    return [c for c in examples.columns if c not in META and not c.startswith(META_PREFIX)]
+
+
+def meta_of(examples: pd.DataFrame) -> dict[str, np.ndarray]:
+    """
+    Return what is known of examples beside inputs and target, for metrics and the bootstrap.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``group``, and each column ``meta:<name>`` under ``<name>``.
+    """
+    names = [c for c in examples.columns if c.startswith(META_PREFIX)]
+    own = {name.removeprefix(META_PREFIX): examples[name].to_numpy() for name in names}
+    return {"group": examples["group"].to_numpy()} | own
 
 
 def kind_of(values: pd.Series) -> str:
@@ -115,7 +135,6 @@ def check(examples: pd.DataFrame, may_miss: bool = False) -> pd.DataFrame:
     schema = pa.DataFrameSchema(
         {
             "example_id": pa.Column(str, unique=True),
-            "label": pa.Column(str, pa.Check.str_length(min_value=1)),
             "group": pa.Column(str, pa.Check.str_length(min_value=1)),
         }
         | {name: column(examples[name]) for name in inputs_of(examples)}

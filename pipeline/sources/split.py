@@ -1,4 +1,4 @@
-"""Held-out examples: stratified by label with groups kept whole, or the latest."""
+"""Held-out examples: stratified with groups kept whole, or the latest."""
 
 from itertools import count
 
@@ -7,7 +7,10 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from pipeline.errors import UserError
+from pipeline.problems import Problem
+from pipeline.sources.examples import META_PREFIX
 
+STRATUM = f"{META_PREFIX}stratum"
 SPLITS = ("train", "validation", "test")
 
 
@@ -16,6 +19,7 @@ def split(
     test: float,
     validation: float,
     seed: int,
+    problem: Problem,
     given: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:
     """
@@ -32,6 +36,8 @@ def split(
         Share of what test leaves, likewise.
     seed : int
         Decides who goes where.
+    problem : Problem
+        Names the strata whose shares a random split keeps.
     given : DataFrame, optional
         Test examples; then all of `examples` are for train and validation.
 
@@ -39,44 +45,46 @@ def split(
     -------
     dict of str to DataFrame
         ``train``, ``validation`` and ``test``, each in the order of `examples`.
-        No group is in two of them, and every class is in all three.
+        No group is in two of them. Those that keep the shares of strata have a column
+        ``meta:stratum``: neither the latest examples nor test examples of their own do.
 
     Raises
     ------
     UserError
-        When a share is out of range, when there is one class only, or when a
-        class has too few independent examples to be in every split.
+        When a share is out of range, or the problem refuses what there is.
     """
     _check_shares(test=test, validation=validation)
     testing, validating = _parts(test), _parts(validation)
-    _check_classes(examples, validating if given is not None else _needed(testing, validating))
+    if examples.empty:
+        raise UserError("there are no examples")
+    own_test, in_time = given is not None, "time" in examples
+    least, needed = (2, validating) if own_test else (4, _needed(testing, validating))
+
+    def more(there: int) -> str:
+        return "add some" + (", or raise task.split shares" if there >= least else "")
+
+    def elsewhere(lacking: list[str]) -> str:
+        if own_test and lacking == ["test"]:
+            return "add examples of it to the test, or leave it out of the others"
+        if own_test and "test" not in lacking and len(lacking) == 2:
+            return "give it examples to learn from, or leave it out of the test"
+        if in_time:
+            return (
+                "the latest are held out; change the shares of task.split, or set "
+                "task.source.time=null to split at random"
+            )
+        return "give it more examples, or change task.split or seed"
+
+    problem.check_enough(examples, 1 if in_time else needed, more)
+    if not in_time:
+        examples = examples.assign(**{STRATUM: problem.strata(examples)})
     if given is None:
         held_out = _held_out(examples, testing, seed)
         given, examples = examples[held_out], examples[~held_out]
-    watched = _held_out(examples, validating, seed)
-    parts = {"train": examples[~watched], "validation": examples[watched], "test": given}
-    check_labels(parts)
+    held_out = _held_out(examples, validating, seed)
+    parts = {"train": examples[~held_out], "validation": examples[held_out], "test": given}
+    problem.check_parts(parts, elsewhere)
     return {name: part.reset_index(drop=True) for name, part in parts.items()}
-
-
-def check_labels(parts: dict[str, pd.DataFrame]) -> None:
-    """
-    Check that every class is in every split.
-
-    Raises
-    ------
-    UserError
-        Names the label and the split that lacks it.
-    """
-    labels = {name: set(part["label"]) for name, part in parts.items()}
-    for label in sorted(set().union(*labels.values())):
-        lacking = [name for name in parts if label not in labels[name]]
-        if lacking:
-            having = [name for name in parts if label in labels[name]]
-            raise UserError(
-                f"label '{label}' is in {' and '.join(having)} but not in "
-                f"{' and '.join(lacking)}: give it more examples, or change task.split or seed"
-            )
 
 
 def _check_shares(**shares: float) -> None:
@@ -92,34 +100,20 @@ def _parts(share: float) -> int:
 
 
 def _needed(testing: int, validating: int) -> int:
-    """Count the examples of a class that leave one for each fold when test is held out."""
+    """Count the examples of a stratum that leave one for each fold when test is held out."""
     return next(n for n in count(testing) if n - -(-n // testing) >= validating)
-
-
-def _check_classes(examples: pd.DataFrame, needed: int) -> None:
-    if examples.empty:
-        raise UserError("there are no examples")
-    independent = examples.groupby("label")["group"].nunique()
-    if len(independent) < 2:
-        raise UserError(f"there is one class only, '{independent.index[0]}': nothing to tell apart")
-    fewest, label = int(independent.min()), independent.idxmin()
-    if fewest < needed:
-        raise UserError(
-            f"label '{label}' has {fewest} independent example{'s' * (fewest != 1)} (groups), "
-            f"fewer than the {needed} that the split needs: add some, or raise task.split shares"
-        )
 
 
 def _held_out(examples: pd.DataFrame, parts: int, seed: int) -> np.ndarray:
     if "time" in examples:
         return _latest(examples["time"], parts)
-    label, group = examples["label"].to_numpy(), examples["group"].to_numpy()
+    strata, group = examples[STRATUM].to_numpy(), examples["group"].to_numpy()
     grouped = examples["group"].duplicated().any()
     folds = (StratifiedGroupKFold if grouped else StratifiedKFold)(
         parts, shuffle=True, random_state=seed
     )
     chosen = np.zeros(len(examples), dtype=bool)
-    chosen[next(folds.split(label, label, group if grouped else None))[1]] = True
+    chosen[next(folds.split(strata, strata, group if grouped else None))[1]] = True
     return chosen
 
 

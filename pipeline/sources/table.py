@@ -14,7 +14,14 @@ import pyarrow.compute as pc
 from pyarrow import csv, json, parquet
 
 from pipeline.errors import UserError, nearest
-from pipeline.sources.examples import CONTRADICTION, META, Source, drop_duplicates, inputs_of
+from pipeline.sources.examples import (
+    CONTRADICTION,
+    META,
+    META_PREFIX,
+    Source,
+    drop_duplicates,
+    inputs_of,
+)
 from pipeline.sources.text import decoding_problem
 
 # More different numbers than this may be a quantity rather than classes.
@@ -177,6 +184,9 @@ def load(
     for name in META:
         if {name, f"{name}_"} <= set(table.column_names) - set(roles.values()):
             raise UserError(f"{file}: '{name}' and '{name}_' cannot both be inputs; rename one")
+    for name in table.column_names:
+        if name.startswith(META_PREFIX):
+            raise UserError(f"{file}: '{name}' begins with '{META_PREFIX}'; rename it")
     if not len(table):
         raise UserError(f"{file} holds no rows")
     for field in table.schema:

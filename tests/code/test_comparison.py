@@ -9,6 +9,7 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from pipeline.evaluation import comparison
 from pipeline.evaluation.comparison import draws
+from pipeline.problems import Metric
 from pipeline.problems.classification import Classification, ClassPredictions
 
 # 12 groups of 1 to 6 examples in 3 strata; the labels of group g5 are mixed.
@@ -188,3 +189,58 @@ def test_draws_without_the_positive_class_have_no_part_in_its_interval():
     row = compare({"m": answers}, "recall", ["recall"], 0, 500).loc["m"]
 
     assert row[["recall", "recall_low", "recall_high"]].tolist() == [1, 1, 1]
+
+
+def test_without_strata_the_number_of_a_class_varies_as_it_does_in_the_population():
+    # A given test of 400 with 10 % positive: the number of positives in a draw is binomial.
+    actual = np.arange(400) < 40
+
+    free = np.concatenate(list(draws(np.arange(400), None, 4000, 0))) @ actual
+    kept = np.concatenate(list(draws(np.arange(400), actual, 50, 0))) @ actual
+
+    assert free.std() == pytest.approx(binom.std(400, 0.1), rel=0.05)
+    assert set(kept) == {40}
+
+
+def test_accuracy_interval_of_a_given_test_is_that_of_the_binomial():
+    # Right for the 90 negatives alone, so that fixing their number would leave no doubt at all.
+    actual = (np.arange(100) < 10).astype(int)
+    answers = ClassPredictions(actual, np.tile([1.0, 0.0], (100, 1)), 1)
+
+    row = compare({"m": answers}, "accuracy", ["accuracy"], 0, 20_000).loc["m"]
+
+    exact = binom.ppf([0.025, 0.975], 100, 0.9) / 100
+    np.testing.assert_allclose([row["accuracy_low"], row["accuracy_high"]], exact, atol=0.01)
+
+
+def test_units_are_drawn_where_they_are_not_the_groups():
+    unit = np.array(["u", "v"])[np.arange(len(GROUPS)) % 2]
+    answers = ClassPredictions(ACTUAL, np.eye(3)[ACTUAL], 0, meta={"group": GROUPS, "unit": unit})
+    seen = []
+
+    def spy(predictions, weights):
+        seen.append(weights)
+        return weights.sum(1)
+
+    of_units = Metric(spy, "spy")
+    comparison.compare({"m": answers}, of_units, [of_units], 0, 20)
+
+    for one in "uv":
+        members = seen[-1][:, unit == one]
+        assert (members == members[:, :1]).all()
+    assert (seen[-1][:, 0] + seen[-1][:, 1] == 2).all()
+
+
+def test_models_for_which_the_metric_is_not_defined_come_last():
+    defined = {"low": 0.2, "none": np.nan, "high": 0.9, "nor": np.nan}
+    by_name = {
+        name: ClassPredictions(np.zeros(4, int), np.full((4, 1), score), 0)
+        for name, score in defined.items()
+    }
+    share = Metric(lambda p, w: w @ p.probabilities[:, 0] / w.sum(1), "share")
+
+    found = comparison.compare(by_name, share, [share], 0, 20)
+
+    assert found.index.tolist() == ["high", "low", "none", "nor"]
+    assert found["behind"].tolist()[:2] == pytest.approx([0, 0.7])
+    assert found.loc[["none", "nor"], ["behind", "behind_low"]].isna().all(axis=None)

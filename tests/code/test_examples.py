@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.sources.examples import check, drop_duplicates, drop_known, inputs_of, kind_of
+from pipeline.sources.examples import (
+    check,
+    drop_duplicates,
+    drop_known,
+    inputs_of,
+    kind_of,
+    meta_of,
+)
 
 
 @pytest.fixture
@@ -42,7 +49,6 @@ def test_whole_numbers_and_truth_values_are_numbers(examples, values):
         ("text", ["a", "b", None, "d"], ["'text'", "example e2", "must not be missing"]),
         ("size", [1, np.inf, 3, 4], ["'size'", "example e1", "inf", "must be a finite number"]),
         ("size", [1, 2, 3, np.nan], ["'size'", "example e3", "must not be missing"]),
-        ("label", ["x", None, "x", "y"], ["'label'", "example e1", "must not be missing"]),
         ("example_id", ["e0", "e1", "e1", "e3"], ["'example_id'", "'e1'", "must be unique"]),
     ],
 )
@@ -60,7 +66,7 @@ def test_further_breaches_are_counted(examples):
         check(examples.assign(text=["a", "", "", ""]))
 
 
-@pytest.mark.parametrize("column", ["example_id", "label", "group"])
+@pytest.mark.parametrize("column", ["example_id", "group"])
 def test_a_missing_column_is_told_by_name(examples, column):
     with pytest.raises(UserError) as caught:
         check(examples.drop(columns=column))
@@ -71,7 +77,7 @@ def test_a_missing_column_is_told_by_name(examples, column):
 
 @pytest.mark.parametrize(
     ("column", "values"),
-    [("label", [0, 1, 0, 1]), ("example_id", [1, 2, 3, 4]), ("text", ["a", 2, "c", "d"])],
+    [("example_id", [1, 2, 3, 4]), ("text", ["a", 2, "c", "d"])],
 )
 def test_a_column_of_another_type_is_told_in_words(examples, column, values):
     with pytest.raises(UserError) as caught:
@@ -82,11 +88,11 @@ def test_a_column_of_another_type_is_told_in_words(examples, column, values):
     assert "dtype(" not in str(caught.value)
 
 
-def test_an_empty_label_is_told_in_words(examples):
+def test_an_empty_group_is_told_in_words(examples):
     with pytest.raises(UserError) as caught:
-        check(examples.assign(label=["x", "", "x", "y"]))
+        check(examples.assign(group=["x", "", "x", "y"]))
 
-    assert "column 'label', example e1" in str(caught.value)
+    assert "column 'group', example e1" in str(caught.value)
     assert "str_length" not in str(caught.value)
 
 
@@ -157,7 +163,19 @@ def test_the_kind_of_an_input_is_told_from_its_values(values, kind):
 
 
 def test_what_is_known_of_an_example_is_no_input(examples):
-    assert inputs_of(examples.assign(time=1, time_to_event=2)) == ["text", "size"]
+    known = examples.assign(time=1, time_to_event=2, **{"meta:unit": "u", "meta:price": 3})
+
+    assert inputs_of(known) == ["text", "size"]
+
+
+def test_what_is_known_reaches_the_metrics_under_its_own_name(examples):
+    found = meta_of(examples.assign(**{"meta:unit": list("pqrs"), "meta:price": [1, 2, 3, 4]}))
+
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "group": ["g", "g", "h", "h"],
+        "unit": ["p", "q", "r", "s"],
+        "price": [1, 2, 3, 4],
+    }
 
 
 def test_sequences_of_any_length_pass(examples):

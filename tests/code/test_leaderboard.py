@@ -153,3 +153,36 @@ def test_families_tell_which_wins_where_and_by_how_much(board):
             "wins by": "deep 0.050 [-0.010, 0.120]",
         },
     ]
+
+
+def undefined(board, models):
+    """Take the deciding metric from some models, which are then last."""
+    scores = [name for name in board if name.startswith(("f1_macro", "behind"))]
+    scored = board.drop(columns=["best", "metric"]).set_index("model")
+    costs = scored.drop(columns=scores).to_dict("index")
+    scored = scored[scores]
+    scored.loc[models] = float("nan")
+    return leaderboard(scored.sort_values("f1_macro", ascending=False), costs, "f1_macro")
+
+
+def test_a_metric_that_is_not_defined_has_no_winner(board):
+    nothing = undefined(board, list(FAMILIES))
+
+    assert nothing["best"].tolist() == [""] * 4
+    assert "★" not in shown(nothing, ["f1_macro"]).to_string()
+    assert set(shown(nothing, ["f1_macro"])["f1_macro"]) == {"–"}
+    assert module.families({"t": nothing}).to_dict("records") == [
+        {"task": "t", "metric": "f1_macro"}
+    ]
+
+
+def test_a_model_for_which_the_metric_is_not_defined_is_not_the_best_of_its_family(board):
+    some = undefined(board, ["neural_net", "baseline"])
+
+    assert dict(zip(some["model"], some["best"], strict=True)) == {
+        "lightgbm": "overall",
+        "logistic_regression": "",
+        "neural_net": "",
+        "baseline": "",
+    }
+    assert "wins by" not in module.families({"t": some})

@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.sources.split import SPLITS, check_labels, split
+from pipeline.problems import problem
+from pipeline.sources import split as module
+from pipeline.sources.split import SPLITS
+
+
+def split(examples, test, validation, seed, given=None):
+    return module.split(examples, test, validation, seed, problem("classification"), given)
 
 
 def ungrouped(counts):
@@ -121,7 +127,7 @@ def test_one_class_is_refused():
 
 def test_no_examples_are_refused():
     # As when every example was dropped as a contradiction.
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="there are no examples"):
         split(ungrouped({"a": 4}).head(0), 0.2, 0.2, seed=0)
 
 
@@ -144,14 +150,6 @@ def test_one_group_of_many_examples_is_one_independent_example():
 
     with pytest.raises(UserError, match=r"label 'b' has 1 independent example \(groups\)"):
         split(examples, 0.2, 0.2, seed=0)
-
-
-def test_a_label_that_a_split_lacks_is_told():
-    parts = {name: pd.DataFrame({"label": ["a", "b"]}) for name in SPLITS}
-    parts["validation"] = pd.DataFrame({"label": ["a"]})
-
-    with pytest.raises(UserError, match="label 'b' is in train and test but not in validation"):
-        check_labels(parts)
 
 
 def test_given_test_examples_stay_whole_and_the_rest_is_split_in_two():
@@ -203,3 +201,56 @@ def test_what_happened_at_one_time_is_not_torn_apart():
         "validation": {3},
         "test": {4},
     }
+
+
+def test_random_splits_tell_the_strata_that_they_kept():
+    examples = ungrouped({"a": 60, "b": 40})
+
+    for part in split(examples, 0.2, 0.25, seed=0).values():
+        assert part["meta:stratum"].tolist() == part["label"].tolist()
+
+
+def test_neither_the_latest_nor_given_test_examples_kept_strata():
+    examples = ungrouped({"a": 50, "b": 50})
+    in_time = examples.assign(time=np.random.default_rng(0).permutation(100))
+
+    latest = split(in_time, 0.2, 0.25, seed=0)
+    tested = split(examples, 0.2, 0.25, seed=0, given=ungrouped({"a": 3, "b": 1}))
+
+    assert not any("meta:stratum" in part for part in latest.values())
+    assert [name for name in SPLITS if "meta:stratum" in tested[name]] == ["train", "validation"]
+
+
+@pytest.mark.parametrize(
+    ("own_test", "rest", "advice"),
+    [
+        ({"a": 3}, {"a": 60, "b": 40}, "add examples of it to the test, or leave it out of the"),
+        ({"a": 3, "b": 1, "c": 1}, {"a": 60, "b": 40}, "give it examples to learn from, or leave"),
+    ],
+)
+def test_of_a_class_that_a_given_test_and_the_rest_do_not_share_the_split_is_not_blamed(
+    own_test, rest, advice
+):
+    with pytest.raises(UserError, match=advice) as caught:
+        split(ungrouped(rest), 0.2, 0.2, seed=0, given=ungrouped(own_test))
+
+    assert "task.split" not in str(caught.value)
+
+
+def test_of_a_class_that_the_latest_examples_lack_the_seed_is_not_blamed():
+    examples = ungrouped({"a": 50, "b": 50}).assign(time=range(100))
+
+    with pytest.raises(UserError, match=r"label 'a' .* task\.source\.time=null") as caught:
+        split(examples, 0.2, 0.2, seed=0)
+
+    assert "seed" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("n", "shares"), [(3, False), (4, True)])
+def test_larger_shares_are_advised_only_where_they_can_help(n, shares):
+    with pytest.raises(UserError) as caught:
+        split(ungrouped({"a": 40, "b": n}), 0.2, 0.2, seed=0)
+
+    assert ("raise task.split shares" in str(caught.value)) == shares
+    if shares:
+        split(ungrouped({"a": 40, "b": n}), 0.5, 0.5, seed=0)

@@ -1,0 +1,137 @@
+"""Classification: what a target may be, what an estimator must return, and what is served."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from pipeline.errors import UserError
+from pipeline.problems import problem
+
+KIND = problem("classification")
+GENRES = KIND.on({"classes": ["essay", "novel", "poetry"]})
+
+
+class Fixed:
+    """A fitted classifier that always returns the same."""
+
+    def __init__(self, probabilities, classes=("essay", "novel", "poetry")):
+        self.classes_ = np.array(classes)
+        self.probabilities = np.array(probabilities)
+
+    def predict_proba(self, X):
+        return self.probabilities
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        (["x", None, "y"], ["example e1", "is missing", "a text"]),
+        (["x", np.nan, None], ["example e1", "is missing", "(and 1 more)"]),
+        (["x", "", "y"], ["example e1", "not empty"]),
+        (["x", "y", 3], ["example e2", "'3'", "a text"]),
+    ],
+)
+def test_a_target_that_is_no_class_is_told_by_example(values, parts):
+    with pytest.raises(UserError) as caught:
+        KIND.checked(pd.Series(values, index=["e0", "e1", "e2"], dtype=object))
+
+    assert [part for part in parts if part not in str(caught.value)] == []
+
+
+def test_a_sound_target_stays_as_it_is():
+    target = pd.Series(["x", "y"], index=["e0", "e1"])
+
+    assert KIND.checked(target).equals(target)
+
+
+def test_the_target_is_described_by_its_classes_and_counted():
+    train = pd.DataFrame({"label": ["b", "a", "b"]})
+
+    assert KIND.describe(train) == {"classes": ["a", "b"]}
+    assert KIND.summarize(train) == {"classes": {"a": 1, "b": 2}}
+    assert KIND.headline(train) == "2 classes"
+
+
+def test_an_estimator_without_probabilities_is_refused_before_the_fit():
+    with pytest.raises(UserError, match=r"Ridge has no predict_proba"):
+        KIND.check_estimator(Ridge())
+
+    KIND.check_estimator(LogisticRegression())
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (Fixed([[0.2, 0.2, np.nan]]), "not finite"),
+        (Fixed([[3.0, -1.0, -1.0]]), "from -1 to 3, which are no probabilities"),
+        (Fixed([[0.5, 0.5, 0.5]]), "do not sum to 1"),
+        (Fixed([[0.5, 0.5]]), r"shape \(1, 2\), not \(1, 3\)"),
+        (Fixed([[0.2, 0.3, 0.5]] * 2), r"shape \(2, 3\)"),
+        (Fixed([[0.2, 0.3, 0.5]], ["novel", "essay", "poetry"]), "sorted"),
+        (Fixed([[0.5, 0.5]], ["essay", "novel"]), "must be those of the task"),
+        (Ridge(), r"has the classes_ \[\]"),
+    ],
+)
+def test_what_is_no_probability_of_each_class_is_refused(estimator, message):
+    with pytest.raises(UserError, match=message):
+        GENRES.outputs(estimator, np.zeros((1, 4)))
+
+
+def test_probabilities_rounded_to_32_bits_pass():
+    given = np.array([[1 / 3, 1 / 3, 1 / 3], [1.0000001, 0, 0]], dtype=np.float32)
+
+    assert GENRES.outputs(Fixed(given), np.zeros((2, 4))).tolist() == given.tolist()
+
+
+def test_served_are_the_class_and_its_probabilities():
+    frame = GENRES.frame(np.array([[0.2, 0.5, 0.3]]), {})
+
+    assert frame.to_dict("records") == [
+        {
+            "label": "novel",
+            "probability_essay": 0.2,
+            "probability_novel": 0.5,
+            "probability_poetry": 0.3,
+        }
+    ]
+    assert list(frame) == list(GENRES.columns())
+
+
+def test_the_threshold_chosen_on_validation_decides_what_is_served():
+    alarms = problem("classification", {"positive": "fails", "threshold": "f1"})
+    alarms = alarms.on({"classes": ["fails", "runs"]})
+    fails = np.array([0.4, 0.3, 0.1, 0.05])
+    given = np.column_stack([fails, 1 - fails])
+    target = np.array(["fails", "fails", "runs", "runs"])
+
+    decision = alarms.decide(alarms.predictions(target, given, {}))
+
+    assert decision == {"positive": "fails", "threshold": pytest.approx(0.2)}
+    assert alarms.frame(given, decision)["label"].tolist() == target.tolist()
+    again = alarms.predictions(target, given, {}, decision)
+    assert again.predicted.tolist() == [0, 0, 1, 1]
+
+
+def test_without_a_threshold_there_is_nothing_to_decide():
+    assert GENRES.decide(GENRES.predictions(np.array(["novel"]), np.eye(3)[[1]], {})) == {}
+
+
+@pytest.mark.parametrize(
+    ("decision", "message"),
+    [
+        ({"positive": 7, "threshold": 0.5}, "damaged"),
+        ({"positive": "novel", "threshold": "high"}, "damaged"),
+        ({"positive": "novel", "threshold": 0.5}, "is that of class 'novel', task.positive is"),
+    ],
+)
+def test_a_decision_that_is_not_the_tasks_is_refused(decision, message):
+    of_poetry = problem("classification", {"positive": "poetry"}).on(GENRES.target)
+
+    with pytest.raises(UserError, match=message):
+        of_poetry.predictions(np.array(["novel"]), np.eye(3)[[1]], {}, decision)
+
+
+def test_a_label_that_no_model_was_trained_for_is_told():
+    with pytest.raises(UserError, match="label 'drama' is not one of the classes essay, novel"):
+        GENRES.predictions(np.array(["novel", "drama"]), np.eye(3)[:2], {})

@@ -1,0 +1,127 @@
+"""Kinds of problem: which there are, how they find metrics, and what they refuse."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.problems import Metric, Predictions, metric, problem
+
+CLASSES = {"classes": ["benign", "malignant"], "columns": ["time_to_event"]}
+WARNING = "pipeline.tasks.turbofan.metrics.warning_time"
+FNC = "pipeline.tasks.fake_news.metrics.fnc_score"
+
+
+@metric("price", greater_is_better=False)
+def cost(predictions, weights):
+    return weights @ predictions.meta["price"]
+
+
+def settings(metric="accuracy", metrics=("accuracy",), positive=None, threshold=None):
+    return {
+        "metric": metric,
+        "metrics": list(metrics),
+        "positive": positive,
+        "threshold": threshold,
+    }
+
+
+def test_an_unknown_kind_is_told_with_the_nearest():
+    with pytest.raises(UserError, match=r"task\.kind: .*'clasification'.*'classification'\?"):
+        problem("clasification")
+
+
+def test_a_setting_that_a_kind_does_not_take_is_told():
+    with pytest.raises(UserError, match=r"task\.horizon: classification does not take it"):
+        problem("classification", {"horizon": 3})
+
+
+def test_what_is_not_set_is_left_to_the_kind():
+    assert problem("classification", {"positive": None}) == problem("classification")
+
+
+def test_a_kind_is_imported_when_it_is_asked_for():
+    code = "import pipeline.problems, sys; print('pipeline.problems.classification' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "False"
+
+
+def test_a_metric_by_import_path_is_shown_by_its_name():
+    turbofan = problem("classification", settings(WARNING, [WARNING, "f1"], "malignant"))
+
+    found = turbofan.on(CLASSES)
+
+    assert found.deciding.name == "warning_time"
+    assert [known.name for known in found.reported] == ["warning_time", "f1"]
+
+
+def test_directions_are_those_of_the_metrics():
+    of_classes = problem("classification").on(CLASSES)
+
+    assert of_classes.find("log_loss").sign == -1
+    assert of_classes.find("f1_benign").sign == of_classes.find(FNC).sign == 1
+    assert cost.sign == -1
+
+
+def test_a_metric_is_a_function_with_its_name_and_its_needs():
+    predictions = Predictions(np.zeros(2), meta={"price": np.array([1, 5])})
+
+    assert isinstance(cost, Metric)
+    assert (cost.name, cost.needs) == ("cost", {"price"})
+    assert cost.once(predictions) == 6
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (settings("acuracy"), "'acuracy' is not among task.metrics"),
+        (settings("acuracy", ["acuracy"]), "'acuracy'; did you mean 'accuracy'?"),
+        (settings(metrics=["accuracy", "f1_marco"]), "did you mean 'f1_macro'?"),
+        (settings(metrics=["accuracy", "f1_bening"]), "did you mean 'f1_benign'?"),
+        (settings("xyz", ["xyz"]), "'xyz'; known: accuracy, average_precision"),
+        (settings(metrics=["log_loss"]), "'accuracy' is not among task.metrics"),
+        (settings(positive="malign"), "did you mean 'malignant'?"),
+        (settings("roc_auc", ["roc_auc"]), "set task.positive to one of benign, malignant"),
+        (settings(threshold="f1"), "a threshold is about one class"),
+        (settings(positive="malignant", threshold="f2"), "task.threshold: unknown metric 'f2'"),
+        (settings(FNC, [FNC]), "fnc_score needs a class 'unrelated'"),
+        (settings(WARNING, [WARNING]), "warning_time is about one class"),
+        (settings("pipeline.nowhere.x", ["pipeline.nowhere.x"]), "cannot be imported"),
+        (settings("pipeline.errors.nearest", ["pipeline.errors.nearest"]), "is not a metric"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told_with_the_nearest(asked, message):
+    with pytest.raises(UserError) as caught:
+        problem("classification", asked).on(CLASSES)
+
+    assert message in str(caught.value)
+
+
+def test_a_metric_that_needs_a_column_says_so_before_anything_is_fitted():
+    asked = problem("classification", settings(WARNING, [WARNING], "malignant"))
+
+    with pytest.raises(UserError, match="warning_time needs 'time_to_event'"):
+        asked.on({"classes": ["benign", "malignant"], "columns": []})
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        settings(metrics=["accuracy", "f1_benign"]),
+        settings("roc_auc", ["roc_auc", "sensitivity"], "malignant", "f1"),
+    ],
+)
+def test_sound_settings_pass(asked):
+    problem("classification", asked).on(CLASSES)
+
+
+def test_the_bootstrap_draws_units_and_without_them_groups():
+    group, unit = np.array(["a", "a", "b"]), np.array(["u", "v", "v"])
+
+    assert Predictions(np.zeros(3), meta={"group": group, "unit": unit}).unit is unit
+    assert Predictions(np.zeros(3), meta={"group": group}).unit is group
+    assert Predictions(np.zeros(3)).unit.tolist() == [0, 1, 2]
