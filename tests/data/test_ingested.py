@@ -35,7 +35,7 @@ def test_no_group_and_no_example_is_in_two_splits(repro, task):
 @pytest.mark.parametrize("task", ["breast_cancer", "genre"])
 def test_no_two_examples_are_alike(repro, task):
     whole = pd.concat(ingested(repro, task).values())
-    inputs = whole.drop(columns=["example_id", "label", "group"])
+    inputs = whole.drop(columns=["example_id", "label", "group", "meta:stratum"])
     assert not inputs.duplicated().any()
     assert whole["example_id"].is_unique
 
