@@ -1,24 +1,36 @@
 """Files that are whole or absent: everything is written aside, then renamed."""
 
+import ctypes
+import errno
 import hashlib
 import json
 import os
+import re
+import shutil
+import socket
 import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UserError
+from pipeline.process import alive
 
 if TYPE_CHECKING:
     import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """
     Fill a folder aside and put it in place only when all of it is written.
+
+    The old folder and the new one change places in one step, where the operating
+    system can do that: a reader finds the one or the other, and of two writers the last wins.
 
     Parameters
     ----------
@@ -28,24 +40,14 @@ def new_folder(target: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        An empty folder beside `target` to write into. When the block raises,
-        it is removed and `target` is left as it was.
+        An empty folder to write into. When the block raises, it is removed and
+        `target` is left as it was.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{target.name}-", dir=target.parent, ignore_cleanup_errors=True
-    ) as aside:
-        filling, old = Path(aside, "new"), Path(aside, "old")
+    with _aside(target) as aside:
+        filling = aside / "new"
         filling.mkdir()
         yield filling
-        if target.exists():
-            target.rename(old)
-        try:
-            filling.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
+        _replace(filling, target)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -55,13 +57,64 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text in one step, making the folders above it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with _aside(path) as aside:
+        filling = aside / path.name
+        filling.write_text(text, encoding="utf-8")
+        filling.replace(path)
+
+
+@contextmanager
+def _aside(target: Path) -> Iterator[Path]:
+    """
+    Make a folder to write in before all is moved to its place, and remove it in the end.
+
+    For targets in the project it lies in ``.tmp`` at its root, which git ignores and no stage
+    of DVC reads, so that what a killed process leaves is no part of any output. The next call
+    removes it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    place = target.parent.resolve()
+    # A move in one step is possible within a disk only.
+    if place.is_relative_to(ROOT) and place.stat().st_dev == ROOT.stat().st_dev:
+        place = ROOT / ".tmp"
+        place.mkdir(exist_ok=True)
+    mine = f".{socket.gethostname()}-{{}}-"
+    named = re.compile(re.escape(mine).replace(r"\{\}", r"(\d+)") + r"\w+")
+    for left_over in place.glob(".*-*-*"):
+        made_here = named.fullmatch(left_over.name)
+        if made_here and not alive(int(made_here[1])):
+            shutil.rmtree(left_over, ignore_errors=True)
+    with tempfile.TemporaryDirectory(
+        prefix=mine.format(os.getpid()), dir=place, ignore_cleanup_errors=True
+    ) as aside:
+        yield Path(aside)
+
+
+def _replace(new: Path, target: Path) -> None:
+    """Put a folder where another one may be, which is moved to where the new one was."""
+    while True:
+        try:
+            new.rename(target)  # which is refused where a folder with files is
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        if _exchanged(new, target):
+            return
+        with suppress(FileNotFoundError):  # another process was faster
+            target.rename(new.with_name(f"old-{uuid.uuid4().hex}"))
+
+
+def _exchanged(new: Path, target: Path) -> bool:
+    """Have two folders change places in one step; return False where that cannot be done."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    paths = os.fsencode(new), os.fsencode(target)
+    if hasattr(libc, "renameat2"):  # Linux
+        here, exchange = -100, 2
+        return bool(libc.renameat2(here, paths[0], here, paths[1], exchange) == 0)
+    if hasattr(libc, "renamex_np"):  # macOS
+        return bool(libc.renamex_np(*paths, 2) == 0)
+    return False
 
 
 def read_json(path: Path) -> Any:
@@ -127,6 +180,22 @@ def dvc_digest(folder: Path) -> str:
     entries = [{"md5": md5(f), "relpath": f.relative_to(folder).as_posix()} for f in files]
     listing = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]))
     return hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def sha256(path: Path) -> str:
+    """
+    Hash a file.
+
+    Raises
+    ------
+    UserError
+        When it is missing.
+    """
+    try:
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise missing(path) from None
 
 
 def size(folder: Path) -> int:

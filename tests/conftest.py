@@ -314,6 +314,7 @@ def files() -> Callable[[Path], list[str]]:
             for path in folder.rglob("*")
             if not beside.intersection(path.relative_to(folder).parts)
             and not path.name.startswith(("mlflow.db", ".mlflow.db"))
+            and path != folder / ".tmp"  # but for what is left in it
         )
 
     return listed

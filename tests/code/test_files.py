@@ -76,6 +76,53 @@ def test_new_folder_brings_the_old_one_back_when_the_new_one_cannot_be_put(old, 
     assert (old / "weights").read_text() == "old"
 
 
+def test_what_a_killed_process_left_is_removed_by_the_next_call(tmp_path):
+    script = (
+        "import os, signal, sys; from pathlib import Path; from pipeline import files\n"
+        "with files.new_folder(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'half').touch(); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, "-c", script, tmp_path / "model"]
+    subprocess.run(command, cwd=Path(files.__file__).parents[1], check=False)
+    (left_over,) = tmp_path.iterdir()
+    elsewhere = tmp_path / f".of-another-host-{os.getpid()}-x"
+    elsewhere.mkdir()
+
+    files.write_text(tmp_path / "card.json", "{}")
+
+    assert not left_over.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"card.json", elsewhere.name}
+
+
+def test_what_is_filled_for_the_project_lies_outside_of_what_dvc_hashes(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "ROOT", tmp_path)
+
+    with files.new_folder(tmp_path / "models" / "genre" / "baseline") as folder:
+        assert list((tmp_path / "models" / "genre").iterdir()) == []
+        assert folder.is_relative_to(tmp_path / ".tmp")
+
+
+def test_a_reader_always_finds_a_folder_that_writers_replace(old):
+    """Two writers, forty times each."""
+    script = (
+        "import sys; from pathlib import Path; from pipeline import files\n"
+        "for number in range(40):\n"
+        "    with files.new_folder(Path(sys.argv[1])) as folder:\n"
+        "        (folder / 'weights').write_text('new')\n"
+    )
+    command = [sys.executable, "-c", script, old]
+    place = Path(files.__file__).parents[1]
+    writers = [subprocess.Popen(command, cwd=place) for _ in range(2)]
+    reads = 0
+    while any(writer.poll() is None for writer in writers):
+        assert old.is_dir()
+        reads += 1
+
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert reads > 100
+    assert list(old.parent.iterdir()) == [old]
+
+
 def test_new_folder_may_be_read_by_others_as_any_folder(tmp_path):
     with files.new_folder(tmp_path / "model"):
         pass
