@@ -8,6 +8,10 @@ class UserError(Exception):
     """Something the user can put right; its message says what and how."""
 
 
+class ModelError(UserError):
+    """A model that cannot be trained or compared; the other models of the task can."""
+
+
 def address(url: str) -> str:
     """Leave out of a URL what may be a user's name and password."""
     scheme, separator, rest = url.partition("://")

@@ -1,31 +1,51 @@
-"""Stage 4: every model of a task on the same test examples."""
+"""
+Stage 4: every model of a task on the same test examples.
 
+A model that cannot be compared, because it was not trained, failed, is damaged, or belongs
+to another task or other data, is a row without scores that says why. The command fails when
+no model is left to compare.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pipeline import command, paths, scoring, tracking
-from pipeline.config import schema
-from pipeline.errors import UserError
+from pipeline import bundle, command, experiment, paths, scoring, tracking
+from pipeline.config import composition, schema
+from pipeline.errors import ModelError, UserError
+from pipeline.evaluation import board as boards_of
 from pipeline.evaluation import metrics
 from pipeline.evaluation.comparison import check_interval, compare
-from pipeline.evaluation.leaderboard import LEGEND, leaderboard, markdown, shown, table
+from pipeline.evaluation.leaderboard import (
+    LEGEND,
+    leaderboard,
+    markdown,
+    reasons,
+    shown,
+    table,
+)
 from pipeline.evaluation.metrics import Answers
 from pipeline.evaluation.plots import picture, plot_data
-from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
+from pipeline.files import dvc_digest, new_folder, read_json, read_table, size, write_json
 from pipeline.models.fitting import timed
 from pipeline.progress import console, track
 from pipeline.sources.examples import inputs_of
+from pipeline.tracking.git import revision
 
 TEST = "test"
 
 
 class Entry(NamedTuple):
-    """One model on the leaderboard: what train recorded of it, and what it answered."""
+    """One model on the leaderboard: its manifest, its run, what it answered, and what it costs."""
 
-    record: dict[str, Any]
+    manifest: dict[str, Any]
+    digest: str
+    run: tracking.Run | None
     answers: dict[str, Answers]
-    answer_ms: float
+    costs: dict[str, float]
 
 
 def main(cfg: schema.Evaluate) -> None:
@@ -38,19 +58,42 @@ def main(cfg: schema.Evaluate) -> None:
     check_interval(cfg.resamples, cfg.confidence)
     digest = dvc_digest(ingested)
     parts = {name: read_table(ingested / f"{name}.parquet") for name in [TEST, *card["slices"]]}
-    entries = {
-        model: answered(task, model, parts, classes, digest)
-        for model in track(cfg.models, "answering", len(cfg.models))
-    }
-    boards = {name: compared(cfg, entries, name) for name in parts}
-    report(cfg, entries, boards, parts, classes)
-    for model in track(cfg.models, "recording", len(cfg.models)):
-        record(cfg, model, entries[model], boards, classes)
-    console.print((paths.report_folder(task.name) / "leaderboard.txt").read_text(encoding="utf-8"))
+    entries, failed = {}, {}
+    for model in track(cfg.models, "answering", len(cfg.models)):
+        try:
+            entries[model] = entry(cfg, model, parts, classes, digest)
+        except UserError as error:
+            family = composition.model_file(model).get("family", "")
+            why = str(error).replace(f"{paths.ROOT}/", "")
+            failed[model] = {"family": family, "failed": why}
+    check_any(task.name, entries, failed)
+    compared = {name: rank(cfg, entries, failed, name) for name in parts}
+    report(cfg, entries, compared, parts, classes, digest)
+    for model in track(entries, "recording", len(entries)):
+        record(cfg, model, entries[model], compared, classes)
+    page = (paths.report_folder(task.name) / "leaderboard.txt").read_text(encoding="utf-8")
+    console.print(page, markup=False)
 
 
-def answered(
-    task: schema.Task,
+def check_any(
+    task: str, entries: Mapping[str, Entry], failed: Mapping[str, Mapping[str, str]]
+) -> None:
+    """
+    Check that there is a model to compare.
+
+    Raises
+    ------
+    UserError
+        When there is none; the reason of the first is told.
+    """
+    if not entries:
+        model, why = next(iter(failed.items()))
+        others = f" ({len(failed) - 1} more cannot either)" if len(failed) > 1 else ""
+        raise UserError(f"no model of {task} can be compared; {model}: {why['failed']}{others}")
+
+
+def entry(
+    cfg: schema.Evaluate,
     model: str,
     parts: dict[str, pd.DataFrame],
     classes: list[str],
@@ -61,8 +104,8 @@ def answered(
 
     Parameters
     ----------
-    task : schema.Task
-        Of the examples.
+    cfg : schema.Evaluate
+        The comparison.
     model : str
         Which model.
     parts : dict of str to DataFrame
@@ -75,23 +118,30 @@ def answered(
     Raises
     ------
     UserError
-        When the model is missing, damaged, or was trained for other classes or on other data.
+        When the model is missing, damaged, failed, or is of another task, other classes or
+        other data.
     """
+    task = cfg.task
     folder = paths.model_folder(task.name, model)
-    trained = read_json(folder / scoring.RECORD)
-    scorer = scoring.load(folder)
-    if scorer.classes != classes:
-        raise UserError(
-            f"{folder} tells {scorer.classes} apart, the data {classes}: train it again"
-        )
-    if trained["about"]["digest"] != digest:
+    manifest = bundle.read(folder)
+    check_own(folder, manifest, task.name, model)
+    bundle.check_trained(folder, manifest)
+    if manifest["data"]["digest"] != digest:
         raise UserError(
             f"{folder} was trained on other data than {paths.ingested_folder(task.name)}, perhaps "
             "on its test examples: featurize and train again, as `dvc repro` does"
         )
+    if manifest["classes"] != classes:
+        raise UserError(f"{folder} tells {manifest['classes']} apart, the data {classes}")
+    scorer = scoring.load(folder, composition.model_file(model).get("trusted", []))
     answers, milliseconds = {}, {}
     for name, part in parts.items():
-        probabilities, milliseconds[name] = timed(scorer.probabilities, part[inputs_of(part)])
+        try:
+            probabilities, milliseconds[name] = timed(scorer.probabilities, part[inputs_of(part)])
+        except (UserError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            raise ModelError(f"it failed on {name}: {experiment.reason(error)}") from error
         until = part.get("time_to_event")
         answers[name] = Answers.of(
             part["label"].to_numpy(),
@@ -102,10 +152,39 @@ def answered(
             group=part["group"].to_numpy(),
             time_to_event=None if until is None else until.to_numpy(),
         )
-    return Entry(trained, answers, milliseconds[TEST])
+    with tracking.told():
+        found = tracking.trainer(cfg.tracking.uri, task.name, bundle.digest(folder))
+    run, known = found or (None, {})
+    costs = {
+        "fit_seconds": known.get("cost/fit_seconds", math.nan),
+        "predict_ms_per_1000": milliseconds[TEST],
+        "model_bytes": size(folder),
+    }
+    return Entry(manifest, bundle.digest(folder), run, answers, costs)
 
 
-def compared(cfg: schema.Evaluate, entries: dict[str, Entry], part: str) -> pd.DataFrame:
+def check_own(folder: Path, manifest: Mapping[str, Any], task: str, model: str) -> None:
+    """
+    Check that a folder holds the model that it is called after.
+
+    Raises
+    ------
+    UserError
+        When it holds another one.
+    """
+    if (manifest["task"], manifest["model"]) != (task, model):
+        raise UserError(
+            f"{folder} holds the model {manifest['model']} of {manifest['task']}: "
+            f"train {model} again"
+        )
+
+
+def rank(
+    cfg: schema.Evaluate,
+    entries: Mapping[str, Entry],
+    failed: Mapping[str, Mapping[str, str]],
+    part: str,
+) -> pd.DataFrame:
     """Rank the models by the deciding metric, with intervals and costs."""
     scores = compare(
         {model: entry.answers[part] for model, entry in entries.items()},
@@ -116,15 +195,10 @@ def compared(cfg: schema.Evaluate, entries: dict[str, Entry], part: str) -> pd.D
         cfg.confidence,
     )
     costs = {
-        model: {
-            "family": entry.record["tags"]["family"],
-            "fit_seconds": entry.record["costs"]["fit_seconds"],
-            "predict_ms_per_1000": entry.answer_ms,
-            "model_bytes": entry.record["costs"]["model_bytes"],
-        }
+        model: {"family": entry.manifest["family"], **entry.costs}
         for model, entry in entries.items()
     }
-    return leaderboard(scores, costs, cfg.task.metric)
+    return leaderboard(scores, costs, cfg.task.metric, failed)
 
 
 def report(
@@ -133,23 +207,47 @@ def report(
     boards: dict[str, pd.DataFrame],
     parts: dict[str, pd.DataFrame],
     classes: list[str],
+    digest: str,
 ) -> None:
     """Write the leaderboards, the predictions, the metrics and the plots' data."""
     task = cfg.task
     answers = {model: entry.answers[TEST] for model, entry in entries.items()}
-    curves = {model: entry.record["curve"] for model, entry in entries.items()}
+    curves = {model: entry.manifest["curve"] for model, entry in entries.items()}
     others = [name for name in task.metrics if name != task.metric]
     pages, briefs = [], []
     for name, board in boards.items():
         title = f"{task.name}: {task.metric} on {name}"
         legend = LEGEND.format(share=cfg.confidence, n=len(parts[name]))
-        pages.append(markdown(title, shown(board, [task.metric, *others]), legend))
+        why = reasons(board)
+        pages.append(markdown(title, shown(board, [task.metric, *others]), legend) + why)
         # How far behind is left out, for consoles of 80 columns.
         brief = shown(board, [task.metric]).drop(columns="behind best")
-        briefs.append(table(title, brief, legend))
+        briefs.append(table(title, brief, legend) + why)
     told = pd.concat([predictions(parts[p], p, entries, classes) for p in parts])
+    known = {
+        "task": task.name,
+        "metric": task.metric,
+        "metrics": task.metrics,
+        "positive": task.positive,
+        "classes": classes,
+        "seed": cfg.seed,
+        "resamples": cfg.resamples,
+        "confidence": cfg.confidence,
+        "data": digest,
+        "commit": revision(paths.ROOT).commit,
+        "models": {
+            model: {
+                "family": entry.manifest["family"],
+                "digest": entry.digest,
+                "run_id": entry.run.id if entry.run else None,
+                "curve": entry.manifest["curve"],
+            }
+            for model, entry in entries.items()
+        },
+    }
     with new_folder(paths.report_folder(task.name)) as folder:
-        boards[TEST].to_csv(folder / "leaderboard.csv", index=False)
+        boards_of.write(folder / "board.json", known, boards, {n: len(p) for n, p in parts.items()})
+        boards_of.read(folder / "board.json", TEST).to_csv(folder / "leaderboard.csv", index=False)
         (folder / "leaderboard.md").write_text("\n".join(pages), encoding="utf-8")
         (folder / "leaderboard.txt").write_text("\n\n".join(briefs), encoding="utf-8")
         told.to_parquet(folder / "predictions.parquet", index=False)
@@ -169,19 +267,29 @@ def record(
     classes: list[str],
 ) -> None:
     """Write test scores into the run that trained the model, made anew where it is unknown."""
-    run = tracking.reopened(cfg.tracking.uri, cfg.task.name, entry.record["run_id"])
-    if run is None:
-        with tracking.restored(cfg.tracking.uri, paths.ROOT, entry.record) as run:
-            run.trained(entry.record, paths.model_folder(cfg.task.name, model))
-        console.print(
-            f"{cfg.task.name} {model}: the run that trained it is not in this store; "
-            f"recorded as run {run.id}"
-        )
+    run = entry.run or restored(cfg, model, entry)
     for part, scores in scores_of(cfg.task, model, boards).items():
         run.scores({f"{part}/{name}": value for name, value in scores.items()})
-    run.scores({"cost/answer_ms_per_1000": entry.answer_ms})
+    run.scores({"cost/answer_ms_per_1000": entry.costs["predict_ms_per_1000"]})
     drawn = picture(f"{cfg.task.name}, {model}, {TEST}", entry.answers[TEST], classes)
     run.figure("test.png", drawn)
+
+
+def restored(cfg: schema.Evaluate, model: str, entry: Entry) -> tracking.Run:
+    """Record a model again whose run the store lacks, as after `dvc pull`."""
+    manifest, trusted = entry.manifest, composition.model_file(model).get("trusted", [])
+    identity = experiment.identity(manifest["settings"])
+    identity["tags"]["restored"] = "true"
+    with tracking.started(cfg.tracking.uri, paths.ROOT, **identity) as run:
+        for point in manifest["curve"]:
+            run.curve(point["step"], {key: point[key] for key in point if key != "step"})
+        folder = paths.model_folder(cfg.task.name, model)
+        run.trained(manifest, folder, entry.digest, {}, trusted)
+    console.print(
+        f"{cfg.task.name} {model}: the run that trained it is not in this store; "
+        f"recorded as run {run.id}"
+    )
+    return run
 
 
 def scores_of(

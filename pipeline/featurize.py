@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import command, paths, scoring, storage
+from pipeline import command, paths, storage
 from pipeline.config import composition, schema, targets
 from pipeline.errors import UserError
 from pipeline.features import store
@@ -32,7 +32,7 @@ def main(cfg: schema.Stage) -> None:
             (folder / view).mkdir()
             store.save(folder / view / "train.npz", numbers(X, train))
             store.save(folder / view / "validation.npz", numbers(X_validation, validation))
-            storage.dump(featurizer, folder / view / scoring.FEATURIZER)
+            storage.dump(featurizer, folder / view / store.FEATURIZER)
             of_view = {"settings": composition.only_view(used, view)}
             write_json(folder / view / store.ABOUT, about | of_view)
             size = " × ".join(f"{n:,}" for n in X.shape[1:])

@@ -43,11 +43,11 @@ def new_folder(target: Path) -> Iterator[Path]:
         An empty folder to write into. When the block raises, it is removed and
         `target` is left as it was.
     """
-    with _aside(target) as aside:
-        filling = aside / "new"
+    with aside(target) as folder:
+        filling = folder / "new"
         filling.mkdir()
         yield filling
-        _replace(filling, target)
+        put(filling, target)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -57,23 +57,23 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text in one step, making the folders above it."""
-    with _aside(path) as aside:
-        filling = aside / path.name
+    with aside(path) as folder:
+        filling = folder / path.name
         filling.write_text(text, encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
         filling.replace(path)
 
 
 @contextmanager
-def _aside(target: Path) -> Iterator[Path]:
+def aside(target: Path) -> Iterator[Path]:
     """
-    Make a folder to write in before all is moved to its place, and remove it in the end.
+    Make a folder to write in before what is in it is moved to its place; remove it in the end.
 
     For targets in the project it lies in ``.tmp`` at its root, which git ignores and no stage
     of DVC reads, so that what a killed process leaves is no part of any output. The next call
     removes it.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    place = target.parent.resolve()
+    place = next(folder for folder in target.absolute().parents if folder.exists()).resolve()
     # A move in one step is possible within a disk only.
     if place.is_relative_to(ROOT) and place.stat().st_dev == ROOT.stat().st_dev:
         place = ROOT / ".tmp"
@@ -86,12 +86,13 @@ def _aside(target: Path) -> Iterator[Path]:
             shutil.rmtree(left_over, ignore_errors=True)
     with tempfile.TemporaryDirectory(
         prefix=mine.format(os.getpid()), dir=place, ignore_cleanup_errors=True
-    ) as aside:
-        yield Path(aside)
+    ) as folder:
+        yield Path(folder)
 
 
-def _replace(new: Path, target: Path) -> None:
-    """Put a folder where another one may be, which is moved to where the new one was."""
+def put(new: Path, target: Path) -> None:
+    """Move a folder to where another one may be, which is moved to where the new one was."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:
             new.rename(target)  # which is refused where a folder with files is

@@ -58,17 +58,20 @@ def features_folder(task: str) -> Path:
 
 
 def model_folder(task: str, model: str) -> Path:
-    """Folder of a trained model: the project's, or in a multirun the job's own."""
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        return Path(HydraConfig.get().runtime.output_dir) / "model"
+    """Folder of a trained model, as DVC's stages and plain trainings make it."""
     return ROOT / "models" / task / model
 
 
 def validation_file(task: str, model: str) -> Path:
-    """File of a trained model's scores on validation."""
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        return Path(HydraConfig.get().runtime.output_dir) / "metrics.json"
+    """File of its scores on validation."""
     return ROOT / "metrics" / task / f"{model}.json"
+
+
+def run_folder(task: str, model: str, run_id: str) -> Path:
+    """Folder of a training with settings of its own: in a multirun the job's."""
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return Path(HydraConfig.get().runtime.output_dir)
+    return ROOT / "runs" / task / model / run_id
 
 
 def report_folder(task: str) -> Path:

@@ -6,12 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipeline import storage
+from pipeline import bundle, consent, formats, storage
 from pipeline.errors import UserError
 from pipeline.evaluation.metrics import decided
-from pipeline.files import read_json
-
-ESTIMATOR, FEATURIZER, RECORD = "estimator.skops", "featurizer.skops", "run.json"
+from pipeline.models.classification import check_classes, check_probabilities
 
 
 class Scorer(NamedTuple):
@@ -24,6 +22,8 @@ class Scorer(NamedTuple):
         From a table of inputs to the numbers of the model's view.
     estimator : classifier
         From those numbers to classes.
+    classes : list of str
+        Labels, in the order of the probabilities.
     positive : int
         Index of the class that `threshold` is about.
     threshold : float or None
@@ -33,6 +33,7 @@ class Scorer(NamedTuple):
 
     featurizer: Any
     estimator: Any
+    classes: list[str]
     positive: int = 0
     threshold: float | None = None
 
@@ -40,11 +41,6 @@ class Scorer(NamedTuple):
     def inputs(self) -> list[str]:
         """Columns that a table of inputs must have."""
         return [str(name) for name in self.featurizer.feature_names_in_]
-
-    @property
-    def classes(self) -> list[str]:
-        """Labels, in the order of the probabilities."""
-        return [str(label) for label in self.estimator.classes_]
 
     def probabilities(self, examples: pd.DataFrame) -> np.ndarray:
         """
@@ -63,7 +59,7 @@ class Scorer(NamedTuple):
         Raises
         ------
         UserError
-            When a column is missing.
+            When a column is missing, or the estimator gives no probabilities.
         """
         lacking = [name for name in self.inputs if name not in examples]
         if lacking:
@@ -71,8 +67,8 @@ class Scorer(NamedTuple):
         X = self.featurizer.transform(examples[self.inputs])
         if X.dtype == np.float64:
             X = X.astype(np.float32)
-        given: np.ndarray = self.estimator.predict_proba(X)
-        return given
+        given = self.estimator.predict_proba(X)
+        return check_probabilities(self.estimator, given, len(examples), len(self.classes))
 
     def predict(self, examples: pd.DataFrame) -> pd.DataFrame:
         """
@@ -95,32 +91,38 @@ class Scorer(NamedTuple):
         return answers
 
 
-def save(estimator: Any, folder: Path) -> None:
-    """Write a trained estimator in the form that suits its kind; never pickled."""
-    if hasattr(estimator, "save"):
-        estimator.save(folder)
-    else:
-        storage.dump(estimator, folder / ESTIMATOR)
-
-
-def load(folder: Path) -> Scorer:
+def load(folder: Path, trusted: list[str] | None = None) -> Scorer:
     """
     Read a trained model and its featurizer.
 
+    Parameters
+    ----------
+    folder : Path
+        What `bundle.write` filled.
+    trusted : list of str, optional
+        Types of other packages that are safe to load, by their full names.
+
     Raises
     ------
+    ModelError
+        When its training failed.
     UserError
-        When a file is missing or damaged.
+        When a file is missing or damaged, or holds a type that is not trusted.
     """
-    featurizer = storage.load(folder / FEATURIZER)
-    decision = read_json(folder / RECORD)["decision"]
-    if (folder / "network.json").is_file():
-        from pipeline.models.neural_net import NeuralNet
-
-        return Scorer(featurizer, NeuralNet.load(folder), **decision)
-    return Scorer(featurizer, storage.load(folder / ESTIMATOR), **decision)
+    manifest = bundle.read(folder)
+    bundle.check_trained(folder, manifest)
+    classes, decision = manifest["classes"], manifest["decision"]
+    estimator = formats.load(manifest["estimator"]["format"], folder, trusted or [])
+    check_classes(estimator, classes)
+    return Scorer(
+        storage.load(folder / bundle.FEATURIZER),
+        estimator,
+        classes,
+        classes.index(decision["positive"]) if decision["positive"] is not None else 0,
+        decision["threshold"],
+    )
 
 
 def _load_pyfunc(path: str) -> Scorer:
     """Answer for a logged model: MLflow calls this by name with the model's folder."""
-    return load(Path(path))
+    return load(Path(path), consent.TRUSTED)

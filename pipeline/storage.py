@@ -1,10 +1,15 @@
-"""Fitted scikit-learn objects on disk, through skops: nothing is pickled or unpickled."""
+"""
+Fitted scikit-learn objects on disk, through skops: nothing is pickled or unpickled.
+
+What is trusted is said by the code and by whoever calls it, never by the file itself.
+"""
 
 import importlib
 import io
 import re
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -20,8 +25,10 @@ from pipeline.files import damaged, missing
 with patch.object(sklearn.utils, "all_estimators", return_value=[]):
     import skops.io as skops
 
+# The name under which files know this project. A logged model has a copy of another name.
+KNOWN_AS, PROJECT = "pipeline", __name__.partition(".")[0]
 # Where estimators are trusted for what they are: scikit-learn's, as by skops, and the project's.
-ESTIMATORS = ("sklearn.", "pipeline.features.", "pipeline.models.")
+ESTIMATORS = ("sklearn.", f"{PROJECT}.features.", f"{PROJECT}.models.")
 # What they are made of.
 TRUSTED = {
     "collections.OrderedDict",
@@ -52,7 +59,7 @@ DAMAGE = (
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def dump(fitted: Any, path: Path) -> None:
+def dump(fitted: Any, path: Path, trusted: Collection[str] = ()) -> None:
     """
     Write a fitted object; the same object always gives the same bytes.
 
@@ -65,6 +72,8 @@ def dump(fitted: Any, path: Path) -> None:
         An estimator or transformer made of trusted types.
     path : Path
         File to write, ``.skops``.
+    trusted : collection of str
+        Full names of further types that are safe to load.
 
     Raises
     ------
@@ -72,11 +81,12 @@ def dump(fitted: Any, path: Path) -> None:
         When it holds a type that `load` would refuse.
     """
     content = skops.dumps(fitted)
-    strange = [name for name in skops.get_untrusted_types(data=content) if not _trusted(name)]
+    strange = _strange(content, trusted)
     if strange:
+        consent = ", ".join(sorted({*trusted, *strange}))
         raise UserError(
             f"{type(fitted).__name__} holds types that are not trusted: {', '.join(strange)}; "
-            "add them to TRUSTED in pipeline/storage.py if they are safe to load"
+            f"if they are safe to load, its file in conf/model/ says so: trusted: [{consent}]"
         )
     with zipfile.ZipFile(io.BytesIO(content)) as raw:
         schema = raw.read("schema.json").decode()
@@ -85,7 +95,9 @@ def dump(fitted: Any, path: Path) -> None:
         def renumber(match: re.Match[str]) -> str:
             return match[1] + numbers.setdefault(match[2], str(len(numbers) + 1))
 
-        schema = re.sub(r'("__id__": |"file": "|"id": )(\d+)', renumber, schema)
+        # Files are named by an address, or at random by a UUID.
+        name = r"(\d+(?![\w-])|[0-9a-f]{8}-[0-9a-f-]{27})"
+        schema = re.sub(rf'("__id__": |"file": "|"id": ){name}', renumber, schema)
         parts = {"schema.json": schema.encode()}
         for name in raw.namelist():
             if name != "schema.json":
@@ -96,9 +108,17 @@ def dump(fitted: Any, path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), parts[name])
 
 
-def load(path: Path) -> Any:
+def load(path: Path, trusted: Collection[str] = ()) -> Any:
     """
     Read what `dump` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    trusted : collection of str
+        Full names of further types that are safe to load. They come from the project's
+        configuration, or from the code that a logged model brings, never from the file.
 
     Raises
     ------
@@ -108,14 +128,34 @@ def load(path: Path) -> Any:
     if not path.is_file():
         raise missing(path)
     try:
-        content = path.read_bytes()
-        types = skops.get_untrusted_types(data=content)
-        strange = [name for name in types if not _trusted(name)]
+        content = _renamed(path.read_bytes())
+        strange = _strange(content, trusted)
         if strange:
             raise UserError(f"{path} holds types that are not trusted: {', '.join(strange)}")
-        return skops.loads(content, trusted=types)
+        return skops.loads(content, trusted=skops.get_untrusted_types(data=content))
     except DAMAGE as error:
         raise damaged(path, error) from None
+
+
+def _renamed(content: bytes) -> bytes:
+    """Name the project's types in a file as they are called where it is read."""
+    if PROJECT == KNOWN_AS:
+        return content
+    renamed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as before, zipfile.ZipFile(renamed, "w") as after:
+        for name in before.namelist():
+            part = before.read(name)
+            if name == "schema.json":
+                module = rb'("__module__": ")%s(?=[."])' % KNOWN_AS.encode()
+                part = re.sub(module, rb"\g<1>%s" % PROJECT.encode(), part)
+            after.writestr(name, part)
+    return renamed.getvalue()
+
+
+def _strange(content: bytes, trusted: Collection[str]) -> list[str]:
+    """List the types in a file that are not trusted."""
+    types = skops.get_untrusted_types(data=content)
+    return [name for name in types if name not in trusted and not _trusted(name)]
 
 
 def _trusted(name: str) -> bool:

@@ -1,79 +1,145 @@
-"""Stage 3: a model fitted, scored on validation, and recorded."""
+"""
+Stage 3: a model fitted, scored on validation, and recorded.
 
-import shutil
+A stage of DVC, and a training by hand that names task and model alone, make the model in
+``models/<task>/<model>/`` that evaluate compares. A training with settings of its own leaves
+it as it is: its model lies in ``runs/<task>/<model>/<run id>/``, or in a multirun in the folder
+of the job, and in MLflow.
+"""
+
+import os
+import sys
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline import command, paths, scoring, tracking
+from pipeline import bundle, command, experiment, paths, tracking
 from pipeline.config import composition, schema, targets
+from pipeline.errors import ModelError
 from pipeline.evaluation import metrics
 from pipeline.evaluation.comparison import compare
 from pipeline.evaluation.metrics import Answers
-from pipeline.evaluation.validation import answered
+from pipeline.experiment import Examples
 from pipeline.features import store
-from pipeline.files import new_folder, read_json, size, write_json
-from pipeline.models.fitting import fit, timed
+from pipeline.files import aside, put, size, write_json
 from pipeline.progress import Bar, console
-from pipeline.scoring import RECORD
+
+# What DVC sets for the command of a stage.
+STAGE = "DVC_STAGE"
 
 
 def main(cfg: schema.Train) -> None:
-    """Fit a model on its view of a task, score it on validation, and record the run."""
-    view = paths.features_folder(cfg.task.name) / cfg.model.view
-    train, validation = (store.load(view / f"{split}.npz") for split in ("train", "validation"))
-    about = store.about(view, paths.ingested_folder(cfg.task.name))
-    task = cfg.task
-    metrics.check(task.metric, task.metrics, task.positive, task.threshold, about["classes"])
-    used = composition.merged(about["settings"], composition.settings("train", cfg))
-    who = identity(cfg, used)
-    with tracking.started(cfg.tracking.uri, paths.ROOT, **who) as run:
-        model = targets.build(cfg.model.estimator)
-        curve = Curve(run, f"{cfg.task.name} {cfg.model.name}", most_steps(cfg.model))
-        with curve.bar:
-            fit_seconds = fit(model, train, validation, curve.add)
-        probabilities, predict_ms = timed(model.predict_proba, validation.X)
-        classes = list(model.classes_)
-        answers = answered(validation, probabilities, classes, task.positive, task.threshold)
-        scores = validation_scores(cfg, answers)
-        costs = {"fit_seconds": fit_seconds, "predict_ms_per_1000": predict_ms}
-        decision = {"positive": answers.positive, "threshold": answers.threshold}
-        record = {"run_id": run.id, **who, "about": about, "decision": decision}
-        record |= {"scores": scores, "costs": costs}
-        folder = write(cfg, model, record | {"curve": curve.points})
-        run.trained(read_json(folder / RECORD), folder)
-    console.print(summary(cfg, scores, fit_seconds))
-
-
-def write(cfg: schema.Train, model: Any, record: dict[str, Any]) -> Path:
     """
-    Write a trained model with its featurizer and record, and its scores.
+    Fit a model on its view of a task, score it on validation, and record the run.
+
+    A model that fails leaves its reason where it would lie, for evaluate to show beside the
+    others. Under DVC that is a result of the stage, which ends well, so that evaluate is run.
+    """
+    task, model = cfg.task, cfg.model
+    view = paths.features_folder(task.name) / model.view
+    examples = experiment.load(view, paths.ingested_folder(task.name))
+    classes = examples.about["classes"]
+    metrics.check(task.metric, task.metrics, task.positive, task.threshold, classes)
+    settings = composition.merged(examples.about["settings"], composition.settings("train", cfg))
+    # Nothing is read back from models/, where another training may write.
+    with aside(paths.model_folder(task.name, model.name)) as scratch:
+        folder = scratch / "model"
+        folder.mkdir()
+        try:
+            with tracking.started(
+                cfg.tracking.uri, paths.ROOT, **experiment.identity(settings)
+            ) as run:
+                scores = train(model, settings, examples, view, run, folder)
+        except ModelError as error:
+            bundle.write_failed(folder, known(settings, examples), str(error))
+            if composition.publishes():
+                keep(folder, {}, task.name, model.name, run.id)
+            if STAGE not in os.environ:
+                raise
+            print(f"{task.name} {model.name} failed: {error}", file=sys.stderr)
+            return
+        # Now that the run has ended well.
+        keep(folder, scores, task.name, model.name, run.id)
+
+
+def train(
+    model: schema.Model,
+    settings: Mapping[str, Any],
+    examples: Examples,
+    view: Path,
+    run: tracking.Run,
+    folder: Path,
+) -> dict[str, float]:
+    """
+    Fit a model, write it, and record both.
 
     Parameters
     ----------
-    cfg : schema.Train
-        The experiment.
-    model : classifier
-        Fitted.
-    record : dict
-        Plain values; the size of the model is added to its ``costs``.
+    model : schema.Model
+        What to fit.
+    settings : mapping
+        Of all stages, as they are recorded.
+    examples : Examples
+        What it sees.
+    view : Path
+        The folder of the view, for its featurizer.
+    run : tracking.Run
+        Where to record.
+    folder : Path
+        Empty; where to write.
 
     Returns
     -------
-    Path
-        The model's folder.
+    dict of str to float
+        Scores on validation.
+
+    Raises
+    ------
+    ModelError
+        When the model fails, which the run tells too.
     """
-    target = paths.model_folder(cfg.task.name, cfg.model.name)
-    with new_folder(target) as folder:
-        scoring.save(model, folder)
-        featurizer = paths.features_folder(cfg.task.name) / cfg.model.view / scoring.FEATURIZER
-        shutil.copy(featurizer, folder)
-        costs = record["costs"] | {"model_bytes": size(folder)}
-        write_json(folder / RECORD, record | {"costs": costs})
-    write_json(paths.validation_file(cfg.task.name, cfg.model.name), record["scores"])
-    return target
+    task = settings["task"]
+    curve = Curve(run, f"{task['name']} {model.name}", most_steps(model))
+    try:
+        estimator = targets.build(model.estimator)
+        with curve.bar:
+            fitted = experiment.run(estimator, examples, task, curve.add)
+        scores = validation_scores(settings, fitted.predictions)
+        manifest = bundle.write(
+            folder,
+            known(settings, examples)
+            | described(examples, task["positive"], fitted.predictions)
+            | {"scores": scores, "curve": curve.points},
+            estimator,
+            view / store.FEATURIZER,
+            model.trusted,
+        )
+    except ModelError as error:
+        run.failed(str(error), traceback.format_exc())
+        raise
+    costs = {
+        "fit_seconds": fitted.fit_seconds,
+        "predict_ms_per_1000": fitted.predict_ms,
+        "model_bytes": size(folder),
+    }
+    run.trained(manifest, folder, bundle.digest(folder), costs, model.trusted)
+    console.print(summary(settings, scores, fitted.fit_seconds))
+    return scores
+
+
+def keep(folder: Path, scores: Mapping[str, float], task: str, model: str, run_id: str) -> None:
+    """Move a model to where it belongs, and write its scores."""
+    if composition.publishes():
+        put(folder, paths.model_folder(task, model))
+        write_json(paths.validation_file(task, model), scores)
+        return
+    home = paths.run_folder(task, model, run_id)
+    put(folder, home / "model")
+    write_json(home / "metrics.json", scores)
+    console.print(f"{task} {model}: kept in {home.relative_to(paths.ROOT)}", markup=False)
 
 
 class Curve:
@@ -100,7 +166,7 @@ class Curve:
         """Take the losses of a step."""
         self.points.append({"step": step} | {name: float(loss) for name, loss in losses.items()})
         self.run.curve(step, losses)
-        now = losses["validation/log_loss"]
+        now = losses[experiment.LOSS]
         self.best = min(self.best, now)
         self.bar.step(step, f"validation log loss {now:.4f}, best {self.best:.4f}")
 
@@ -113,40 +179,58 @@ def most_steps(model: schema.Model) -> int | None:
     return None
 
 
-def identity(cfg: schema.Train, settings: dict[str, Any]) -> dict[str, Any]:
-    """Say which experiment this is: what its run is called, searched by, and set to."""
-    tags = {
-        "task": cfg.task.name,
-        "model": cfg.model.name,
-        "family": cfg.model.family,
-        "view": cfg.model.view,
-        "seed": str(cfg.seed),
-    }
+def known(settings: Mapping[str, Any], examples: Examples) -> dict[str, Any]:
+    """Return what a manifest says of a model before it is fitted."""
+    model, about = settings["model"], examples.about
     return {
-        "experiment": cfg.task.name,
-        "name": cfg.model.name,
+        "kind": "classification",
+        "task": settings["task"]["name"],
+        "model": model["name"],
+        "family": model["family"],
+        "view": model["view"],
+        "data": {"digest": about["digest"], "origin": about["origin"]},
         "settings": settings,
-        "tags": tags,
+        "curve": [],
     }
 
 
-def validation_scores(cfg: schema.Train, answers: Answers) -> dict[str, float]:
-    """Score a fitted model on validation, as far as defined; the deciding metric with interval."""
-    row = compare(
-        {cfg.model.name: answers},
-        cfg.task.metric,
-        cfg.task.metrics,
-        cfg.seed,
-    ).loc[cfg.model.name]
-    shown = [*cfg.task.metrics, f"{cfg.task.metric}_low", f"{cfg.task.metric}_high"]
-    return row[shown].dropna().to_dict()
+def described(examples: Examples, positive: str | None, predictions: Answers) -> dict[str, Any]:
+    """Return what a manifest says of a fitted model's inputs and answers."""
+    about = examples.about
+    return {
+        "inputs": about["inputs"],
+        "example": about["example"],
+        "classes": about["classes"],
+        "decision": {"positive": positive, "threshold": predictions.threshold},
+    }
 
 
-def summary(cfg: schema.Train, scores: Mapping[str, float], fit_seconds: float) -> str:
-    """Tell in a line how good the model is on validation, and what it cost."""
-    metric = cfg.task.metric
+def validation_scores(settings: Mapping[str, Any], predictions: Answers) -> dict[str, float]:
+    """
+    Score a fitted model on validation, as far as defined; the deciding metric with interval.
+
+    Raises
+    ------
+    ModelError
+        When the deciding metric is not defined.
+    """
+    task, model = settings["task"], settings["model"]["name"]
+    metric, names = task["metric"], task["metrics"]
+    board = compare({model: predictions}, metric, names, settings["seed"])
+    scores: dict[str, float] = (
+        board.loc[model, [*names, f"{metric}_low", f"{metric}_high"]].dropna().to_dict()
+    )
+    if metric not in scores:
+        raise ModelError(f"{metric} on validation is not defined")
+    return scores
+
+
+def summary(settings: Mapping[str, Any], scores: Mapping[str, float], fit_seconds: float) -> str:
+    """Word in a line how good the model is on validation, and what it cost."""
+    metric = settings["task"]["metric"]
     return (
-        f"{cfg.task.name} {cfg.model.name}: validation {metric} {scores[metric]:.3f} "
+        f"{settings['task']['name']} {settings['model']['name']}: "
+        f"validation {metric} {scores[metric]:.3f} "
         f"[{scores[f'{metric}_low']:.3f}, {scores[f'{metric}_high']:.3f}], "
         f"fitted in {fit_seconds:.1f} s"
     )

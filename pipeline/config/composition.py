@@ -17,6 +17,7 @@ import hydra
 import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pipeline import paths
@@ -321,7 +322,8 @@ def settled_model(node: Any, name: str, task: Any) -> Model:
         if task.kind not in by_kind:
             raise UserError(f"model {name} is for {', '.join(by_kind)}, not for {task.kind}")
         estimator["_target_"] = by_kind[task.kind]
-    return Model(name, family, view, choice, estimator)
+    trusted = estimator.pop("trusted", [])
+    return Model(name, family, view, choice, estimator, trusted)
 
 
 def settings(stage: str, cfg: Any) -> dict[str, Any]:
@@ -343,8 +345,8 @@ def settings(stage: str, cfg: Any) -> dict[str, Any]:
     """
     plain = asdict(cfg)
     if "model" in plain:
-        plain["model"] = {**plain["model"], **plain["model"].pop("estimator")}
-        del plain["model"]["estimator"]
+        estimator, trusted = (plain["model"].pop(key) for key in ("estimator", "trusted"))
+        plain["model"] |= estimator | ({"trusted": trusted} if trusted else {})
     picked: dict[str, Any] = {}
     for key in SETTINGS[stage]:
         *above, last = key.split(".")
@@ -378,6 +380,32 @@ def code_of(stage: str, cfg: Any) -> list[str]:
         return list(code.targets(cfg.task.views))
     metrics = [name for name in [cfg.task.metric, *cfg.task.metrics] if "." in name]
     return [*metrics, *(code.targets(cfg.model.estimator) if stage == "train" else ())]
+
+
+def model_file(model: str) -> dict[str, Any]:
+    """
+    Read a file of conf/model/ as it is; empty when there is none.
+
+    Raises
+    ------
+    UserError
+        When it cannot be read, or holds anything but keys.
+    """
+    path = CONF / "model" / f"{model}.yaml"
+    return read_yaml(path) if path.is_file() else {}
+
+
+def publishes() -> bool:
+    """
+    Return whether this training makes the model that is compared and that DVC keeps.
+
+    A stage of DVC does, and a training by hand whose command line names task, model and store
+    alone. One job of a multirun does not, nor does a training with settings of its own.
+    """
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return False
+    own = [key for key in overridden() if key not in ("task", "model", "tracking", "tracking.uri")]
+    return "DVC_STAGE" in os.environ or not own
 
 
 def overridden() -> list[str]:

@@ -60,6 +60,8 @@ class Model:
     view: str
     architecture: str | None
     estimator: dict[str, Any]
+    # types of other packages that are safe to load
+    trusted: list[str] = field(default_factory=list)
 
 
 @dataclass

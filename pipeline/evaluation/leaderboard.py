@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,10 @@ from rich.table import Table
 
 
 def leaderboard(
-    scores: pd.DataFrame, costs: Mapping[str, Mapping[str, float]], metric: str
+    scores: pd.DataFrame,
+    costs: Mapping[str, Mapping[str, float]],
+    metric: str,
+    failed: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """
     Put scores and costs together and mark the best.
@@ -25,13 +29,16 @@ def leaderboard(
         and ``model_bytes``.
     metric : str
         The one that decided.
+    failed : mapping of str to mapping
+        For each model that cannot be compared ``family``, and why in ``failed``.
 
     Returns
     -------
     DataFrame
-        A row a model, best first. ``best`` is ``overall``, ``family`` for the
-        best of each other family, or empty. A model for which the metric is not
-        defined is the best of nothing.
+        A row per model, best first, those without scores last. ``best`` is ``overall``,
+        ``family`` for the best of each other family, or empty. A model for which the metric
+        is not defined is the best of nothing. ``failed`` is empty, or the reason why there
+        are no scores.
     """
     board = scores.join(pd.DataFrame(costs).T.infer_objects())
     defined = board[metric].notna()
@@ -40,7 +47,21 @@ def leaderboard(
     board.insert(0, "best", np.where(first, "family", ""))
     if defined.iloc[0]:
         board.iloc[0, 0] = "overall"
-    return board.rename_axis("model").reset_index()
+    board["failed"] = ""
+    board = board.rename_axis("model").reset_index()
+    if not failed:
+        return board
+    rows = [
+        {"model": model, "best": "", "metric": metric, **known} for model, known in failed.items()
+    ]
+    return pd.concat([board, pd.DataFrame(rows)], ignore_index=True)
+
+
+def reasons(board: pd.DataFrame) -> str:
+    """Word why models have no scores, a line each; empty when all have."""
+    rows = board[board["failed"] != ""]
+    lines = [f"{row.model}: {row.failed}" for row in rows.itertuples()]
+    return "\n" + "\n".join(lines) + "\n" if lines else ""
 
 
 def interval(row: "pd.Series[float]", name: str, digits: int = 3) -> str:
@@ -53,11 +74,15 @@ def interval(row: "pd.Series[float]", name: str, digits: int = 3) -> str:
 
 def readable_seconds(seconds: float) -> str:
     """Write a duration with two decimals while they matter."""
+    if np.isnan(seconds):
+        return "–"
     return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.2f}"
 
 
 def readable_bytes(count: float) -> str:
     """Write a size in kB or MB."""
+    if np.isnan(count):
+        return "–"
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
@@ -83,7 +108,7 @@ def shown(board: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
         columns[name] = board.apply(interval, axis=1, name=name)
     columns["behind best"] = board.apply(interval, axis=1, name="behind")
     columns["fit s"] = board["fit_seconds"].map(readable_seconds)
-    columns["ms/1,000"] = board["predict_ms_per_1000"].map("{:.0f}".format)
+    columns["ms/1,000"] = board["predict_ms_per_1000"].map("{:.0f}".format).replace("nan", "–")
     columns["size"] = board["model_bytes"].map(readable_bytes)
     return pd.DataFrame(columns)
 

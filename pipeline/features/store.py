@@ -10,7 +10,7 @@ from pipeline.errors import UserError
 from pipeline.files import damaged, dvc_digest, missing, read_json
 from pipeline.storage import DAMAGE
 
-ABOUT = "view.json"
+ABOUT, FEATURIZER = "view.json", "featurizer.skops"
 
 
 class Numbers(NamedTuple):

@@ -41,6 +41,7 @@ class LightGBM(LGBMClassifier):
         LightGBM's own parameters.
     """
 
+    LOSSES = ("binary_logloss", "multi_logloss")
     # Checked here too: its C++ side writes to standard error before it refuses.
     _parameter_constraints: ClassVar = {
         "patience": [Interval(Integral, 1, None, closed="left")],
@@ -85,6 +86,12 @@ class LightGBM(LGBMClassifier):
                 return super().fit(X, y)
 
         def tell(env: CallbackEnv) -> None:
+            for _, loss, _, _ in env.evaluation_result_list:
+                if loss not in self.LOSSES:
+                    raise InvalidParameterError(
+                        f"LightGBM stops on the log loss of a classifier, not on '{loss}': "
+                        "leave metric and objective out"
+                    )
             if report is not None:
                 losses = {
                     f"{split}/log_loss": loss for split, _, loss, _ in env.evaluation_result_list

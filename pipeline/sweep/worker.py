@@ -17,14 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
-from pipeline import paths
+from pipeline import experiment, paths
 from pipeline.config import composition, schema, targets
-from pipeline.errors import UserError
+from pipeline.errors import ModelError, UserError
 from pipeline.evaluation import metrics
-from pipeline.evaluation.validation import answered
-from pipeline.features import store
-from pipeline.features.store import Numbers
-from pipeline.models.fitting import fit
+from pipeline.experiment import Examples
 from pipeline.process import alive
 from pipeline.sweep import study as studies
 from pipeline.sweep.space import Space
@@ -70,7 +67,8 @@ class Worker:
             pruner=studies.pruner(cfg.sweep),
         )
         folder = paths.sweep_folder(cfg.sweep.study)
-        train, validation = data(cfg)
+        view = paths.features_folder(cfg.task.name) / cfg.model.view
+        examples = experiment.load(view, paths.ingested_folder(cfg.task.name))
         with threads(self.workers):
             while self.wanted():
                 with studies.claimed(study, folder, self.n_trials, self.sweep_id) as known:
@@ -82,7 +80,7 @@ class Worker:
                     checkpoint = folder / str(known.number) / "checkpoint.pt"
                     if not known.params:  # what is there is another study's
                         checkpoint.unlink(missing_ok=True)
-                    run(study, trial, known, choose, train, validation, checkpoint)
+                    run(study, trial, known, choose, examples, checkpoint)
                     checkpoint.unlink(missing_ok=True)
 
     def wanted(self) -> bool:
@@ -90,19 +88,12 @@ class Worker:
         return self.host != socket.gethostname() or alive(self.pid)
 
 
-def data(cfg: schema.Train) -> list[Numbers]:
-    """Read the examples to learn from, and those to be scored on."""
-    view = paths.features_folder(cfg.task.name) / cfg.model.view
-    return [store.load(view / f"{split}.npz") for split in ("train", "validation")]
-
-
 def run(
     study: optuna.Study,
     trial: optuna.Trial,
     known: FrozenTrial,
     choose: Callable[[], schema.Train],
-    train: Numbers,
-    validation: Numbers,
+    examples: Examples,
     checkpoint: Path,
 ) -> None:
     """
@@ -114,7 +105,7 @@ def run(
     try:
         cfg = choose()
         told = reporting(study, trial, known.intermediate_values)
-        scores, seconds = scored(cfg, train, validation, told, checkpoint)
+        scores, seconds = scored(cfg, examples, told, checkpoint)
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
     except Exception as error:
@@ -161,7 +152,7 @@ def chosen(
 
 
 def scored(
-    cfg: schema.Train, train: Numbers, validation: Numbers, told: Told, checkpoint: Path
+    cfg: schema.Train, examples: Examples, told: Told, checkpoint: Path
 ) -> tuple[dict[str, float], float]:
     """
     Fit a model and score it on validation.
@@ -175,19 +166,19 @@ def scored(
 
     Raises
     ------
-    UserError
-        When the deciding metric is not a number.
+    ModelError
+        When the model fails, or the deciding metric is not defined.
     """
     task = cfg.task
     model = targets.build(cfg.model.estimator)
-    seconds = fit(model, train, validation, told, checkpoint)
-    given = model.predict_proba(validation.X)
-    answers = answered(validation, given, list(model.classes_), task.positive, task.threshold)
-    once = np.ones((1, len(answers.actual)))
-    scores = metrics.score(task.metrics, answers, once)
+    fitted = experiment.run(
+        model, examples, composition.settings("train", cfg)["task"], told, checkpoint
+    )
+    once = np.ones((1, len(fitted.predictions.actual)))
+    scores = metrics.score(task.metrics, fitted.predictions, once)
     if np.isnan(scores[task.metric][0]):
-        raise UserError(f"{task.metric} is nan")
-    return {name: float(values[0]) for name, values in scores.items()}, seconds
+        raise ModelError(f"{task.metric} on validation is not defined")
+    return {name: float(values[0]) for name, values in scores.items()}, fitted.fit_seconds
 
 
 def reporting(study: optuna.Study, trial: optuna.Trial, before: Mapping[int, float]) -> Told:
@@ -208,9 +199,7 @@ def reporting(study: optuna.Study, trial: optuna.Trial, before: Mapping[int, flo
 
     def told(step: int, losses: Mapping[str, float]) -> None:
         nonlocal last
-        loss = float(losses["validation/log_loss"])
-        if np.isnan(loss):
-            raise UserError(f"the validation log loss is nan at step {step}")
+        loss = float(losses[experiment.LOSS])
         if step < last * FURTHER:
             return
         last = step

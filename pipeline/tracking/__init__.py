@@ -6,8 +6,8 @@ import os
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-from pipeline.tracking.runs import Run, reopened, restored, started
+from pipeline.tracking.runs import Run, started, trainer
 from pipeline.tracking.store import told
 from pipeline.tracking.sweeps import SweepRun, sweeping
 
-__all__ = ["Run", "SweepRun", "reopened", "restored", "started", "sweeping", "told"]
+__all__ = ["Run", "SweepRun", "started", "sweeping", "told", "trainer"]

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +16,12 @@ import pandas as pd
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
-from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array
 
 from pipeline.process import alive
-from pipeline.tracking import store
+from pipeline.tracking import logged, store
 from pipeline.tracking.git import Revision, revision
 
 if TYPE_CHECKING:
@@ -31,8 +29,8 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = 5.0
 LONGEST_PARAM = 6000
-SERVING = ["mlflow", "numpy", "pandas", "scikit-learn", "skops"]
-PACKAGE = Path(__file__).resolve().parents[1]
+# The tag that holds the digest of the model that a run trained.
+BUNDLE = "bundle"
 
 
 class Run:
@@ -90,56 +88,78 @@ class Run:
         """Write a picture among the run's artifacts."""
         self.client.log_figure(self.id, drawn, name)
 
-    def trained(self, record: Mapping[str, Any], folder: Path) -> None:
+    def trained(
+        self,
+        manifest: Mapping[str, Any],
+        folder: Path,
+        digest: str,
+        costs: Mapping[str, float],
+        trusted: list[str],
+    ) -> None:
         """
         Write what is known once a model is trained, and the model.
 
         Parameters
         ----------
-        record : mapping
-            Plain values, as in ``run.json``: ``about`` the data, ``scores`` on
-            validation, ``costs``.
+        manifest : mapping
+            Of the trained model, as `bundle.write` returns it.
         folder : Path
-            The trained model with its featurizer.
+            The trained model.
+        digest : str
+            Of the manifest: the tag by which the run of a model is found.
+        costs : mapping of str to float
+            What training took, as far as it is known.
+        trusted : list of str
+            Types of other packages that the logged model may load.
         """
-        self.scores({f"validation/{name}": value for name, value in record["scores"].items()})
-        self.scores({f"cost/{name}": value for name, value in record["costs"].items()})
-        about = record["about"]
-        data = Dataset(record["experiment"], about["digest"], "local", json.dumps(about["origin"]))
+        self.scores({f"validation/{name}": value for name, value in manifest["scores"].items()})
+        self.scores({f"cost/{name}": value for name, value in costs.items()})
+        known = manifest["data"]
+        data = Dataset(manifest["task"], known["digest"], "local", json.dumps(known["origin"]))
         training = InputTag("mlflow.data.context", "training")
         self.client.log_inputs(self.id, [DatasetInput(data, [training])])
-        self.model(folder, about, record["tags"]["family"])
+        self.model(manifest, folder, trusted)
+        self.client.set_tag(self.id, BUNDLE, digest)
 
-    def model(self, folder: Path, about: Mapping[str, Any], family: str) -> None:
+    def model(self, manifest: Mapping[str, Any], folder: Path, trusted: list[str]) -> None:
         """
         Log a trained model that answers raw input.
 
         Parameters
         ----------
+        manifest : mapping
+            Its ``inputs``, the kind of each; ``example``, a few raw examples; ``classes``,
+            the labels that it can give; ``requirements``.
         folder : Path
             The trained model with its featurizer.
-        about : mapping
-            ``inputs``, the kind of each raw input; ``example``, a few raw
-            examples; ``classes``, the labels that it can give.
-        family : str
-            Decides which libraries it needs.
+        trusted : list of str
+            Types of other packages that it may load.
         """
-        inputs: list[Any] = [ColSpec(_type(kind), n) for n, kind in about["inputs"].items()]
+        inputs: list[Any] = [ColSpec(_type(kind), n) for n, kind in manifest["inputs"].items()]
         answers: list[Any] = [
             ColSpec(DataType.string, "label"),
-            *(ColSpec(DataType.double, f"probability_{name}") for name in about["classes"]),
+            *(ColSpec(DataType.double, f"probability_{name}") for name in manifest["classes"]),
         ]
         signature = ModelSignature(Schema(inputs), Schema(answers))
-        with _fluent(self.uri), mlflow.start_run(run_id=self.id):
+        with (
+            logged.code(trusted) as code,
+            _fluent(self.uri),
+            mlflow.start_run(run_id=self.id),
+        ):
             mlflow.pyfunc.log_model(
                 name="model",
-                loader_module="pipeline.scoring",
+                loader_module=f"{code.name}.scoring",
                 data_path=str(folder),
-                code_paths=[str(PACKAGE)],
-                pip_requirements=requirements(family),
+                code_paths=[str(code)],
+                pip_requirements=manifest["requirements"],
                 signature=signature,
-                input_example=_frame(about["example"], about["inputs"]),
+                input_example=_frame(manifest["example"], manifest["inputs"]),
             )
+
+    def failed(self, reason: str, trace: str) -> None:
+        """Write why a training failed: a line as a tag, and the traceback."""
+        self.client.set_tag(self.id, "error", reason)
+        self.text("error.txt", trace)
 
 
 def _frame(rows: list[dict[str, Any]], kinds: Mapping[str, str]) -> pd.DataFrame:
@@ -166,12 +186,6 @@ def _fluent(uri: str) -> Iterator[None]:
         os.environ.pop(name, None)
         if asked is not None:
             os.environ[name] = asked
-
-
-def requirements(family: str) -> list[str]:
-    """State, with their installed versions, the libraries that a logged model needs."""
-    names = [*SERVING, "torch"] if family == "deep" else [*SERVING, "lightgbm"]
-    return [f"{name}=={version(name)}" for name in names]
 
 
 @contextmanager
@@ -250,49 +264,27 @@ def ending(run: Run) -> Iterator[None]:
             run.client.set_terminated(run.id, status)
 
 
-@contextmanager
-def restored(uri: str, root: Path, record: Mapping[str, Any]) -> Iterator[Run]:
+def trainer(uri: str, experiment: str, digest: str) -> tuple[Run, dict[str, float]] | None:
     """
-    Start a run for a model that was trained under a run which this store lacks.
-
-    Parameters
-    ----------
-    uri, root
-        As for `started`.
-    record : mapping
-        What train wrote beside the model, ``run.json``.
-
-    Yields
-    ------
-    Run
-        With the curves of the training. The tag ``restored_from`` holds the
-        id of the run that is not here.
-    """
-    names = ("experiment", "name", "settings")
-    tags = record["tags"] | {"restored_from": record["run_id"]}
-    with started(uri, root, **{name: record[name] for name in names}, tags=tags) as run:
-        for point in record["curve"]:
-            run.curve(point["step"], {key: point[key] for key in point if key != "step"})
-        yield run
-
-
-def reopened(uri: str, experiment: str, run_id: str) -> Run | None:
-    """
-    Open the run that trained a model, or the one restored for it, to add to it.
+    Find the run that trained a model, to add to it.
 
     Parameters
     ----------
     uri : str
         The store.
     experiment : str
-        MLflow experiment of a restored run.
-    run_id : str
-        The run that trained the model.
+        MLflow experiment.
+    digest : str
+        Of the model's manifest.
 
     Returns
     -------
-    Run or None
-        None when the store knows neither.
+    run : Run
+        The newest that finished.
+    metrics : dict of str to float
+        The last value of each metric that it has.
+
+    None is returned when the store knows no such run.
 
     Raises
     ------
@@ -300,15 +292,13 @@ def reopened(uri: str, experiment: str, run_id: str) -> Run | None:
         When the store cannot be reached.
     """
     client = store.connect(uri)
-    try:
-        found = client.get_run(run_id)
-        if found.info.lifecycle_stage == "active":
-            return Run(client, uri, run_id)
-    except MlflowException:
-        pass  # not in this store
-    experiment_id = store.experiment(client, uri, experiment)
-    again = client.search_runs([experiment_id], f"tags.restored_from = '{run_id}'", max_results=1)
-    return Run(client, uri, again[0].info.run_id) if again else None
+    found = client.search_runs(
+        [store.experiment(client, uri, experiment)],
+        f"tags.{BUNDLE} = '{digest}' and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    return (Run(client, uri, found[0].info.run_id), found[0].data.metrics) if found else None
 
 
 def _facts(code: Revision) -> dict[str, str]:

@@ -8,10 +8,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from pipeline import scoring, storage
-from pipeline.errors import UserError
+from pipeline import bundle, scoring, storage
+from pipeline.errors import ModelError, UserError
 from pipeline.features.text import TokenIds, WordCount
-from pipeline.files import write_json
 from pipeline.models.baseline import WordCountRule
 from pipeline.models.networks import TextCNN
 from pipeline.models.neural_net import NeuralNet
@@ -29,26 +28,42 @@ def patients():
     """Fit a model as train does, on numbers of 32 bits."""
     scaler = StandardScaler().fit(PATIENTS)
     X = scaler.transform(PATIENTS).astype(np.float32)
-    return Scorer(scaler, LogisticRegression().fit(X, DIAGNOSES))
+    return Scorer(scaler, LogisticRegression().fit(X, DIAGNOSES), ["benign", "malignant"])
 
 
 @pytest.fixture
 def rule():
     counter = WordCount().fit(TEXTS)
-    return Scorer(counter, WordCountRule().fit(counter.transform(TEXTS), KINDS))
+    rule = WordCountRule().fit(counter.transform(TEXTS), KINDS)
+    return Scorer(counter, rule, sorted(KINDS))
 
 
 def network():
     ids = TokenIds(max_length=5, min_texts=1).fit(TEXTS)
     model = NeuralNet(TextCNN, max_epochs=2, device="cpu", random_state=0)
-    return Scorer(ids, model.fit(ids.transform(TEXTS), KINDS))
+    return Scorer(ids, model.fit(ids.transform(TEXTS), KINDS), sorted(KINDS))
 
 
 def save(scorer, folder):
-    scoring.save(scorer.estimator, folder)
-    storage.dump(scorer.featurizer, folder / scoring.FEATURIZER)
-    decision = {"positive": scorer.positive, "threshold": scorer.threshold}
-    write_json(folder / scoring.RECORD, {"decision": decision})
+    classes = [str(name) for name in scorer.classes]
+    known = {
+        "kind": "classification",
+        "task": "some",
+        "model": "some",
+        "family": "classical",
+        "view": "raw",
+        "data": {},
+        "settings": {},
+        "curve": [],
+        "inputs": {},
+        "example": [],
+        "classes": classes,
+        "decision": {"positive": classes[scorer.positive], "threshold": scorer.threshold},
+        "scores": {},
+    }
+    folder.mkdir()
+    storage.dump(scorer.featurizer, folder.with_name("featurizer.skops"))
+    bundle.write(folder, known, scorer.estimator, folder.with_name("featurizer.skops"), [])
 
 
 def test_inputs_and_classes_are_those_of_training(patients):
@@ -105,13 +120,20 @@ def test_the_label_is_the_most_probable_class(patients):
 
 @pytest.mark.parametrize("threshold", [0.2, 0.9])
 def test_the_label_is_the_positive_class_from_its_threshold_on(patients, tmp_path, threshold):
-    save(patients._replace(positive=1, threshold=threshold), tmp_path)
+    save(patients._replace(positive=1, threshold=threshold), tmp_path / "it")
 
-    found = scoring.load(tmp_path).predict(PATIENTS)
+    found = scoring.load(tmp_path / "it").predict(PATIENTS)
 
     alarm = found["probability_malignant"] >= threshold
     assert 0 < alarm.sum() < len(alarm)
     assert found["label"].tolist() == np.where(alarm, "malignant", "benign").tolist()
+
+
+def test_what_is_no_probability_is_refused_and_not_answered(patients):
+    patients.estimator.coef_[0, 0] = np.nan
+
+    with pytest.raises(ModelError, match="not finite for 40 of 40 examples"):
+        patients.predict(PATIENTS)
 
 
 def test_one_row_is_answered_as_among_others(patients):
@@ -121,37 +143,37 @@ def test_one_row_is_answered_as_among_others(patients):
 
 
 def test_a_saved_classifier_is_loaded_with_its_featurizer(patients, tmp_path):
-    save(patients, tmp_path)
+    save(patients, tmp_path / "it")
 
-    found = scoring.load(tmp_path)
+    found = scoring.load(tmp_path / "it")
 
-    assert {path.name for path in tmp_path.iterdir()} == {
+    assert {path.name for path in (tmp_path / "it").iterdir()} == {
         "estimator.skops",
         "featurizer.skops",
-        "run.json",
+        "bundle.json",
     }
     pd.testing.assert_frame_equal(found.predict(PATIENTS), patients.predict(PATIENTS))
 
 
 def test_a_saved_network_is_loaded_with_its_featurizer(tmp_path):
     scorer = network()
-    save(scorer, tmp_path)
+    save(scorer, tmp_path / "it")
 
-    found = scoring.load(tmp_path)
+    found = scoring.load(tmp_path / "it")
 
-    assert {path.name for path in tmp_path.iterdir()} == {
+    assert {path.name for path in (tmp_path / "it").iterdir()} == {
         "network.json",
         "network.pt",
         "featurizer.skops",
-        "run.json",
+        "bundle.json",
     }
     pd.testing.assert_frame_equal(found.predict(TEXTS), scorer.predict(TEXTS))
 
 
-@pytest.mark.parametrize("name", ["estimator.skops", "featurizer.skops", "run.json"])
+@pytest.mark.parametrize("name", ["estimator.skops", "featurizer.skops", "bundle.json"])
 def test_a_missing_file_is_told_by_name(rule, tmp_path, name):
-    save(rule, tmp_path)
-    (tmp_path / name).unlink()
+    save(rule, tmp_path / "it")
+    (tmp_path / "it" / name).unlink()
 
-    with pytest.raises(UserError, match=f"{re.escape(str(tmp_path / name))} does not exist"):
-        scoring.load(tmp_path)
+    with pytest.raises(UserError, match=f"{re.escape(str(tmp_path / 'it' / name))} does not exist"):
+        scoring.load(tmp_path / "it")

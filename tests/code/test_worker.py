@@ -37,11 +37,6 @@ def test_what_was_told_before_an_interruption_is_not_told_again(study):
     assert study.get_trials()[0].intermediate_values == {1: -0.5, 2: -0.25}
 
 
-def test_a_loss_that_is_no_number_ends_the_trial(study):
-    with pytest.raises(UserError, match="nan at step 3"):
-        reporting(study, study.ask(), {})(3, {"validation/log_loss": float("nan")})
-
-
 @pytest.mark.parametrize("workers", [1, 2, 64])
 def test_workers_and_their_threads_keep_to_the_cores(monkeypatch, workers):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -1,0 +1,178 @@
+"""
+A trained model on disk: a folder with one manifest that says all that must be known of it.
+
+It holds nothing that depends on the clock or on where the project lies: trained again with
+the same settings on the same data, the folder has the same bytes. What a training took is
+in its run.
+"""
+
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import formats, storage
+from pipeline.errors import ModelError, UserError
+from pipeline.files import damaged, read_json, sha256, write_json
+from pipeline.requirements import requirements
+
+MANIFEST, FEATURIZER = "bundle.json", "featurizer.skops"
+VERSION = 1
+TRAINED, FAILED = "trained", "failed"
+# What answering takes whatever the model is, beside what it is made of.
+SERVING = ("mlflow", "numpy", "pandas", "sklearn", "skops")
+KEYS = {
+    "status": str,
+    "kind": str,
+    "task": str,
+    "model": str,
+    "family": str,
+    "view": str,
+    "data": dict,
+    "settings": dict,
+    "curve": list,
+}
+# Of a model whose training did not fail.
+KEYS_TRAINED = {
+    "inputs": dict,
+    "example": list,
+    "classes": list,
+    "decision": dict,
+    "scores": dict,
+    "estimator": dict,
+    "requirements": list,
+    "files": dict,
+}
+
+
+def write(
+    folder: Path,
+    known: Mapping[str, Any],
+    estimator: Any,
+    featurizer: Path,
+    trusted: list[str],
+) -> dict[str, Any]:
+    """
+    Write a trained model.
+
+    Parameters
+    ----------
+    folder : Path
+        Empty.
+    known : mapping
+        The manifest's other keys: see `KEYS` and `KEYS_TRAINED`.
+    estimator : object
+        Fitted.
+    featurizer : Path
+        What featurize wrote of the fitted featurizer.
+    trusted : list of str
+        Types of other packages that are safe to load, by their full names.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    ModelError
+        When the estimator holds a type that is not trusted.
+    UserError
+        When the featurizer is missing or damaged.
+    """
+    try:
+        name = formats.save(estimator, folder, trusted)
+    except UserError as error:
+        raise ModelError(str(error)) from error
+    needed = requirements(estimator, storage.load(featurizer), always=SERVING)
+    shutil.copyfile(featurizer, folder / FEATURIZER)
+    kind = type(estimator)
+    manifest = {
+        "format": VERSION,
+        "status": TRAINED,
+        **known,
+        "estimator": {
+            "format": name,
+            "class": f"{kind.__module__}.{kind.__qualname__}",
+            "trusted": trusted,
+        },
+        "requirements": needed,
+        "files": {path.name: sha256(path) for path in sorted(folder.iterdir())},
+    }
+    write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def write_failed(folder: Path, known: Mapping[str, Any], reason: str) -> None:
+    """
+    Write what is left of a training that failed: whose it was, and why.
+
+    Parameters
+    ----------
+    folder : Path
+        Empty.
+    known : mapping
+        The manifest's other keys: see `KEYS`.
+    reason : str
+        One line.
+    """
+    manifest = {"format": VERSION, "status": FAILED, "reason": reason, **known}
+    write_json(folder / MANIFEST, manifest)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """
+    Read a manifest.
+
+    Raises
+    ------
+    UserError
+        When it is missing or damaged, or of another version of the format.
+    """
+    path = folder / MANIFEST
+    manifest = read_json(path)
+    if not isinstance(manifest, dict):
+        raise damaged(path, "it is no object")
+    if manifest.get("format") != VERSION:
+        raise damaged(path, f"its format is {manifest.get('format')!r}, not {VERSION}")
+    keys = KEYS if manifest.get("status") == FAILED else KEYS | KEYS_TRAINED
+    for key, kind in keys.items():
+        if not isinstance(manifest.get(key), kind):
+            raise damaged(path, f"{key} is {manifest.get(key)!r}")
+    if manifest["status"] != FAILED:
+        _check_decision(path, manifest)
+    return manifest
+
+
+def _check_decision(path: Path, manifest: Mapping[str, Any]) -> None:
+    positive, threshold = (manifest["decision"].get(key) for key in ("positive", "threshold"))
+    if positive is not None and positive not in manifest["classes"]:
+        raise damaged(path, f"decision.positive {positive!r} is no class")
+    number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    if threshold is not None and not (number and math.isfinite(threshold)):
+        raise damaged(path, f"decision.threshold is {threshold!r}")
+
+
+def check_trained(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """
+    Check that a model was trained, and that its files are those that were written then.
+
+    Raises
+    ------
+    ModelError
+        When its training failed.
+    UserError
+        When a file is missing, damaged, or another model's.
+    """
+    if manifest["status"] == FAILED:
+        raise ModelError(f"its training failed: {manifest.get('reason')}")
+    for name, digest in manifest["files"].items():
+        path = folder / Path(name).name
+        if sha256(path) != digest:
+            raise damaged(path, f"it is not the file that {MANIFEST} names")
+
+
+def digest(folder: Path) -> str:
+    """Return the hash of a manifest, and with it of all the files that it names."""
+    return sha256(folder / MANIFEST)

@@ -1,0 +1,219 @@
+"""A trained model on disk: one manifest, which says what is there and refuses what is not so."""
+
+import json
+import re
+import shutil
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from pipeline import bundle, scoring, storage
+from pipeline.errors import ModelError, UserError
+from pipeline.models.neural_net import NeuralNet
+from pipeline.models.trees import LightGBM
+
+RNG = np.random.default_rng(0)
+PATIENTS = pd.DataFrame(RNG.normal(5, 3, size=(40, 2)), columns=["radius", "texture"])
+DIAGNOSES = np.where(PATIENTS["radius"] > 5, "malignant", "benign")
+KNOWN = {
+    "kind": "classification",
+    "task": "tumours",
+    "model": "some",
+    "family": "classical",
+    "view": "engineered",
+    "data": {"digest": "0.dir", "origin": []},
+    "settings": {"seed": 0},
+    "curve": [],
+    "inputs": {"radius": "double", "texture": "double"},
+    "example": PATIENTS.head(2).to_dict("records"),
+    "classes": ["benign", "malignant"],
+    "decision": {"positive": "malignant", "threshold": None},
+    "scores": {"accuracy": 0.5},
+}
+
+
+def write(folder, estimator=None, trusted=(), **changes):
+    """Write a model as train does."""
+    scaler = StandardScaler().fit(PATIENTS)
+    X = scaler.transform(PATIENTS).astype(np.float32)
+    folder.mkdir()
+    storage.dump(scaler, folder.parent / "featurizer.skops")
+    fitted = (estimator or LogisticRegression()).fit(X, DIAGNOSES)
+    featurizer = folder.parent / "featurizer.skops"
+    return bundle.write(folder, KNOWN | changes, fitted, featurizer, list(trusted))
+
+
+@pytest.fixture
+def model(tmp_path):
+    write(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def edit(folder, **changes):
+    path = folder / bundle.MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "form", "files", "distributions"),
+    [
+        (LogisticRegression(), "skops", ["estimator.skops"], set()),
+        (LightGBM(n_estimators=2, verbose=-1), "skops", ["estimator.skops"], {"lightgbm"}),
+        (
+            NeuralNet(max_epochs=1, device="cpu"),
+            "network",
+            ["network.json", "network.pt"],
+            {"torch"},
+        ),
+    ],
+    ids=["sklearn", "lightgbm", "network"],
+)
+def test_the_manifest_names_format_files_and_what_is_really_needed(
+    tmp_path, estimator, form, files, distributions
+):
+    manifest = write(tmp_path / "model", estimator)
+
+    assert bundle.read(tmp_path / "model") == manifest
+    assert manifest["format"] == 1
+    assert manifest["estimator"]["format"] == form
+    assert sorted(manifest["files"]) == sorted([*files, "featurizer.skops"])
+    always = {"mlflow", "numpy", "pandas", "scikit-learn", "skops"}
+    assert manifest["requirements"] == sorted(
+        f"{name}=={version(name)}" for name in always | distributions
+    )
+
+
+def test_the_same_training_gives_the_same_bytes_anywhere(tmp_path):
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        write(tmp_path / place / "model")
+
+    here, there = (tmp_path / place / "model" for place in ("here", "there"))
+    assert {p.name: p.read_bytes() for p in here.iterdir()} == {
+        p.name: p.read_bytes() for p in there.iterdir()
+    }
+    assert bundle.digest(here) == bundle.digest(there)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2}, "its format is 2, not 1"),
+        ({"classes": None}, "classes is None"),
+        ({"model": 3}, "model is 3"),
+        ({"decision": {"positive": 7}}, "decision.positive 7 is no class"),
+        ({"decision": {"positive": None, "threshold": "x"}}, "decision.threshold is 'x'"),
+        ({"decision": {"positive": None, "threshold": True}}, "decision.threshold is True"),
+    ],
+    ids=str,
+)
+def test_a_wrong_manifest_is_refused(model, changes, message):
+    edit(model, **changes)
+
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        scoring.load(model)
+
+    assert str(model / bundle.MANIFEST) in str(caught.value)
+
+
+def test_a_list_is_no_manifest(model):
+    (model / bundle.MANIFEST).write_text("[]")
+
+    with pytest.raises(UserError, match="is damaged"):
+        bundle.read(model)
+
+
+@pytest.mark.parametrize("name", ["estimator.skops", "featurizer.skops"])
+def test_a_file_of_another_model_is_refused(model, tmp_path, name):
+    write(tmp_path / "other", LogisticRegression(C=5), family="deep")
+    storage.dump(StandardScaler(with_mean=False).fit(PATIENTS), tmp_path / "other/featurizer.skops")
+    shutil.copy(tmp_path / "other" / name, model / name)
+
+    with pytest.raises(UserError, match=f"{name} is damaged"):
+        scoring.load(model)
+
+
+def test_a_failed_training_says_why(tmp_path):
+    bundle.write_failed(tmp_path, KNOWN, "it diverged")
+
+    assert bundle.read(tmp_path)["family"] == "classical"
+    with pytest.raises(ModelError, match="its training failed: it diverged"):
+        scoring.load(tmp_path)
+
+
+def test_an_unknown_format_is_told(model):
+    edit(model, estimator={"format": "skopz"})
+
+    with pytest.raises(UserError, match=r"unknown format 'skopz'.*did you mean 'skops'"):
+        scoring.load(model)
+
+
+THIRD_PARTY = '''
+import numpy as np
+
+class Raw:
+    """Holds bytes, as boosters do."""
+
+    def __init__(self, content):
+        self.content = content
+
+class Classifier:
+    """Takes 0, 1, ... as labels, and no names."""
+
+    def fit(self, X, y):
+        self.raw = Raw(bytes(range(8)))
+        self.classes_ = np.unique(y.astype(int))
+        return self
+
+    def predict_proba(self, X):
+        p = (X[:, 0] > 0).astype(float)
+        return np.column_stack([1 - p, p])
+'''
+
+
+@pytest.fixture
+def third_party(tmp_path, monkeypatch):
+    """Install a package that the project does not know."""
+    (tmp_path / "lib" / "boost_zz").mkdir(parents=True)
+    (tmp_path / "lib" / "boost_zz" / "__init__.py").write_text(THIRD_PARTY)
+    monkeypatch.syspath_prepend(tmp_path / "lib")
+    import boost_zz
+
+    return boost_zz.Classifier().fit(PATIENTS.to_numpy(), np.array([0, 1] * 20))
+
+
+TYPES = ["boost_zz.Classifier", "boost_zz.Raw"]
+
+
+def test_a_type_of_another_package_needs_consent_in_a_line_that_is_told(third_party, tmp_path):
+    line = f"trusted: [{', '.join(TYPES)}]"
+
+    with pytest.raises(UserError, match=re.escape(line)) as caught:
+        storage.dump(third_party, tmp_path / "estimator.skops")
+
+    assert "boost_zz.Raw" in str(caught.value)
+
+
+def test_with_consent_it_is_written_byte_for_byte_and_read(third_party, tmp_path):
+    once, again = tmp_path / "once.skops", tmp_path / "again.skops"
+    storage.dump(third_party, once, TYPES)
+    storage.dump(third_party, again, TYPES)
+
+    assert once.read_bytes() == again.read_bytes()
+    found = storage.load(once, TYPES)
+    assert found.raw.content == bytes(range(8))
+
+
+def test_a_manifest_is_no_consent(third_party, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    storage.dump(StandardScaler().fit(PATIENTS), tmp_path / "featurizer.skops")
+    bundle.write(folder, KNOWN, third_party, tmp_path / "featurizer.skops", TYPES)
+
+    assert scoring.load(folder, TYPES).predict(PATIENTS)["label"].isin(KNOWN["classes"]).all()
+    with pytest.raises(UserError, match=r"not trusted: boost_zz\.Classifier"):
+        scoring.load(folder)

@@ -1,0 +1,187 @@
+"""One fit, for a training and for a trial: what is refused, and how it is told."""
+
+import re
+
+import numpy as np
+import pytest
+from lightgbm import LGBMClassifier
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from pipeline import experiment
+from pipeline.errors import ModelError, UserError
+from pipeline.experiment import Examples
+from pipeline.features import store
+from pipeline.features.store import Numbers
+from pipeline.files import dvc_digest, write_json
+from pipeline.models.classification import check_probabilities
+from pipeline.models.neural_net import NeuralNet
+from pipeline.models.trees import LightGBM
+
+X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+Y = np.where(X[:, 0] > 0, "pos", "neg")
+CLASSES = ["neg", "pos"]
+EXAMPLES = Examples(
+    Numbers(X[:40], Y[:40], Y[:40]), Numbers(X[40:], Y[40:], Y[40:]), {"classes": CLASSES}
+)
+TASK = {"positive": "pos", "threshold": None}
+
+
+class Own(ClassifierMixin, BaseEstimator):
+    """Of a package that is not the project's: gives what it is told to."""
+
+    def __init__(self, given=(0.5, 0.5), classes=None):
+        self.given = given
+        self.classes = classes
+
+    def fit(self, X, y):
+        self.seen_ = y
+        if self.classes is not False:
+            self.classes_ = np.array(self.classes) if self.classes else np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        return np.tile(self.given, (len(X), 1))
+
+
+class Reports(Own):
+    """Reports a loss."""
+
+    def __init__(self, name="validation/log_loss", loss=0.5):
+        super().__init__()
+        self.name, self.loss = name, loss
+
+    def fit(self, X, y, validation=None, report=None):
+        report(1, {"validation/log_loss": 0.7})
+        report(2, {self.name: self.loss})
+        return super().fit(X, y)
+
+
+class Broken(Own):
+    """Has a mistake in its code."""
+
+    def fit(self, X, y):
+        return self.no_such_thing
+
+
+def silent(step, losses):
+    pass
+
+
+def run(estimator, report=silent, examples=EXAMPLES):
+    return experiment.run(estimator, examples, TASK, report)
+
+
+def test_a_fit_gives_the_predictions_of_validation():
+    fitted = run(LogisticRegression())
+
+    alone = LogisticRegression().fit(X[:40], Y[:40]).predict_proba(X[40:])
+    np.testing.assert_array_equal(fitted.predictions.probabilities, alone)
+    assert fitted.predictions.positive == 1
+    assert fitted.fit_seconds > 0
+    assert fitted.predict_ms > 0
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (LinearRegression(), "LinearRegression is a regressor"),
+        (LinearSVC(), "LinearSVC has no predict_proba"),
+        (StandardScaler(), "StandardScaler has no predict_proba"),
+        (Own(classes=False), "Own has no classes_"),
+        (Own(classes=["pos", "neg"]), "Own has the classes ['pos', 'neg'], not in sorted order"),
+        (Own(classes=["a", "b"]), "Own has the classes ['a', 'b']; the data have ['neg', 'pos']"),
+        (Own((0.2, 0.3, 0.5)), "of Own have the shape (20, 3), not (20, 2)"),
+        (Own((np.nan, 1.0)), "of Own are not finite for 20 of 20 examples"),
+        (Own((np.inf, 0.0)), "of Own are not finite"),
+        (Own((1.5, -0.5)), "of Own are not between 0 and 1: one is -0.5"),
+        (Own((3.0, 0.0)), "of Own are not between 0 and 1: one is 3"),
+        (Own((0.5, 0.4)), "of Own do not sum to 1 for 20 of 20 examples: one sum is 0.9"),
+        (Own(("much", "little")), "of Own are of type"),
+        (MultinomialNB(), "MultinomialNB failed: ValueError: Negative values"),
+        (LogisticRegression(C=-1), "'C' parameter of LogisticRegression must be"),
+        (Broken(), "'no_such_thing' (test_experiment.py, line "),
+        (Reports(loss=np.nan), "Reports: the validation log loss is nan at step 2"),
+        (Reports("validation/auc"), "Reports reports validation/auc at step 2; expected is"),
+        (NeuralNet(lr=1e30, max_epochs=3, device="cpu"), "NeuralNet: the validation log loss is"),
+        (LightGBM(metric="auc", verbose=-1), "not on 'auc'"),
+        (LightGBM(objective="regression", verbose=-1), "not on 'l2'"),
+    ],
+    ids=str,
+)
+def test_what_is_no_classifiers_answer_is_refused_by_name(estimator, message):
+    with pytest.raises(ModelError, match=re.escape(message)) as caught:
+        run(estimator)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_rounding_is_no_mistake():
+    given = np.array([[1 + 1e-6, 0], [0.3333333, 0.6666666]], dtype=np.float32)
+
+    assert check_probabilities(Own(), given, 2, 2) is given
+
+
+@pytest.mark.parametrize("error", [UserError("stop"), ValueError("pruned"), MemoryError("no room")])
+def test_what_the_report_raises_is_not_the_models(error):
+    def raising(step, losses):
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        run(Reports(), raising)
+
+    assert caught.value is error
+
+
+def test_an_estimator_of_the_known_packages_gets_names_another_one_numbers():
+    own = Own()
+    run(own)
+    inside = make_pipeline(StandardScaler(), Own())
+    run(inside)
+
+    assert set(own.seen_) == set(inside[-1].seen_) == {0, 1}
+    for known in (LogisticRegression(), LGBMClassifier(n_estimators=2, verbose=-1)):
+        run(known)
+        assert known.classes_.tolist() == CLASSES
+
+
+@pytest.fixture
+def view(tmp_path):
+    """Write a view, and the examples that it was made of."""
+    ingested, view = tmp_path / "ingested", tmp_path / "view"
+    ingested.mkdir()
+    view.mkdir()
+    for split in ("train", "validation"):
+        store.save(view / f"{split}.npz", Numbers(X, Y, Y))
+    about = {"classes": CLASSES, "digest": dvc_digest(ingested)}
+    write_json(view / store.ABOUT, about)
+    return view, ingested, about
+
+
+def test_a_view_is_read_with_what_featurize_knew(view):
+    folder, ingested, about = view
+
+    examples = experiment.load(folder, ingested)
+
+    np.testing.assert_array_equal(examples.train.X, X)
+    assert examples.about == about
+
+
+def test_stale_features_are_refused(view):
+    folder, ingested, _ = view
+    (ingested / "more").touch()
+
+    with pytest.raises(UserError, match="has changed since it was featurized"):
+        experiment.load(folder, ingested)
+
+
+def test_a_class_without_a_training_example_is_told_before_the_fit(view):
+    folder, ingested, about = view
+    write_json(folder / store.ABOUT, about | {"classes": [*CLASSES, "rare"]})
+
+    with pytest.raises(UserError, match=r"no training example in .* is of the class 'rare'"):
+        experiment.load(folder, ingested)

@@ -1,0 +1,82 @@
+"""The code of a logged model: a copy under a name of its own, which answers beside others."""
+
+import importlib
+import sys
+
+import pytest
+
+from pipeline.tracking import logged
+
+PACKAGE = {
+    "__init__.py": "",
+    "consent.py": "TRUSTED = []\n",
+    "answer.py": "ANSWER = 1\n",
+    "scoring.py": (
+        "import pipeline.answer\n"
+        "from pipeline import consent\n\n"
+        "def now():\n    return pipeline.answer.ANSWER, consent.TRUSTED\n\n"
+        "def late():\n    from pipeline.answer import ANSWER\n    return ANSWER\n"
+    ),
+}
+
+
+@pytest.fixture
+def package(tmp_path):
+    folder = tmp_path / "pipeline"
+    folder.mkdir()
+    for name, source in PACKAGE.items():
+        (folder / name).write_text(source)
+    return folder
+
+
+@pytest.fixture
+def imported(monkeypatch):
+    """Import the scoring of a copy, and forget it in the end."""
+    before = set(sys.modules)
+
+    def scoring(folder):
+        monkeypatch.syspath_prepend(folder.parent)
+        return importlib.import_module(f"{folder.name}.scoring")
+
+    yield scoring
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_two_versions_are_imported_side_by_side(package, imported):
+    with logged.code([], package) as folder:
+        first = imported(folder)
+    (package / "answer.py").write_text("ANSWER = 2\n")
+    with logged.code([], package) as folder:
+        second = imported(folder)
+        assert (first.now(), second.now()) == ((1, []), (2, []))
+        assert second.late() == 2
+
+
+def test_equal_content_has_one_name(package):
+    with logged.code([], package) as first, logged.code([], package) as second:
+        assert first.name == second.name
+        assert first.name.startswith("bakeoff_")
+    assert not first.exists()
+
+
+def test_consent_is_in_the_copy_alone(package, imported):
+    with logged.code(["boost.Model"], package) as folder, logged.code([], package) as other:
+        assert imported(folder).now() == (1, ["boost.Model"])
+        assert folder.name != other.name
+    assert (package / "consent.py").read_text() == PACKAGE["consent.py"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("from pipeline import a", "from new import a"),
+        ("    from pipeline.a.b import (", "    from new.a.b import ("),
+        ("import pipeline.a as b", "import new.a as b"),
+        ("import pipeline", "import new; pipeline = new"),
+        ("from pipelines import a", "from pipelines import a"),
+        ("x = 'from pipeline import a'", "x = 'from pipeline import a'"),
+    ],
+)
+def test_import_statements_alone_are_renamed(before, after):
+    assert logged.renamed(before, "pipeline", "new") == after
