@@ -1,7 +1,6 @@
 """What a user types, beside `dvc repro`: one stage, a sweep, an experiment, help."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -23,25 +22,32 @@ def hashes(folder: Path) -> dict[str, str]:
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_train_from_another_folder_writes_to_the_project_alone(reproduced, files, tmp_path):
+def test_a_training_with_settings_of_its_own_writes_beside_what_is_compared(
+    reproduced, files, tmp_path
+):
+    """From another folder, in which nothing is written."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     before = files(reproduced.root)
-    overrides = ["task=breast_cancer", "model=lightgbm", "model.num_leaves=15"]
+    kept = {name: hashes(reproduced.root / name) for name in ("models", "metrics")}
+    overrides = ["task=breast_cancer", "model=logistic_regression", "model.C=1e-9"]
     done = reproduced.stage("train", *overrides, cwd=elsewhere)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("breast_cancer lightgbm: validation roc_auc 0.9")
+    assert done.stdout.startswith("breast_cancer logistic_regression: validation roc_auc 0.")
     assert done.stderr == ""
     assert list(elsewhere.iterdir()) == []
-    model = "models/breast_cancer/lightgbm"
-    assert sorted(set(files(reproduced.root)) - set(before)) == [
-        "metrics/breast_cancer/lightgbm.json",
-        model,
-        *(f"{model}/{name}" for name in ("estimator.skops", "featurizer.skops", "run.json")),
-    ]
     (run,) = reproduced.runs("breast_cancer")
+    beside = f"runs/breast_cancer/logistic_regression/{run.info.run_id}"
+    model = ("bundle.json", "estimator.skops", "featurizer.skops")
+    made = set(files(reproduced.root)) - set(before)
+    assert {name for name in made if (reproduced.root / name).is_file()} == {
+        f"{beside}/metrics.json",
+        *(f"{beside}/model/{name}" for name in model),
+    }
+    assert f"kept in {beside}\n" in done.stdout
+    assert {name: hashes(reproduced.root / name) for name in kept} == kept
     assert run.info.status == "FINISHED"
-    assert run.data.params["model.num_leaves"] == "15"
+    assert run.data.params["model.C"] == "1e-09"
     assert "dvc.stage" not in run.data.tags
 
 
@@ -84,9 +90,9 @@ def test_a_sweep_trains_each_job_into_a_folder_of_its_own(warm, reproduced):
         ("genre", "logistic_regression"),
     ]
     assert {run.info.status for run in runs} == {"FINISHED"}
-    records = list((reproduced.root / "multirun").glob("*/*/?/model/run.json"))
-    assert {json.loads(path.read_text("utf-8"))["run_id"] for path in records} == {
-        run.info.run_id for run in runs
+    manifests = list((reproduced.root / "multirun").glob("*/*/?/model/bundle.json"))
+    assert {hashlib.sha256(path.read_bytes()).hexdigest() for path in manifests} == {
+        run.data.tags["bundle"] for run in runs
     }
     assert len(list((reproduced.root / "multirun").glob("*/*/?/metrics.json"))) == 4
 

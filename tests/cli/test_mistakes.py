@@ -167,7 +167,20 @@ MISTAKES = {
     "many jobs of a stage that writes one folder": Mistake(
         "ingest --multirun split_seed=1,2", ["--multirun", "pipeline.train"]
     ),
-    "unknown model to compare": Mistake("evaluate models=[xyz]", ["models/breast_cancer/xyz"]),
+    "unknown model to compare": Mistake(
+        "evaluate models=[xyz]", ["no model of breast_cancer can be compared", "xyz"]
+    ),
+    "unknown family": Mistake("train model.family=clasical", ["clasical", "mean 'classical'"]),
+    "a network that diverges": Mistake(
+        "train model=neural_net model.lr=1e30 model.max_epochs=3",
+        ["NeuralNet", "validation log loss is nan"],
+    ),
+    "a metric that is no loss": Mistake(
+        "train model=lightgbm +model.metric=auc", ["log loss", "'auc'"]
+    ),
+    "an objective that is no classifier's": Mistake(
+        "train model=lightgbm +model.objective=regression", ["log loss", "'l2'"]
+    ),
     "no resamples": Mistake("evaluate resamples=0", ["resamples", "0"]),
     "confidence above 1": Mistake("evaluate confidence=95", ["confidence", "95"]),
     # the data
@@ -253,24 +266,6 @@ MISTAKES = {
         "train",
         ["data/ingested/breast_cancer has changed since it was featurized"],
         written("data/ingested/breast_cancer/more.txt", b"more"),
-    ),
-    "model is damaged": Mistake(
-        "evaluate",
-        ["estimator.skops", "damaged"],
-        truncated("models/breast_cancer/logistic_regression/estimator.skops"),
-    ),
-    "featurizer is damaged": Mistake(
-        "evaluate",
-        ["featurizer.skops", "damaged"],
-        truncated("models/breast_cancer/logistic_regression/featurizer.skops"),
-    ),
-    "network is damaged": Mistake(
-        "evaluate",
-        ["network.pt", "damaged"],
-        truncated("models/breast_cancer/neural_net/network.pt"),
-    ),
-    "record is damaged": Mistake(
-        "evaluate", ["run.json", "damaged"], truncated("models/breast_cancer/baseline/run.json")
     ),
     "no leaderboard": Mistake("leaderboard", ["reports", "does not exist"], removed("reports")),
     # the surroundings

@@ -20,6 +20,7 @@ def expected(folder: str) -> list[str]:
     splits = ["card.json", "test.parquet", "train.parquet", "validation.parquet"]
     view = ["featurizer.skops", "train.npz", "validation.npz", "view.json"]
     report = [
+        "board.json",
         *(f"leaderboard.{suffix}" for suffix in ("csv", "md", "txt")),
         *(f"metrics/{model}.json" for model in MODELS),
         *(f"plots/{plot}.csv" for plot in ("calibration", "confusion", "learning", "roc")),
@@ -32,7 +33,7 @@ def expected(folder: str) -> list[str]:
             f"{t}/{m}/{f}"
             for t in TASKS
             for m in MODELS
-            for f in [*ESTIMATOR.get(m, ["estimator.skops"]), "featurizer.skops", "run.json"]
+            for f in [*ESTIMATOR.get(m, ["estimator.skops"]), "featurizer.skops", "bundle.json"]
         ],
         "metrics": [f"{t}/{m}.json" for t in TASKS for m in MODELS],
         "reports": [f"{t}/{f}" for t in TASKS for f in report],

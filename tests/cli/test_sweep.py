@@ -243,9 +243,9 @@ def test_a_trial_that_fails_is_a_result_and_the_sweep_goes_on(sweeping):
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     reasons = {
-        "raises": "ValueError: boom",
+        "raises": "Mine failed: ValueError: boom (mine.py, line 20)",
         "memory": "MemoryError: no room",
-        "no_number": "the validation log loss is nan at step 6",
+        "no_number": "Mine: the validation log loss is nan at step 6",
     }
     for number, (how, reason) in enumerate(reasons.items(), 1):
         assert f"trial {number} failed: {reason} (how={how})" in done.stderr

@@ -30,8 +30,8 @@ def trained(repro, task: str, model: str) -> scoring.Scorer:
 
 def swept_folders(swept) -> dict[str, Path]:
     """Give the folder of each model of the sweep."""
-    records = (swept.root / "multirun").glob("*/*/*/model/run.json")
-    return {json.loads(path.read_text("utf-8"))["name"]: path.parent for path in records}
+    manifests = (swept.root / "multirun").glob("*/*/*/model/bundle.json")
+    return {json.loads(path.read_text("utf-8"))["model"]: path.parent for path in manifests}
 
 
 @pytest.mark.parametrize(("task", "model"), EXPERIMENTS)

@@ -15,10 +15,11 @@ ARTICLE = (
 @pytest.fixture(scope="module")
 def judged(warm, fake_news):
     """Give the project with two models trained on the engineered view and evaluated."""
+    fake_news.edit("conf/model/lightgbm.yaml", "n_estimators: 500", "n_estimators: 100")
     for stage, *overrides in (
         ("featurize", "~task.views.raw"),
         ("train", "model=baseline"),
-        ("train", "model=lightgbm", "model.n_estimators=100"),
+        ("train", "model=lightgbm"),
         ("evaluate", "models=[baseline,lightgbm]", "resamples=100"),
     ):
         fake_news.must_warm(warm, f"pipeline.{stage}", "task=fake_news", *overrides)

@@ -15,11 +15,12 @@ MODELS = ["baseline", "lightgbm", "neural_net"]
 @pytest.fixture(scope="module")
 def flown(warm, turbofan):
     """Give the project with models trained and evaluated; the network for two epochs only."""
+    turbofan.edit("conf/architecture/gru.yaml", "max_epochs: 50", "max_epochs: 2")
     for stage, *overrides in (
         ("featurize",),
         ("train", "model=baseline"),
         ("train", "model=lightgbm"),
-        ("train", "model=neural_net", "model.max_epochs=2"),
+        ("train", "model=neural_net"),
         ("evaluate", f"models=[{','.join(MODELS)}]"),
     ):
         turbofan.must_warm(warm, f"pipeline.{stage}", "task=turbofan", *overrides)

@@ -1,5 +1,6 @@
 """What `dvc repro` leaves in MLflow: the same things for every model, and all of them."""
 
+import hashlib
 import json
 
 import pytest
@@ -83,6 +84,8 @@ def test_scores_are_those_in_the_files_that_dvc_tracks(repro, recorded, task, mo
 
 def test_tags_say_what_ran_where_and_from_which_commit(repro, recorded):
     tags = dict(recorded["genre", "neural_net"].data.tags)
+    manifest = repro.root / "models/genre/neural_net/bundle.json"
+    assert tags.pop("bundle") == hashlib.sha256(manifest.read_bytes()).hexdigest()
     for varying in ("mlflow.user", "process.host", "process.id"):
         assert tags.pop(varying)
     assert tags == {
@@ -104,21 +107,20 @@ def test_tags_say_what_ran_where_and_from_which_commit(repro, recorded):
 def test_artifacts_are_the_configuration_and_the_picture_of_the_test(repro, recorded, task, model):
     run = recorded[task, model]
     assert artifacts(repro.client, run.info.run_id) == ["config.yaml", "test.png"]
-    record = read(repro, "models", task, f"{model}/run.json")
-    assert record["run_id"] == run.info.run_id
+    manifest = read(repro, "models", task, f"{model}/bundle.json")
     place = repro.root / "mlruns" / task / run.info.run_id / "artifacts" / "config.yaml"
-    assert yaml.safe_load(place.read_text(encoding="utf-8")) == record["settings"]
+    assert yaml.safe_load(place.read_text(encoding="utf-8")) == manifest["settings"]
 
 
 @pytest.mark.parametrize("task", SCORES)
 def test_curves_hold_every_epoch_in_order(repro, recorded, task):
     run = recorded[task, "neural_net"]
-    record = read(repro, "models", task, "neural_net/run.json")
+    manifest = read(repro, "models", task, "neural_net/bundle.json")
     epochs = read(repro, "models", task, "neural_net/network.json")["n_epochs"]
     for curve in CURVES:
         points = repro.client.get_metric_history(run.info.run_id, curve)
         assert [point.step for point in points] == list(range(1, epochs + 1))
-        kept = [point[curve.removeprefix("curve/")] for point in record["curve"]]
+        kept = [point[curve.removeprefix("curve/")] for point in manifest["curve"]]
         assert [point.value for point in points] == kept
 
 

@@ -148,7 +148,9 @@ def running(project, process: subprocess.Popen):
     raise AssertionError("no run within a minute")
 
 
-def test_a_signal_ends_a_training_as_killed_and_leaves_nothing_half_written(reproduced, files):
+def test_a_signal_ends_a_training_as_killed_and_leaves_nothing_half_written(
+    warm, reproduced, files
+):
     """Ctrl-C, SIGTERM and SIGKILL each end one training; the last only the next run can tell."""
     project = reproduced
     before = files(project.root)
@@ -181,6 +183,11 @@ def test_a_signal_ends_a_training_as_killed_and_leaves_nothing_half_written(repr
     }
     with tracking.started(project.store, project.root, "breast_cancer", "next", {}, {}):
         assert set(status().values()) == {"KILLED"}
+    # What SIGKILL left lies outside of what DVC hashes, and the next training removes it.
+    left = set(files(project.root)) - set(before)
+    assert left
+    assert all(name.startswith(".tmp/") for name in left)
+    project.must_warm(warm, "pipeline.train", "model=baseline")
     assert files(project.root) == before
     assert (project.root / "models/breast_cancer/neural_net/network.pt").stat() == stamp
 
@@ -213,7 +220,7 @@ def test_evaluate_restores_the_runs_that_a_store_lacks_once(warm, reproduced):
         assert f"{said} {run.info.run_id}" in first.stdout
         assert run.info.status == "FINISHED"
         assert {"test/roc_auc", "validation/roc_auc"} <= set(run.data.metrics)
-        assert len(run.data.tags["restored_from"]) == 32
+        assert run.data.tags["restored"] == "true"
     assert "curve/train/log_loss" in runs["neural_net"].data.metrics
 
     second = reproduced.warm(warm, "pipeline.evaluate", "task=breast_cancer")

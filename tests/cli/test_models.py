@@ -1,0 +1,217 @@
+"""A model is what it says it is: trained at once with others, failed, damaged, moved, or stale."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from mlflow.pyfunc import load_model
+
+from pipeline import bundle, scoring
+
+MODELS = Path("models", "breast_cancer")
+VICTIM = "logistic_regression"
+Damage = Callable[[Path], None]
+
+
+def missing(models: Path) -> None:
+    shutil.rmtree(models / VICTIM)
+
+
+def truncated(name: str) -> Damage:
+    def damage(models: Path) -> None:
+        file = models / VICTIM / name
+        file.write_bytes(file.read_bytes()[:100])
+
+    return damage
+
+
+def another_model(models: Path) -> None:
+    missing(models)
+    shutil.copytree(models / "baseline", models / VICTIM)
+
+
+def file_of_another_model(models: Path) -> None:
+    shutil.copy(models / "baseline" / "estimator.skops", models / VICTIM)
+
+
+def edited(**changes: object) -> Damage:
+    def damage(models: Path) -> None:
+        file = models / VICTIM / "bundle.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+    return damage
+
+
+DAMAGES = {
+    "missing": (missing, "models/breast_cancer/logistic_regression/bundle.json does not exist"),
+    "manifest cut short": (truncated("bundle.json"), "bundle.json is damaged"),
+    "estimator cut short": (truncated("estimator.skops"), "estimator.skops is damaged"),
+    "featurizer cut short": (truncated("featurizer.skops"), "featurizer.skops is damaged"),
+    "another model's folder": (another_model, "holds the model baseline of breast_cancer"),
+    "another model's estimator": (file_of_another_model, "estimator.skops is damaged"),
+    "another task's model": (edited(task="genre"), "holds the model logistic_regression of genre"),
+    "a decision about no class": (
+        edited(decision={"positive": 7, "threshold": None}),
+        "decision.positive 7 is no class",
+    ),
+    "trained on other data": (edited(data={"digest": "0"}), "was trained on other data"),
+    "trained for other classes": (edited(classes=["a", "malignant"]), "tells ['a', 'malignant']"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_model_that_cannot_be_compared_is_a_row_that_says_so(warm, reproduced, name):
+    damage, reason = DAMAGES[name]
+    damage(reproduced.root / MODELS)
+
+    done = reproduced.warm(warm, "pipeline.evaluate", "task=breast_cancer", "resamples=10")
+
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    reports = reproduced.root / "reports" / "breast_cancer"
+    board = pd.read_csv(reports / "leaderboard.csv", keep_default_na=False).set_index("model")
+    assert board["roc_auc"].map(bool).to_dict() == {
+        "neural_net": True,
+        "baseline": True,
+        VICTIM: False,
+    }
+    assert reason in board["failed"][VICTIM]
+    assert board["family"][VICTIM] == "classical"
+    assert f"{VICTIM}: " in (reports / "leaderboard.txt").read_text("utf-8")
+    assert reason in (reports / "leaderboard.md").read_text("utf-8")
+    assert not (reports / "metrics" / f"{VICTIM}.json").exists()
+    printed = reproduced.must("python", "-m", "pipeline.leaderboard")
+    assert "best deep" in printed
+
+
+def test_the_board_in_json_holds_what_the_others_are_written_from(repro):
+    reports = repro.root / "reports" / "breast_cancer"
+    board = json.loads((reports / "board.json").read_text("utf-8"))
+    rows = pd.DataFrame(board["slices"]["test"]["rows"])
+    csv = pd.read_csv(reports / "leaderboard.csv", keep_default_na=False)
+    pd.testing.assert_frame_equal(rows, csv, check_dtype=False)
+    assert board["slices"]["test"]["examples"] == 114
+    assert board["commit"] == repro.must("git", "rev-parse", "HEAD").strip()
+    for name, model in board["models"].items():
+        folder = repro.root / MODELS / name
+        manifest = json.loads((folder / "bundle.json").read_text("utf-8"))
+        assert model["digest"] == bundle.digest(folder)
+        assert (model["family"], model["curve"]) == (manifest["family"], manifest["curve"])
+    ids = {run.info.run_name: run.info.run_id for run in repro.runs("breast_cancer")}
+    assert {name: model["run_id"] for name, model in board["models"].items()} == ids
+
+
+def test_a_training_that_fails_is_a_result_under_dvc_and_an_error_by_hand(warm, reproduced):
+    """A network that diverges, as its file says."""
+    reproduced.edit("conf/model/neural_net.yaml", "lr: 0.002", "lr: 1.0e+30")
+    command = ("pipeline.train", "task=breast_cancer", "model=neural_net")
+
+    by_hand = reproduced.warm(warm, *command)
+    under_dvc = reproduced.warm(warm, *command, DVC_STAGE="train@breast_cancer-neural_net")
+
+    reason = "NeuralNet: the validation log loss is nan at step 1"
+    assert (by_hand.returncode, by_hand.stderr) == (1, f"error: {reason}\n")
+    assert under_dvc.returncode == 0
+    assert under_dvc.stderr == f"breast_cancer neural_net failed: {reason}\n"
+    assert {run.info.status for run in reproduced.runs("breast_cancer")} == {"FAILED"}
+    assert {run.data.tags["error"] for run in reproduced.runs("breast_cancer")} == {reason}
+    metrics = reproduced.root / "metrics" / "breast_cancer" / "neural_net.json"
+    assert json.loads(metrics.read_text()) == {}
+
+    done = reproduced.warm(warm, "pipeline.evaluate", "task=breast_cancer", "resamples=10")
+
+    assert done.returncode == 0, done.stderr
+    assert f"neural_net: its training failed: {reason}" in done.stdout
+
+
+def test_two_trainings_at_once_each_keep_their_own_model_and_scores(reproduced):
+    wanted = [0.0001, 100.0]
+    command = ("python", "-m", "pipeline.train", "task=breast_cancer", f"model={VICTIM}")
+    processes = [reproduced.start(*command, f"model.C={C}") for C in wanted]
+    said = [process.communicate(timeout=120) for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0], said
+    runs = reproduced.runs("breast_cancer")
+    assert sorted(float(run.data.params["model.C"]) for run in runs) == wanted
+    for run in runs:
+        place = reproduced.root / "runs" / "breast_cancer" / VICTIM / run.info.run_id
+        model = scoring.load(place / "model")
+        assert float(run.data.params["model.C"]) == model.estimator.C
+        assert bundle.digest(place / "model") == run.data.tags["bundle"]
+        scores = json.loads((place / "metrics.json").read_text())
+        logged = run.data.metrics
+        assert scores == {name: logged[f"validation/{name}"] for name in scores}
+
+
+def test_a_run_that_is_not_recorded_leaves_the_model_of_before(warm, reproduced):
+    """The store refuses the scores, as a full disk would."""
+    reproduced.edit("conf/model/logistic_regression.yaml", "C: 1.0", "C: 2.0")
+    before = bundle.digest(reproduced.root / MODELS / VICTIM)
+    refusal = (
+        "CREATE TRIGGER full BEFORE INSERT ON metrics WHEN NEW.key LIKE 'validation/%' "
+        "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+    )
+    with closing(sqlite3.connect(reproduced.root / "mlflow.db")) as database:
+        database.execute(refusal)
+
+    done = reproduced.warm(warm, "pipeline.train", "task=breast_cancer", f"model={VICTIM}")
+
+    assert done.returncode == 1
+    assert "database or disk is full" in done.stderr
+    assert bundle.digest(reproduced.root / MODELS / VICTIM) == before
+    (run,) = reproduced.runs("breast_cancer")
+    assert run.info.status == "FAILED"
+    assert "bundle" not in run.data.tags
+
+
+def test_a_plain_training_by_hand_makes_the_model_that_is_compared(warm, reproduced):
+    reproduced.edit("conf/model/logistic_regression.yaml", "C: 1.0", "C: 2.0")
+
+    reproduced.must_warm(warm, "pipeline.train", "task=breast_cancer", f"model={VICTIM}")
+
+    assert scoring.load(reproduced.root / MODELS / VICTIM).estimator.C == 2.0
+    assert not (reproduced.root / "runs").exists()
+
+
+@pytest.mark.parametrize("model", [VICTIM, "neural_net"])
+def test_a_model_that_is_trained_again_elsewhere_has_the_hash_in_the_lock(reproduced, model):
+    """Hours later, in a folder of another name."""
+
+    def locked() -> dict:
+        lock = yaml.safe_load((reproduced.root / "dvc.lock").read_text("utf-8"))
+        return lock["stages"][f"train@breast_cancer-{model}"]
+
+    before = locked()
+    reproduced.must("dvc", "repro", "--single-item", "--force", f"train@breast_cancer-{model}")
+
+    assert locked() == before
+    assert len(reproduced.runs("breast_cancer")) == 1
+
+
+def test_two_logged_models_answer_in_one_process_each_with_its_own_code(
+    warm, reproduced, monkeypatch
+):
+    plain = ("pipeline.train", "task=breast_cancer")
+    reproduced.must_warm(warm, *plain, f"model={VICTIM}")
+    reproduced.edit(
+        "pipeline/scoring.py",
+        'answers.insert(0, "label", np.array(self.classes)[chosen])',
+        'answers.insert(0, "label", np.array(self.classes)[chosen]); answers["new"] = 1.0',
+    )
+    reproduced.must_warm(warm, *plain, "model=neural_net")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", reproduced.store)
+    monkeypatch.syspath_prepend(".")  # so that sys.path is put back afterwards
+    runs = {run.info.run_name: run.info.run_id for run in reproduced.runs("breast_cancer")}
+    test = pd.read_parquet(reproduced.root / "data/ingested/breast_cancer/test.parquet")
+
+    old, new = (load_model(f"runs:/{runs[model]}/model") for model in (VICTIM, "neural_net"))
+
+    assert "new" not in old.predict(test)
+    assert new.predict(test)["new"].eq(1).all()
+    assert "new" not in old.predict(test)
