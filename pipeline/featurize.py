@@ -9,10 +9,11 @@ from pipeline import command, paths, storage
 from pipeline.config import composition, schema, targets
 from pipeline.errors import UserError
 from pipeline.features import store
+from pipeline.features.inputs import kind_of
 from pipeline.features.store import Numbers
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
 from pipeline.progress import console, track
-from pipeline.sources.examples import inputs_of, kind_of
+from pipeline.sources.examples import inputs_of
 
 
 def main(cfg: schema.Stage) -> None:

@@ -14,8 +14,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pipeline.errors import UserError
+from pipeline.features.inputs import kind_of
 from pipeline.features.text import Tfidf
-from pipeline.sources.examples import kind_of
 
 KINDS = {
     "number": "numbers",

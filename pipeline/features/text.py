@@ -10,17 +10,19 @@ import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted, validate_data
+
+from pipeline.features.normaliser import Normaliser
 
 TEXT = "text"
 _TOKEN = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
 _WORD = r"\w+(?:'\w+)*"
 
 
-def engineered(words: int, characters: int, min_texts: int) -> ColumnTransformer:
+def engineered(words: int, characters: int, min_texts: int, keep_layout: bool = False) -> Pipeline:
     """
     Describe a text by its words, its character n-grams and its style.
 
@@ -32,15 +34,17 @@ def engineered(words: int, characters: int, min_texts: int) -> ColumnTransformer
         How many of the most frequent runs of 2 to 4 characters to weigh.
     min_texts : int
         Terms in fewer training texts are left out.
+    keep_layout : bool, default=False
+        As for `normalise`, which each text goes through first.
 
     Returns
     -------
-    ColumnTransformer
+    Pipeline
         From a column ``text`` to a sparse matrix of
         ``words + characters + len(StyleMeasures.NAMES)`` columns at most.
     """
     common = {"sublinear_tf": True, "min_df": min_texts, "dtype": np.float32}
-    return ColumnTransformer(
+    measures = ColumnTransformer(
         [
             ("words", Tfidf(ngram_range=(1, 2), max_features=words, **common), TEXT),
             (
@@ -57,6 +61,21 @@ def engineered(words: int, characters: int, min_texts: int) -> ColumnTransformer
         ],
         sparse_threshold=1.0,
     )
+    return make_pipeline(Normaliser(keep_layout), measures)
+
+
+def token_ids(max_length: int, min_texts: int, keep_layout: bool = False) -> Pipeline:
+    """
+    Turn a text into the ids of its words and marks: `Normaliser`, then `TokenIds`.
+
+    Parameters
+    ----------
+    max_length, min_texts : int
+        As for `TokenIds`.
+    keep_layout : bool, default=False
+        As for `normalise`.
+    """
+    return make_pipeline(Normaliser(keep_layout), TokenIds(max_length, min_texts))
 
 
 class Tfidf(TfidfVectorizer):
@@ -154,7 +173,7 @@ class StyleMeasures(TransformerMixin, BaseEstimator):
 
 
 class WordCount(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """The number of words of a text, separated by white space."""
+    """The number of words of a text, separated by white space; normalising does not change it."""
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
         """Learn nothing."""

@@ -15,6 +15,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from pipeline.features.normaliser import Normaliser
+
 HEADLINE, BODY = PAIR = ["headline", "body"]
 # Words by which a writer takes a stand on what is told.
 CUES = {
@@ -49,8 +51,13 @@ _ENDING = re.compile(r"(?:ies|es|s|ed|ing|ly|ers?|ions?|y|e)$")
 
 
 def engineered() -> Pipeline:
-    """Measure how the sides of a pair relate: `Relations`, standardised."""
-    return make_pipeline(Relations(), StandardScaler())
+    """Measure how the sides of a pair, normalised, relate: `Relations`, standardised."""
+    return make_pipeline(Normaliser(), Relations(), StandardScaler())
+
+
+def token_ids(max_length: int, min_texts: int, buckets: int) -> Pipeline:
+    """Turn both sides of a pair into ids: `Normaliser`, then `PairTokenIds`."""
+    return make_pipeline(Normaliser(), PairTokenIds(max_length, min_texts, buckets))
 
 
 def stems(text: str) -> list[str]:

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError
+from pipeline.features.inputs import kind_of
+from pipeline.features.normaliser import normalise_each
 
 # What is known of an example and no model may see; the last two need not be there.
 META = ["example_id", "label", "group", "time", "time_to_event"]
@@ -76,27 +78,6 @@ def meta_of(examples: pd.DataFrame) -> dict[str, np.ndarray]:
     names = [c for c in examples.columns if c.startswith(META_PREFIX)]
     own = {name.removeprefix(META_PREFIX): examples[name].to_numpy() for name in names}
     return {"group": examples["group"].to_numpy()} | own
-
-
-def kind_of(values: pd.Series) -> str:
-    """
-    Tell the kind of an input from what it holds.
-
-    Returns
-    -------
-    str
-        ``double``, ``boolean``, ``datetime``, ``string``, or ``sequence`` for
-        a column that holds a sequence of numbers in each row.
-    """
-    if pd.api.types.is_bool_dtype(values):
-        return "boolean"
-    if pd.api.types.is_numeric_dtype(values):
-        return "double"
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return "datetime"
-    if len(values) and isinstance(values.iloc[0], list | np.ndarray):
-        return "sequence"
-    return "string"
 
 
 def check(examples: pd.DataFrame, may_miss: bool = False) -> pd.DataFrame:
@@ -173,7 +154,7 @@ def _first_failure(failures: pd.DataFrame, examples: pd.DataFrame) -> str:
 
 def drop_duplicates(examples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """
-    Keep the first of examples whose inputs are exactly the same.
+    Keep the first of examples whose inputs are the same, texts but for quotes and white space.
 
     Parameters
     ----------
@@ -244,9 +225,13 @@ def drop_known(examples: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame
 
 
 def _comparable(examples: pd.DataFrame) -> pd.DataFrame:
-    """Take the inputs, sequences as bytes, so that rows can be compared."""
+    """Take the inputs so that rows can be compared: sequences as bytes, texts normalised."""
+    comparable = {
+        "sequence": lambda values: [np.asarray(one, float).tobytes() for one in values],
+        "string": normalise_each,
+    }
     inputs = examples[inputs_of(examples)]
-    sequences = [name for name in inputs if kind_of(inputs[name]) == "sequence"]
+    kinds = {name: kind_of(inputs[name]) for name in inputs}
     return inputs.assign(
-        **{name: [np.asarray(s, float).tobytes() for s in inputs[name]] for name in sequences}
+        **{n: comparable[kind](inputs[n]) for n, kind in kinds.items() if kind in comparable}
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import UserError
+from pipeline.features.normaliser import normalise_each
 from pipeline.sources.download import fetch, remotes
 from pipeline.sources.examples import Source
-from pipeline.sources.text import normalise
 
 STANCES = ("agree", "disagree", "discuss", "unrelated")
 INPUTS = ["headline", "body"]
@@ -29,8 +29,8 @@ def read(manifest: Path, mirror: str | None = None) -> Source:
     Returns
     -------
     Source
-        Inputs ``headline`` and ``body``, white space collapsed; the group is
-        the body. Pairs whose headline or body is in the test are left out.
+        Inputs ``headline`` and ``body``; the group is the body. Pairs whose
+        headline or body is in the test are left out.
 
     Raises
     ------
@@ -70,7 +70,8 @@ def pairs(stances: Path, bodies: Path, part: str) -> pd.DataFrame:
     -------
     DataFrame
         A row a stance, in the order of the file: ``example_id``, ``headline``,
-        ``body``, ``label``, ``group``. Bodies of the same text are one group.
+        ``body``, ``label``, ``group``. Bodies that are normalised to the same
+        text are one group.
 
     Raises
     ------
@@ -93,13 +94,12 @@ def pairs(stances: Path, bodies: Path, part: str) -> pd.DataFrame:
             raise UserError(
                 f"{stances}, row {strange[0] + 1}: {column} '{value}' is not {expected}"
             )
-    texts = articles.map(_normalised)
-    ids = texts.index.to_series().groupby(texts).transform("first")
+    ids = articles.index.to_series().groupby(normalise_each(articles)).transform("first")
     return pd.DataFrame(
         {
             "example_id": [f"{part}-{row:05d}" for row in range(len(given))],
-            "headline": given["Headline"].map(_normalised),
-            "body": given["Body ID"].map(texts),
+            "headline": given["Headline"],
+            "body": given["Body ID"].map(articles),
             "label": given["Stance"],
             "group": f"{part}-" + given["Body ID"].map(ids),
         }
@@ -108,7 +108,7 @@ def pairs(stances: Path, bodies: Path, part: str) -> pd.DataFrame:
 
 def unseen(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """
-    Leave out of train every pair with a headline or a body of the test.
+    Leave out of train every pair with a headline or a body of the test, once normalised.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def unseen(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, dict[
     dropped : dict of str to int
         Rows left out, by reason; one with both is counted by its headline.
     """
-    known = {name: train[name].isin(test[name]) for name in INPUTS}
+    known = {name: normalise_each(train[name]).isin(normalise_each(test[name])) for name in INPUTS}
     kept = train[~known["headline"] & ~known["body"]].reset_index(drop=True)
     return kept, {
         "headline is in the test": int(known["headline"].sum()),
@@ -131,7 +131,3 @@ def _table(path: Path, columns: list[str]) -> pd.DataFrame:
     if lacking:
         raise UserError(f"{path} lacks the column '{lacking[0]}': expected {', '.join(columns)}")
     return table
-
-
-def _normalised(text: str) -> str:
-    return normalise(text, keep_layout=False)

@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline.errors import UserError
 from pipeline.sources.download import fetch, remotes
 from pipeline.sources.examples import Source
-from pipeline.sources.text import decoding_problem, normalise
+from pipeline.sources.text import decoding_problem
 
 _START = re.compile(r"\*\*\* ?START OF TH.*?\*\*\*", re.DOTALL)
 # Some books advertise others after their last page.
@@ -25,7 +25,6 @@ def read(
     longest: int,
     seed: int,
     mirror: str | None = None,
-    keep_layout: bool = False,
 ) -> Source:
     """
     Read books and cut the same number of passages from each.
@@ -43,8 +42,6 @@ def read(
         Decides places and lengths.
     mirror : str, optional
         Folder to look in before the network.
-    keep_layout : bool, default=False
-        Keep line breaks and indents instead of collapsing white space.
 
     Returns
     -------
@@ -64,7 +61,7 @@ def read(
     downloads = remotes(books)
     rows = []
     for book, path in zip(books.itertuples(), fetch(downloads, mirror), strict=True):
-        text = normalise(body(_decoded(path, str(book.encoding))), keep_layout)
+        text = body(_decoded(path, str(book.encoding)))
         rng = np.random.default_rng([seed, int(str(book.gutenberg_id))])
         try:
             cuts = cut(text, passages, shortest, longest, rng)

@@ -8,14 +8,13 @@ import pandas as pd
 from pipeline.errors import UserError
 from pipeline.sources import table
 from pipeline.sources.examples import Source
-from pipeline.sources.text import decoding_problem, normalise
+from pipeline.sources.text import decoding_problem
 
 OTHERS = "files that are not .txt were not read: {:,}, such as {}"
 
 
 def read(
     path: Path,
-    keep_layout: bool = False,
     text: str = "text",
     label: str = "label",
     group: str | None = None,
@@ -29,8 +28,6 @@ def read(
         A folder with ``<label>/<text>.txt`` and ``<label>/<group>/<text>.txt``,
         or a table, as of `pipeline.sources.table`. What is hidden, its name
         starting with a dot, is left alone.
-    keep_layout : bool, default=False
-        Keep line breaks and indents instead of collapsing white space.
     text, label, group : str
         Columns of a table; those that are not named are left out. Without
         `group` each row stands alone.
@@ -50,11 +47,8 @@ def read(
     if Path(path).is_file():
         named = {"text": text, "label": label, "group": group}
         columns = {role: name for role, name in named.items() if name is not None}
-        source = _from_table(Path(path), columns)
-    else:
-        source = _from_folder(Path(path))
-    source.examples["text"] = [normalise(text, keep_layout) for text in source.examples["text"]]
-    return source
+        return _from_table(Path(path), columns)
+    return _from_folder(Path(path))
 
 
 def _from_table(file: Path, columns: dict[str, str]) -> Source:

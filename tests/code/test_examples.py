@@ -5,14 +5,8 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.sources.examples import (
-    check,
-    drop_duplicates,
-    drop_known,
-    inputs_of,
-    kind_of,
-    meta_of,
-)
+from pipeline.features.inputs import kind_of
+from pipeline.sources.examples import check, drop_duplicates, drop_known, inputs_of, meta_of
 
 
 @pytest.fixture
@@ -111,6 +105,16 @@ def test_the_first_of_equal_examples_is_kept(examples):
     assert kept["example_id"].tolist() == ["e0", "e1", "e3"]
     assert kept.index.tolist() == [0, 1, 2]
     assert dropped == {"exact duplicate": 1}
+
+
+def test_texts_that_differ_in_quotes_and_white_space_alone_are_copies(examples):
+    examples["text"] = ["It’s  good", "It's good", "It's\r\ngood\n", "never again"]
+    examples["size"], examples["label"] = 1.0, "x"
+
+    kept, dropped = drop_duplicates(examples)
+
+    assert kept["text"].tolist() == ["It’s  good", "never again"]
+    assert dropped == {"exact duplicate": 2}
 
 
 def test_examples_that_differ_in_one_input_are_both_kept(examples):

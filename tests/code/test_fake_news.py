@@ -65,7 +65,7 @@ def read_given(given, tmp_path):
 def test_the_test_is_whole_and_in_its_order(read_given):
     assert read_given().test.to_dict("list") == {
         "example_id": ["test-00000", "test-00001", "test-00002"],
-        "headline": ["Seen by the test", "Seen by the test", "Other"],
+        "headline": ["Seen  by the test", "Seen  by the test", "Other"],
         "body": ["The test has this one.", "The test has this one.", "And this."],
         "label": ["discuss", "discuss", "unrelated"],
         "group": ["test-7", "test-7", "test-9"],
@@ -75,11 +75,11 @@ def test_the_test_is_whole_and_in_its_order(read_given):
 def test_train_has_no_headline_and_no_body_of_the_test(read_given):
     source = read_given()
 
-    body = 'A cat ate a dog. It is "well".'
+    seven, eight = (body for _, body in FILES["train", "bodies"][1:])
     assert source.examples.to_dict("list") == {
         "example_id": ["train-00000", "train-00001", "train-00004"],
-        "headline": ['Cat eats "dog"', "Rain, at last", 'Cat eats "dog"'],
-        "body": [body] * 3,
+        "headline": ["Cat eats “dog”", "Rain, at last", "Cat eats “dog”"],
+        "body": [seven, seven, eight],
         "label": ["agree", "unrelated", "unrelated"],
         # Body 8 is body 7 again, but for its quotes and line ends.
         "group": ["train-7"] * 3,

@@ -7,8 +7,14 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from pipeline import storage
-from pipeline.features.text import StyleMeasures, Tfidf, TokenIds, WordCount, engineered
-from pipeline.sources.text import normalise
+from pipeline.features.text import (
+    StyleMeasures,
+    Tfidf,
+    TokenIds,
+    WordCount,
+    engineered,
+    token_ids,
+)
 
 
 def table(*texts):
@@ -169,22 +175,28 @@ def test_engineered_leaves_rare_terms_out():
     # `the` is the only word in two texts, `th`, `he` and the like its runs
     fitted = engineered(words=99, characters=99, min_texts=2).fit(table("the wind", "the man"))
 
-    assert fitted.named_transformers_["words"].get_feature_names_out().tolist() == ["the"]
+    assert fitted[-1].named_transformers_["words"].get_feature_names_out().tolist() == ["the"]
 
 
-@pytest.mark.parametrize("keep_layout", [False, True])
-@pytest.mark.parametrize(
-    "featurizer",
-    [StyleMeasures(), WordCount(), TokenIds(20, 1), engineered(9, 9, 1)],
-    ids=lambda featurizer: type(featurizer).__name__,
-)
-def test_white_space_at_the_ends_does_not_change_the_numbers(featurizer, keep_layout):
-    texts = ["A man -- old -", "the wind;\n  the man."]
-    featurizer.fit(table(*texts))
+VIEWS = [engineered(9, 9, 1), token_ids(20, 1), WordCount()]
 
-    bare, padded = (
-        featurizer.transform(table(*(normalise(f"{pad}{t}{pad}", keep_layout) for t in texts)))
-        for pad in ("", " \r\n\t \u00a0\n")
-    )
 
-    assert abs(bare - padded).max() == 0
+@pytest.mark.parametrize("view", VIEWS, ids=["engineered", "raw", "length"])
+def test_a_text_as_it_was_typed_has_the_numbers_of_a_plain_one(view):
+    plain = ["'A man' -- \"old\" -", "the wind; the man."]
+    typed = ["\n‘A  man’ --\r\n“old” - ", "\tthe wind;\n  the man.\n"]
+    view.fit(table(*plain))
+
+    found, expected = view.transform(table(*typed)), view.transform(table(*plain))
+
+    dense = np.asarray if isinstance(found, np.ndarray) else sparse.csr_matrix.toarray
+    np.testing.assert_array_equal(dense(found), dense(expected))
+
+
+def test_layout_counts_where_it_is_kept():
+    texts = table("one two", "one\n two")
+
+    flat, kept = (token_ids(9, 1, keep_layout).fit(texts)[0] for keep_layout in (False, True))
+
+    assert flat.transform(texts)["text"].tolist() == ["one two", "one two"]
+    assert kept.transform(texts)["text"].tolist() == ["one two", "one\n two"]

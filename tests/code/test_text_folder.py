@@ -1,4 +1,4 @@
-"""Texts on disk, and text as every text source gives it."""
+"""Texts on disk, read as they are."""
 
 import hashlib
 import re
@@ -8,7 +8,6 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.sources.examples import inputs_of
-from pipeline.sources.text import normalise
 from pipeline.sources.text_folder import read
 
 
@@ -55,16 +54,10 @@ def test_what_is_no_text_is_warned_of_and_suffixes_may_be_in_capitals(folder):
     assert warning.endswith("essay/notes.md")
 
 
-def test_texts_are_normalised(folder):
-    flat, laid_out = (
-        read(str(folder), keep_layout).examples.set_index("example_id")["text"]
-        for keep_layout in (False, True)
-    )
+def test_texts_are_what_a_user_would_send(folder):
+    texts = read(str(folder)).examples.set_index("example_id")["text"]
 
-    assert flat["poetry/keats/ode.txt"] == "Thou still unravish'd bride of quietness"
-    assert laid_out["poetry/keats/ode.txt"] == "Thou still unravish'd bride\n  of quietness"
-    assert flat["novel/emma.txt"] == "Emma Woodhouse, handsome, clever, and rich"
-    assert laid_out["novel/emma.txt"] == "Emma  Woodhouse, handsome,\nclever, and rich"
+    assert texts.to_dict() == TEXTS
 
 
 def test_a_byte_order_mark_is_no_text(tmp_path):
@@ -157,7 +150,7 @@ def test_a_table_of_texts_is_read(tmp_path, suffix):
 
     assert source.examples[["example_id", "text", "label", "group"]].to_dict("list") == {
         "example_id": ["1", "2", "3"],
-        "text": ["It's good", '"bad"', "never again"],
+        "text": ["It’s\n\n good", "“bad”", "never again"],
         "label": ["5", "1", "1"],
         "group": ["7", "8", "8"],
     }
@@ -165,14 +158,6 @@ def test_a_table_of_texts_is_read(tmp_path, suffix):
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     assert source.origin == [{"path": file.as_posix(), "sha256": digest}]
     assert not source.may_miss
-
-
-def test_texts_of_a_table_keep_their_layout_where_that_is_asked(tmp_path):
-    REVIEWS.to_csv(tmp_path / "a.csv", index=False)
-
-    examples = read(str(tmp_path / "a.csv"), True, text="review", label="stars").examples
-
-    assert examples["text"][0] == "It's\n\n good"
 
 
 def test_rows_of_a_table_without_a_group_stand_alone(tmp_path):
@@ -206,25 +191,3 @@ def test_a_table_of_texts_that_cannot_be_used_is_told(tmp_path, content, columns
         read(str(tmp_path / "a.csv"), **columns)
 
     assert f"{tmp_path / 'a.csv'}: {told}" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "flat", "laid_out"),
-    [
-        ("  a\r\n\r\n  b \n", "a b", "a\n\n  b"),
-        ("a\rb", "a b", "a\nb"),
-        ("“a” ‘b’ «c» „d‚", '"a" \'b\' "c" "d\'', '"a" \'b\' "c" "d\''),
-        ("a\u00a0\tb", "a b", "a\u00a0\tb"),
-        (" \n ", "", ""),
-    ],
-)
-def test_normalise_by_hand(text, flat, laid_out):
-    assert normalise(text, keep_layout=False) == flat
-    assert normalise(text, keep_layout=True) == laid_out
-
-
-@pytest.mark.parametrize("keep_layout", [False, True])
-def test_normalising_twice_changes_nothing_more(keep_layout):
-    once = normalise(" “a”\r\n\n  b’s\t\r c ", keep_layout)
-
-    assert normalise(once, keep_layout) == once

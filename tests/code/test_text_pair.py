@@ -10,7 +10,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from pipeline import storage
 from pipeline.features import text_pair
-from pipeline.features.text_pair import PairTokenIds, Relations, engineered, sentences, stems
+from pipeline.features.text_pair import (
+    PairTokenIds,
+    Relations,
+    engineered,
+    sentences,
+    stems,
+    token_ids,
+)
 
 HEADLINES = [
     "Police deny that a robot ate the mayor",
@@ -207,3 +214,12 @@ def test_a_stored_view_is_the_same(view, tmp_path):
 
     np.testing.assert_array_equal(loaded.transform(EVERY), view.transform(EVERY))
     assert loaded.feature_names_in_.tolist() == ["headline", "body"]
+
+
+@pytest.mark.parametrize("view", [engineered(), token_ids(9, 1, 5)], ids=["engineered", "raw"])
+def test_a_pair_as_it_was_typed_has_the_numbers_of_a_plain_one(view):
+    typed = table(("\n‘Rain’  is\r\nexpected", " It  was “a slow”\tweek. It’s\n raining. "))
+    plain = table(("'Rain' is expected", 'It was "a slow" week. It\'s raining.'))
+    view.fit(EVERY)
+
+    np.testing.assert_array_equal(view.transform(typed), view.transform(plain))

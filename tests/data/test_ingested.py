@@ -9,8 +9,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.sources.text import normalise
-
 SPLITS = ["train", "validation", "test"]
 GENRES = ["essay", "novel", "poetry"]
 
@@ -120,12 +118,8 @@ def test_no_two_texts_of_the_starter_corpus_share_a_passage(corpus):
 
 def test_ingest_keeps_every_text_of_the_starter_corpus(repro, corpus):
     whole = pd.concat(ingested(repro, "genre").values()).set_index("example_id")["text"]
-    expected = {
-        f"{row.label}/{row.group}/{row.file}": normalise(row.text, False)
-        for row in corpus.itertuples()
-    }
+    expected = {f"{row.label}/{row.group}/{row.file}": row.text for row in corpus.itertuples()}
     assert whole.to_dict() == expected
-    assert not whole.str.contains(r"\s\s|\n|^\s|\s$").any()
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +165,7 @@ def test_a_passage_is_of_the_book_and_of_nothing_around_it(passages):
     text = pd.concat(passages.values())["text"]
     around = r"(?i)project gutenberg|gutenberg[- ]tm|\*\*\* ?(?:start|end) of"
     assert text[text.str.contains(around)].tolist() == []
-    assert not text.str.contains(r"\s\s|[\n\t]|^\s|\s$").any()
+    assert not text.str.contains(r"^\s|\s$").any()
 
 
 def test_the_card_names_the_address_and_the_hash_of_every_book(gutenberg, manifest, passages):
