@@ -36,6 +36,7 @@ KEYS = {
 # Of a model whose training did not fail.
 KEYS_TRAINED = {
     "inputs": dict,
+    "may_miss": bool,
     "example": list,
     "classes": list,
     "decision": dict,

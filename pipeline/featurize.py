@@ -84,13 +84,14 @@ def description(train: pd.DataFrame, card: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Plain values: the kind of each input, two raw examples with times as in
-        ISO 8601, the classes, and the origin of the data.
+        Plain values: the kind of each input, whether it may lack values, two raw
+        examples with times as in ISO 8601, the classes, and the origin of the data.
     """
     inputs = train[card["inputs"]]
     example = inputs.head(2).to_json(orient="records", date_format="iso", double_precision=15)
     return {
         "inputs": {name: kind_of(inputs[name]) for name in inputs},
+        "may_miss": card["may_miss"],
         "example": json.loads(example),
         "classes": card["classes"],
         "origin": card["origin"],

@@ -112,9 +112,9 @@ def card(
     Returns
     -------
     dict
-        Plain values for ``card.json``: origin, inputs, what models must know of the target,
-        rows dropped and why, warnings, and per split the number of examples, of groups, and
-        a summary of the target.
+        Plain values for ``card.json``: origin, inputs and whether they may lack values, what
+        models must know of the target, rows dropped and why, warnings, and per split the
+        number of examples, of groups, and a summary of the target.
     """
     train = parts["train"]
     target = kind.describe(train)
@@ -122,6 +122,7 @@ def card(
     return {
         "origin": source.origin,
         "inputs": inputs_of(train),
+        "may_miss": source.may_miss,
         # read by the stages that do not talk to the problem yet
         **target,
         "target": target | {"columns": columns},

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline import bundle, consent, formats, storage
-from pipeline.errors import UserError
 from pipeline.evaluation.metrics import decided
+from pipeline.features.inputs import conform
 from pipeline.models.classification import check_classes, check_probabilities
 
 
@@ -24,6 +24,10 @@ class Scorer(NamedTuple):
         From those numbers to classes.
     classes : list of str
         Labels, in the order of the probabilities.
+    inputs : dict of str to str
+        The columns that a table of inputs must have, and the kind of each.
+    may_miss : bool
+        Whether a value of an input may be missing.
     positive : int
         Index of the class that `threshold` is about.
     threshold : float or None
@@ -34,13 +38,10 @@ class Scorer(NamedTuple):
     featurizer: Any
     estimator: Any
     classes: list[str]
+    inputs: dict[str, str]
+    may_miss: bool = False
     positive: int = 0
     threshold: float | None = None
-
-    @property
-    def inputs(self) -> list[str]:
-        """Columns that a table of inputs must have."""
-        return [str(name) for name in self.featurizer.feature_names_in_]
 
     def probabilities(self, examples: pd.DataFrame) -> np.ndarray:
         """
@@ -49,7 +50,7 @@ class Scorer(NamedTuple):
         Parameters
         ----------
         examples : DataFrame
-            With the columns `inputs`.
+            With the columns `inputs`, as `conform` takes them.
 
         Returns
         -------
@@ -59,12 +60,13 @@ class Scorer(NamedTuple):
         Raises
         ------
         UserError
-            When a column is missing, or the estimator gives no probabilities.
+            When a column is missing, a value is not of its kind, or the estimator gives no
+            probabilities.
         """
-        lacking = [name for name in self.inputs if name not in examples]
-        if lacking:
-            raise UserError(f"the input lacks the column{'s' * (len(lacking) > 1)} {lacking}")
-        X = self.featurizer.transform(examples[self.inputs])
+        conformed = conform(examples, self.inputs, self.may_miss)
+        if conformed.empty:
+            return np.empty((0, len(self.classes)))
+        X = self.featurizer.transform(conformed)
         if X.dtype == np.float64:
             X = X.astype(np.float32)
         given = self.estimator.predict_proba(X)
@@ -118,6 +120,8 @@ def load(folder: Path, trusted: list[str] | None = None) -> Scorer:
         storage.load(folder / bundle.FEATURIZER),
         estimator,
         classes,
+        manifest["inputs"],
+        manifest["may_miss"],
         classes.index(decision["positive"]) if decision["positive"] is not None else 0,
         decision["threshold"],
     )

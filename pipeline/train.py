@@ -199,6 +199,7 @@ def described(examples: Examples, positive: str | None, predictions: Answers) ->
     about = examples.about
     return {
         "inputs": about["inputs"],
+        "may_miss": about["may_miss"],
         "example": about["example"],
         "classes": about["classes"],
         "decision": {"positive": positive, "threshold": predictions.threshold},

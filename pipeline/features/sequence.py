@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pipeline.errors import UserError
+from pipeline.features.scaler import FARTHEST, GREATEST, Scaler
 
 
 def engineered(window: int, halflife: float) -> Pipeline:
@@ -28,7 +28,7 @@ def engineered(window: int, halflife: float) -> Pipeline:
     Pipeline
         From a table of sequences to five statistics of each that is not constant.
     """
-    return make_pipeline(SequenceStatistics(window, halflife), StandardScaler())
+    return make_pipeline(SequenceStatistics(window, halflife), Scaler())
 
 
 class SequenceStatistics(TransformerMixin, BaseEstimator):
@@ -136,7 +136,8 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         readings = stacked(X, self.moving_, self.window).transpose(0, 2, 1)
-        return ((readings - self.mean_) / self.scale_).astype(np.float32)
+        standardised = (readings - self.mean_) / self.scale_
+        return standardised.clip(-FARTHEST, FARTHEST).astype(np.float32)
 
 
 def moving(X: pd.DataFrame, window: int) -> np.ndarray:
@@ -170,7 +171,8 @@ def latest(sequences: pd.Series, window: int) -> np.ndarray:
     Parameters
     ----------
     sequences : Series
-        A list or array of numbers in each row.
+        A list or array of numbers in each row, one or more; what is beyond the
+        range of 32-bit floats counts as its ends.
     window : int
         How many of the last numbers to keep.
 
@@ -183,20 +185,11 @@ def latest(sequences: pd.Series, window: int) -> np.ndarray:
     ------
     ValueError
         When the window is empty.
-    UserError
-        For a row without numbers, or with one among the last that is not finite.
     """
     if window < 1:
         raise ValueError(f"window: {window} is not at least 1")
     lengths = sequences.str.len().to_numpy()
     ends = np.cumsum(lengths)[:, np.newaxis]
     places = np.maximum(ends - np.arange(window, 0, -1), ends - lengths[:, np.newaxis])
-    # The place of an empty sequence may be one after the last number.
-    lined_up = np.concatenate([*sequences, [np.nan]], dtype=np.float64)[places]
-    wrong = (lengths == 0) | ~np.isfinite(lined_up).all(1)
-    if wrong.any():
-        raise UserError(
-            f"column '{sequences.name}', row {sequences.index[wrong.argmax()]}: "
-            "expected one or more numbers, all finite"
-        )
-    return lined_up
+    numbers = np.concatenate(sequences.to_list(), dtype=np.float64)
+    return numbers.clip(-GREATEST, GREATEST)[places]

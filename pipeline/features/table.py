@@ -10,11 +10,12 @@ from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import TruncatedSVD
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pipeline.errors import UserError
 from pipeline.features.inputs import kind_of
+from pipeline.features.scaler import Scaler
 from pipeline.features.text import Tfidf
 
 KINDS = {
@@ -31,6 +32,7 @@ MOST_CATEGORIES = 1000
 # So many texts, evenly chosen, tell which words occur together.
 MOST_TEXTS = 100_000
 NAMES_SHOWN = 8
+EPOCH, DAY = pd.Timestamp("1970-01-01"), pd.Timedelta(days=1)
 
 
 class Columns(TransformerMixin, BaseEstimator):
@@ -132,10 +134,10 @@ class Columns(TransformerMixin, BaseEstimator):
         return make_pipeline(tfidf, Topics(self.components), Scaler())
 
     def _prepared(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Give each column the type of its kind, whatever a served row holds it in."""
-        strings = X[self._of("category") + self._of("text")].astype("string").fillna("")
+        """Give truth values as numbers, and what is missing of categories and texts as empty."""
+        strings = X[self._of("category") + self._of("text")].fillna("")
         columns = {name: X[name].astype(np.float64) for name in self._of("number")}
-        columns |= {name: pd.to_datetime(X[name], format="ISO8601") for name in self._of("date")}
+        columns |= {name: X[name] for name in self._of("date")}
         return pd.DataFrame(columns | {name: strings[name].str.strip() for name in strings})
 
 
@@ -152,9 +154,8 @@ def column_kind(values: pd.Series) -> str:
     -------
     str
         A key of `KINDS`. ``constant`` has one value only. ``identifier`` has
-        another value in each row: whole numbers that grow from row to row, or
-        strings of one word. ``text`` has strings of several words that hardly
-        come again.
+        another string of one word in each row. ``text`` has strings of several
+        words that hardly come again.
     """
     distinct = values.nunique()
     if distinct + values.hasnans <= 1:
@@ -163,9 +164,7 @@ def column_kind(values: pd.Series) -> str:
     if kind == "datetime":
         return "date"
     if kind != "string":
-        numbers = values.to_numpy(np.float64)
-        counts = (np.diff(numbers) > 0).all() and (numbers % 1 == 0).all()
-        return "identifier" if counts else "number"
+        return "number"
     several_words = values.str.count(r"\w\w+").mean() >= 2
     if several_words and distinct > min(values.count() / 2, MOST_CATEGORIES):
         return "text"
@@ -197,21 +196,9 @@ class DateParts(TransformerMixin, BaseEstimator):
             Days since 1970, with fractions; month from 1; weekday from Monday, 0;
             hour. Missing where the date is.
         """
-        dates = [X[name].dt for name in X]
-        parts = [
-            ((X[name] - pd.Timestamp(0)) / pd.Timedelta(days=1), at.month, at.day_of_week, at.hour)
-            for name, at in zip(X, dates, strict=True)
-        ]
+        dates = [X[name].astype("datetime64[us]") for name in X]
+        parts = [((at - EPOCH) / DAY, at.dt.month, at.dt.day_of_week, at.dt.hour) for at in dates]
         return np.column_stack([part for date in parts for part in date]).astype(np.float64)
-
-
-class Scaler(StandardScaler):
-    """Standardisation to 32-bit floats: of a large table, 64 bits would take gigabytes."""
-
-    def transform(self, X: np.ndarray, copy: bool | None = None) -> np.ndarray:
-        """Standardise columns."""
-        numbers: np.ndarray = super().transform(X, copy).astype(np.float32)
-        return numbers
 
 
 class OneHot(OneHotEncoder):

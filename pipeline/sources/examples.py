@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.features.inputs import kind_of
+from pipeline.features.inputs import finite, kind_of
 from pipeline.features.normaliser import normalise_each
 
 # What is known of an example and no model may see; the last two need not be there.
@@ -107,7 +107,7 @@ def check(examples: pd.DataFrame, may_miss: bool = False) -> pd.DataFrame:
     rules: dict[str, tuple[Any, pa.Check | None]] = {
         "double": (None, pa.Check(np.isfinite, error="must be a finite number")),
         "string": (str, pa.Check(lambda s: s.str.strip() != "", error="must not be empty")),
-        "sequence": (object, pa.Check(_finite, error="must be a sequence of finite numbers")),
+        "sequence": (object, pa.Check(finite, error="must be a sequence of finite numbers")),
     }
 
     def column(values: pd.Series) -> pa.Column:
@@ -124,14 +124,6 @@ def check(examples: pd.DataFrame, may_miss: bool = False) -> pd.DataFrame:
         return schema.validate(examples, lazy=True)
     except SchemaErrors as error:
         raise UserError(_first_failure(error.failure_cases, examples)) from None
-
-
-def _finite(sequences: pd.Series) -> pd.Series:
-    """Say which sequences hold numbers, and finite ones only."""
-    lengths = sequences.str.len().to_numpy()
-    finite = np.isfinite(np.concatenate([*sequences, [0.0]]))
-    starts = np.cumsum(lengths) - lengths
-    return pd.Series(np.logical_and.reduceat(finite, starts) & (lengths > 0), sequences.index)
 
 
 def _first_failure(failures: pd.DataFrame, examples: pd.DataFrame) -> str:

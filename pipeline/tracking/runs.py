@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
-from mlflow.types.schema import Array
+from mlflow.types.schema import AnyType
 
 from pipeline.process import alive
 from pipeline.tracking import logged, store
@@ -135,7 +135,9 @@ class Run:
         trusted : list of str
             Types of other packages that it may load.
         """
-        inputs: list[Any] = [ColSpec(_type(kind), n) for n, kind in manifest["inputs"].items()]
+        # Of any type, since MLflow refuses what the model converts: whole numbers where there
+        # were fractions in training, and dates as text.
+        inputs: list[Any] = [ColSpec(AnyType(), name) for name in manifest["inputs"]]
         answers: list[Any] = [
             ColSpec(DataType.string, "label"),
             *(ColSpec(DataType.double, f"probability_{name}") for name in manifest["classes"]),
@@ -153,23 +155,14 @@ class Run:
                 code_paths=[str(code)],
                 pip_requirements=manifest["requirements"],
                 signature=signature,
-                input_example=_frame(manifest["example"], manifest["inputs"]),
+                input_example=pd.DataFrame(manifest["example"]),
+                metadata={"inputs": manifest["inputs"]},
             )
 
     def failed(self, reason: str, trace: str) -> None:
         """Write why a training failed: a line as a tag, and the traceback."""
         self.client.set_tag(self.id, "error", reason)
         self.text("error.txt", trace)
-
-
-def _frame(rows: list[dict[str, Any]], kinds: Mapping[str, str]) -> pd.DataFrame:
-    """Give plain rows the types of their columns, which plain values do not say of all."""
-    types = {"double": "float64", "datetime": "datetime64[ns]"}
-    return pd.DataFrame(rows).astype({n: types[kind] for n, kind in kinds.items() if kind in types})
-
-
-def _type(kind: str) -> DataType | Array:
-    return Array(DataType.double) if kind == "sequence" else DataType[kind]
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from pipeline.scoring import Scorer
 RNG = np.random.default_rng(0)
 PATIENTS = pd.DataFrame(RNG.normal(5, 3, size=(40, 2)), columns=["radius", "texture"])
 DIAGNOSES = np.where(PATIENTS["radius"] > 5, "malignant", "benign")
+TEXT = {"text": "string"}
 TEXTS = pd.DataFrame({"text": ["the wind", "word " * 200, "word " * 2000]})
 KINDS = np.array(["poetry", "essay", "novel"])
 
@@ -28,20 +29,22 @@ def patients():
     """Fit a model as train does, on numbers of 32 bits."""
     scaler = StandardScaler().fit(PATIENTS)
     X = scaler.transform(PATIENTS).astype(np.float32)
-    return Scorer(scaler, LogisticRegression().fit(X, DIAGNOSES), ["benign", "malignant"])
+    kinds = dict.fromkeys(PATIENTS, "double")
+    model = LogisticRegression().fit(X, DIAGNOSES)
+    return Scorer(scaler, model, ["benign", "malignant"], kinds)
 
 
 @pytest.fixture
 def rule():
     counter = WordCount().fit(TEXTS)
     rule = WordCountRule().fit(counter.transform(TEXTS), KINDS)
-    return Scorer(counter, rule, sorted(KINDS))
+    return Scorer(counter, rule, sorted(KINDS), TEXT)
 
 
 def network():
     ids = TokenIds(max_length=5, min_texts=1).fit(TEXTS)
     model = NeuralNet(TextCNN, max_epochs=2, device="cpu", random_state=0)
-    return Scorer(ids, model.fit(ids.transform(TEXTS), KINDS), sorted(KINDS))
+    return Scorer(ids, model.fit(ids.transform(TEXTS), KINDS), sorted(KINDS), TEXT)
 
 
 def save(scorer, folder):
@@ -55,7 +58,8 @@ def save(scorer, folder):
         "data": {},
         "settings": {},
         "curve": [],
-        "inputs": {},
+        "inputs": scorer.inputs,
+        "may_miss": scorer.may_miss,
         "example": [],
         "classes": classes,
         "decision": {"positive": classes[scorer.positive], "threshold": scorer.threshold},
@@ -67,7 +71,7 @@ def save(scorer, folder):
 
 
 def test_inputs_and_classes_are_those_of_training(patients):
-    assert patients.inputs == ["radius", "texture"]
+    assert patients.inputs == {"radius": "double", "texture": "double"}
     assert patients.classes == ["benign", "malignant"]
 
 
@@ -97,6 +101,22 @@ def test_order_and_number_of_the_columns_do_not_matter(patients):
 def test_a_missing_column_is_told_by_name(patients, columns, message):
     with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
         patients.probabilities(PATIENTS[columns])
+
+
+@pytest.mark.parametrize("served", [PATIENTS.round(), PATIENTS.round().astype(str)])
+def test_numbers_are_answered_whatever_type_they_come_in(patients, served):
+    whole = served.astype(float).astype(int) if served["radius"].dtype == float else served
+
+    expected = patients.probabilities(PATIENTS.round())
+
+    np.testing.assert_array_equal(patients.probabilities(whole), expected)
+
+
+def test_a_table_without_rows_has_an_empty_answer(patients):
+    found = patients.predict(PATIENTS.head(0))
+
+    assert found.shape == (0, 3)
+    assert list(found) == ["label", "probability_benign", "probability_malignant"]
 
 
 def test_an_answer_is_a_label_and_a_probability_a_class(rule):

@@ -50,21 +50,13 @@ def test_lists_arrays_and_integers_are_alike():
     assert latest(column, 4).tolist() == [[1, 1, 2, 3]] * 3
 
 
-@pytest.mark.parametrize("wrong", [[], [1.0, np.nan], [np.inf, 1.0]], ids=["empty", "nan", "inf"])
-@pytest.mark.parametrize("row", [0, 1, 2])
-def test_a_sequence_without_finite_numbers_is_told_by_column_and_row(wrong, row):
-    rows = [[1.0, 2.0], [3.0], [4.0, 5.0, 6.0]]
-    rows[row] = wrong
-    column = pd.Series(rows, index=["a", "b", "c"], name="speed")
-
-    with pytest.raises(UserError, match=f"column 'speed', row {'abc'[row]}: expected"):
-        latest(column, 3)
-
-
-def test_numbers_before_the_window_do_not_count():
-    column = pd.Series([[np.nan, 1.0, 2.0]])
-
-    assert latest(column, 2).tolist() == [[1.0, 2.0]]
+@pytest.mark.parametrize("odd", [1e300, -1e300])
+def test_a_reading_off_any_scale_has_finite_numbers(odd):
+    X = histories()
+    broken = X.assign(speed=[[9000.0, odd]] * len(X))
+    for view in (engineered(WINDOW, 3), SequenceWindows(WINDOW)):
+        assert np.isfinite(view.fit(X).transform(broken)).all()
+        assert np.isfinite(view.fit_transform(pd.concat([X, broken]))).all()
 
 
 def test_statistics_are_those_of_numpy_and_pandas():
@@ -101,8 +93,8 @@ def test_engineered_columns_are_standardised_in_training():
 
     found = engineered(WINDOW, halflife=3).fit_transform(X)
 
-    np.testing.assert_allclose(found.mean(0), 0, atol=1e-9)
-    np.testing.assert_allclose(found.std(0), 1)
+    np.testing.assert_allclose(found.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(found.std(0), 1, atol=1e-5)
 
 
 def test_windows_are_standardised_by_the_training_examples():
