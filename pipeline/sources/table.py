@@ -42,9 +42,10 @@ LEAK = (
     "add it to task.source.ignore"
 )
 NUMBERED = (
-    "column '{}' numbers the rows: if they are in any order it may tell the label; "
+    "column '{}' numbers the rows, in another order: if that order tells the label, "
     "add it to task.source.ignore"
 )
+COUNTING = "column '{}' numbers the rows from first to last, and is left out"
 COMMAS = (
     "column '{}' is taken for text: its numbers are written as '{}'; "
     "save them with a point, as pandas.read_csv(..., decimal=',') and to_csv do"
@@ -89,7 +90,8 @@ def read(
     Returns
     -------
     Source
-        As `examples` gives it, with a warning of each input that tells the label.
+        As `examples` gives it, without columns that count the rows, and with a
+        warning of each input that tells the label.
 
     Raises
     ------
@@ -112,6 +114,10 @@ def read(
         tables.append(load(files[1], roles, ignore or [], texts))
         _check_same_columns(files, tables)
     parts = examples(files, tables, roles)
+    counting, shuffled = row_numbers(parts[0])
+    parts = [part.drop(columns=counting) for part in parts]
+    if not inputs_of(parts[0]):
+        raise UserError(f"{files[0]}: no column is left to learn from")
     alike = alike_by_chance(parts[0])
     return Source(
         parts[0],
@@ -125,8 +131,9 @@ def read(
                 for name in META
                 if f"{name}_" in set(parts[0]) - set(tables[0].column_names)
             ),
+            *(COUNTING.format(name) for name in counting),
             *(LEAK.format(name) for name in leaks(parts[0])),
-            *(NUMBERED.format(name) for name in row_numbers(parts[0])),
+            *(NUMBERED.format(name) for name in shuffled),
             *nearly_numbers(parts[0]),
             *([ALIKE.format(alike)] if alike else []),
         ],
@@ -271,16 +278,31 @@ def leaks(examples: pd.DataFrame) -> list[str]:
     return found
 
 
-def row_numbers(examples: pd.DataFrame) -> list[str]:
-    """Name the inputs that count the rows, in whatever order, such as the index of a DataFrame."""
+def row_numbers(examples: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """
+    Name the inputs that number the rows, such as the index of a DataFrame; of few rows, none.
+
+    Returns
+    -------
+    counting : list of str
+        Those that count the rows in their order, from 0 or 1.
+    shuffled : list of str
+        Those that would, from any number, were the rows in another order.
+    """
+    counting: list[str] = []
+    shuffled: list[str] = []
     count = np.arange(len(examples))
-    return [
-        name
-        for name in inputs_of(examples)
-        if pd.api.types.is_float_dtype(examples[name])
-        and len(examples) > MOST_NUMBERS
-        and np.array_equal(np.sort(examples[name]) - examples[name].min(), count)
-    ]
+    for name in inputs_of(examples):
+        if len(count) > MOST_NUMBERS and pd.api.types.is_float_dtype(examples[name]):
+            values = examples[name].to_numpy()
+            ranked = np.sort(values)
+            if not np.array_equal(ranked - ranked[0], count):
+                continue
+            if not np.array_equal(values, ranked):
+                shuffled.append(name)
+            elif values[0] in (0, 1):
+                counting.append(name)
+    return counting, shuffled
 
 
 def nearly_numbers(examples: pd.DataFrame) -> list[str]:

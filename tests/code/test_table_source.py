@@ -10,7 +10,8 @@ import pytest
 from sklearn.datasets import load_diabetes
 
 from pipeline.errors import UserError
-from pipeline.sources.examples import check, kind_of
+from pipeline.features.inputs import kind_of
+from pipeline.sources.examples import check, inputs_of
 from pipeline.sources.table import leaks, read
 
 ROWS = 12
@@ -321,6 +322,38 @@ def test_an_index_of_the_rows_is_warned_of(tmp_path):
     assert "column 'column 1' numbers the rows" in csv
     assert "column '__index_level_0__' numbers the rows" in parquet
     assert read(str(tmp_path / "b.csv"), "y").warnings == []
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_an_index_of_the_rows_in_their_order_is_left_out(tmp_path, first):
+    rows = pd.DataFrame({"n": np.arange(60) + first, "x": [5, 7, 9] * 20, "y": ["a", "b"] * 30})
+    rows.to_csv(tmp_path / "a.csv", index=False)
+    rows.assign(n=3).to_csv(tmp_path / "test.csv", index=False)
+
+    source = read(str(tmp_path / "a.csv"), "y", test=str(tmp_path / "test.csv"))
+
+    assert inputs_of(source.examples) == inputs_of(source.test) == ["x"]
+    assert "column 'n' numbers the rows from first to last, and is left out" in source.warnings
+
+
+@pytest.mark.parametrize(
+    "values", [np.arange(60) + 1965, np.arange(60) * 2, np.sqrt(np.arange(60)), [*range(59), 57]]
+)
+def test_a_column_that_the_rows_are_sorted_by_is_kept(tmp_path, values):
+    rows = pd.DataFrame({"n": values, "y": ["a", "b"] * 30})
+    rows.to_csv(tmp_path / "a.csv", index=False)
+
+    source = read(str(tmp_path / "a.csv"), "y")
+
+    assert inputs_of(source.examples) == ["n"]
+    assert source.warnings == []
+
+
+def test_a_table_of_row_numbers_alone_is_refused(tmp_path):
+    pd.DataFrame({"y": ["a", "b"] * 30}).to_csv(tmp_path / "a.csv")
+
+    with pytest.raises(UserError, match=r"a\.csv: no column is left to learn from"):
+        read(str(tmp_path / "a.csv"), "y")
 
 
 @pytest.mark.parametrize(
