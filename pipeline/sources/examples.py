@@ -1,5 +1,6 @@
 """What every source gives, and what is checked of it."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,10 @@ META = ["example_id", "label", "group", "time", "time_to_event"]
 # what the bootstrap draws, where that is not the group, and `stratum` what the split kept.
 META_PREFIX = "meta:"
 CONTRADICTION = "same inputs, different labels"
+
+
+# What must hold of values, and which of a column's do.
+Rule = tuple[str, Callable[[pd.Series], Any]]
 
 
 @dataclass
@@ -101,47 +106,56 @@ def check(examples: pd.DataFrame, may_miss: bool = False) -> pd.DataFrame:
     UserError
         Names the first column, example and rule that failed, and how many more did.
     """
-    import pandera.pandas as pa
-    from pandera.errors import SchemaErrors
-
-    rules: dict[str, tuple[Any, pa.Check | None]] = {
-        "double": (None, pa.Check(np.isfinite, error="must be a finite number")),
-        "string": (str, pa.Check(lambda s: s.str.strip() != "", error="must not be empty")),
-        "sequence": (object, pa.Check(finite, error="must be a sequence of finite numbers")),
-    }
-
-    def column(values: pd.Series) -> pa.Column:
-        return pa.Column(*rules.get(kind_of(values), (None, None)), nullable=may_miss)
-
-    schema = pa.DataFrameSchema(
-        {
-            "example_id": pa.Column(str, unique=True),
-            "group": pa.Column(str, pa.Check.str_length(min_value=1)),
-        }
-        | {name: column(examples[name]) for name in inputs_of(examples)}
-    )
-    try:
-        return schema.validate(examples, lazy=True)
-    except SchemaErrors as error:
-        raise UserError(_first_failure(error.failure_cases, examples)) from None
+    rows = examples.reset_index(drop=True)
+    rules = {"example_id": [THERE, *TEXT, UNIQUE], "group": [THERE, *TEXT]}
+    for name in rules:
+        if name not in rows:
+            raise UserError(f"column '{name}' is missing")
+    for name in inputs_of(rows):
+        rules[name] = [*([] if may_miss else [THERE]), *RULES[kind_of(rows[name])]]
+    breaches = [
+        (name, *breach) for name, ones in rules.items() for breach in _breaches(rows[name], ones)
+    ]
+    if breaches:
+        name, rule, broken = breaches[0]
+        more = sum(len(broken) for _, _, broken in breaches) - 1
+        raise UserError(
+            f"column '{name}', example {rows['example_id'][broken[0]]}: "
+            f"'{rows[name][broken[0]]}' {rule}{f' (and {more:,} more)' if more else ''}"
+        )
+    return examples
 
 
-def _first_failure(failures: pd.DataFrame, examples: pd.DataFrame) -> str:
-    failure = failures.iloc[0]
-    rules = {
-        "not_nullable": "must not be missing",
-        "field_uniqueness": "must be unique",
-        "str_length(1, None)": "must not be empty",
-    }
-    if failure["check"] == "column_in_dataframe":
-        return f"column '{failure['failure_case']}' is missing"
-    if str(failure["check"]).startswith("dtype"):
-        return f"column '{failure['column']}' must hold text, not {failure['failure_case']}"
-    row = failure["index"]
-    place = f", example {examples['example_id'].get(row, row)}" if pd.notna(row) else ""
-    more = f" (and {len(failures) - 1:,} more)" if len(failures) > 1 else ""
-    rule = rules.get(failure["check"], failure["check"])
-    return f"column '{failure['column']}'{place}: '{failure['failure_case']}' {rule}{more}"
+def _breaches(values: pd.Series, rules: list[Rule]) -> Iterator[tuple[str, pd.Index]]:
+    """Yield each rule that rows break, with these; a row is held against one rule only."""
+    for rule, holds in rules:
+        held = np.asarray(holds(values), dtype=bool)
+        if not held.all():
+            yield rule, values.index[~held]
+        # what is missing breaks no other rule
+        values = values[held & values.notna().to_numpy()]
+
+
+def _is_text(values: pd.Series) -> Any:
+    if isinstance(values.dtype, pd.StringDtype):
+        return np.ones(len(values), dtype=bool)
+    return [isinstance(value, str) or pd.isna(value) for value in values]
+
+
+def _is_filled(values: pd.Series) -> Any:
+    return [value.strip() != "" for value in values]
+
+
+THERE: Rule = ("must not be missing", pd.Series.notna)
+UNIQUE: Rule = ("must be unique", lambda values: ~values.duplicated())
+TEXT: list[Rule] = [("must be text", _is_text), ("must not be empty", _is_filled)]
+RULES: dict[str, list[Rule]] = {
+    "double": [("must be a finite number", lambda values: np.isfinite(values) | values.isna())],
+    "boolean": [],
+    "datetime": [],
+    "string": TEXT,
+    "sequence": [("must be a sequence of finite numbers", finite)],
+}
 
 
 def drop_duplicates(examples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:

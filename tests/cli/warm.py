@@ -20,7 +20,6 @@ import hydra  # noqa: F401
 import lightgbm  # noqa: F401
 import matplotlib.figure  # noqa: F401
 import mlflow.pyfunc  # noqa: F401
-import pandera.pandas  # noqa: F401
 import sklearn.compose
 import sklearn.dummy
 import sklearn.ensemble
