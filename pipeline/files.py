@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UserError
+from pipeline.paths import ROOT
 from pipeline.process import alive
 
 if TYPE_CHECKING:
     import pandas as pd
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager

@@ -3,9 +3,6 @@
 import os
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 PARAMS = ROOT / "params.yaml"
@@ -65,13 +62,6 @@ def model_folder(task: str, model: str) -> Path:
 def validation_file(task: str, model: str) -> Path:
     """File of its scores on validation."""
     return ROOT / "metrics" / task / f"{model}.json"
-
-
-def run_folder(task: str, model: str, run_id: str) -> Path:
-    """Folder of a training with settings of its own: in a multirun the job's."""
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        return Path(HydraConfig.get().runtime.output_dir)
-    return ROOT / "runs" / task / model / run_id
 
 
 def report_folder(task: str) -> Path:

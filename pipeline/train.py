@@ -136,7 +136,7 @@ def keep(folder: Path, scores: Mapping[str, float], task: str, model: str, run_i
         put(folder, paths.model_folder(task, model))
         write_json(paths.validation_file(task, model), scores)
         return
-    home = paths.run_folder(task, model, run_id)
+    home = composition.run_folder(task, model, run_id)
     put(folder, home / "model")
     write_json(home / "metrics.json", scores)
     console.print(f"{task} {model}: kept in {home.relative_to(paths.ROOT)}", markup=False)

@@ -408,6 +408,13 @@ def publishes() -> bool:
     return "DVC_STAGE" in os.environ or not own
 
 
+def run_folder(task: str, model: str, run_id: str) -> Path:
+    """Folder of a training with settings of its own: in a multirun the job's."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return Path(HydraConfig.get().runtime.output_dir)
+    return ROOT / "runs" / task / model / run_id
+
+
 def overridden() -> list[str]:
     """List the keys that the command line sets."""
     return [text.partition("=")[0].lstrip("+~") for text in HydraConfig.get().overrides.task]

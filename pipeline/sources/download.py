@@ -1,6 +1,7 @@
 """Files from the network, or from a folder that mirrors it, checked by hash."""
 
 import hashlib
+import os
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -29,20 +30,19 @@ def remotes(manifest: pd.DataFrame) -> list[Remote]:
     return [Remote(*pair) for pair in manifest[["url", "sha256"]].itertuples(index=False)]
 
 
-def fetch(files: list[Remote], mirror: str | None) -> list[Path]:
+def fetch(files: list[Remote]) -> list[Path]:
     """
     Bring files to this machine, eight at a time.
 
     What is complete in the cache is not fetched again, so that a cut download
-    goes on where it stopped.
+    goes on where it stopped. The environment variable ``BAKEOFF_MIRROR`` names a
+    folder to look in before the network: ``https://HOST/PATH`` is expected at
+    ``HOST/PATH`` below it.
 
     Parameters
     ----------
     files : list of Remote
         What to fetch.
-    mirror : str or None
-        A folder to look in before the network: ``https://HOST/PATH`` is
-        expected at ``HOST/PATH`` below it.
 
     Returns
     -------
@@ -55,8 +55,10 @@ def fetch(files: list[Remote], mirror: str | None) -> list[Path]:
         When a file can be had neither from the mirror, the cache nor the
         network, or its bytes are not what their hash says.
     """
-    if mirror is not None and not Path(mirror).is_dir():
-        raise UserError(f"{mirror} is not a folder: task.source.mirror names a mirror of files")
+    named = os.environ.get("BAKEOFF_MIRROR")
+    mirror = Path(named) if named else None
+    if mirror is not None and not mirror.is_dir():
+        raise UserError(f"{mirror} is not a folder: BAKEOFF_MIRROR names a mirror of files")
     cache = pooch.create(
         path=pooch.os_cache("bakeoff"),
         base_url="",
@@ -76,10 +78,10 @@ def fetch(files: list[Remote], mirror: str | None) -> list[Path]:
     return [future.result() for future in waiting]
 
 
-def _one(file: Remote, mirror: str | None, cache: pooch.Pooch) -> Path:
+def _one(file: Remote, mirror: Path | None, cache: pooch.Pooch) -> Path:
     if mirror is not None:
         parts = urllib.parse.urlsplit(file.url)
-        mirrored = Path(mirror, parts.netloc, urllib.parse.unquote(parts.path.lstrip("/")))
+        mirrored = mirror.joinpath(parts.netloc, urllib.parse.unquote(parts.path.lstrip("/")))
         if mirrored.is_file():
             return _verified(mirrored, file)
     try:
@@ -88,7 +90,7 @@ def _one(file: Remote, mirror: str | None, cache: pooch.Pooch) -> Path:
     except requests.RequestException as error:
         raise UserError(
             f"{file.url} cannot be downloaded ({type(error).__name__}): check the network, or set "
-            "BAKEOFF_MIRROR or task.source.mirror to a folder that holds it"
+            "BAKEOFF_MIRROR to a folder that holds it"
         ) from None
     except ValueError:
         raise UserError(

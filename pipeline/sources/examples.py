@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from pipeline.errors import UserError
 from pipeline.features.inputs import finite, kind_of
 from pipeline.features.normaliser import normalise_each
+from pipeline.paths import ROOT
 
 # What is known of an example and no model may see; the last two need not be there.
 META = ["example_id", "label", "group", "time", "time_to_event"]
@@ -17,7 +19,6 @@ META = ["example_id", "label", "group", "time", "time_to_event"]
 # what the bootstrap draws, where that is not the group, and `stratum` what the split kept.
 META_PREFIX = "meta:"
 CONTRADICTION = "same inputs, different labels"
-
 
 # What must hold of values, and which of a column's do.
 Rule = tuple[str, Callable[[pd.Series], Any]]
@@ -40,7 +41,8 @@ class Source:
         An input holds numbers, booleans, dates, texts, or in each row a
         sequence of numbers.
     origin : list of dict
-        Where each file came from: ``path`` or ``url``, and ``sha256``.
+        Where each file came from: ``path``, as of `origin_of`, or ``url``, and
+        ``sha256``.
     test : DataFrame, optional
         The test examples, where the data comes with its own; `examples` are
         then split in train and validation alone.
@@ -64,6 +66,21 @@ class Source:
     may_miss: bool = False
     may_repeat: bool = False
     warnings: list[str] = field(default_factory=list)
+
+
+def origin_of(path: Path, sha256: str) -> dict[str, str]:
+    """
+    Describe a file or folder, the same way on every machine and in every clone.
+
+    Returns
+    -------
+    dict
+        ``path``, relative to the project's root, or outside of it the name alone,
+        and ``sha256``.
+    """
+    place = path.resolve()
+    within = place.is_relative_to(ROOT)
+    return {"path": place.relative_to(ROOT).as_posix() if within else path.name, "sha256": sha256}
 
 
 def inputs_of(examples: pd.DataFrame) -> list[str]:

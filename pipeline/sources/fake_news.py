@@ -14,17 +14,15 @@ STANCES = ("agree", "disagree", "discuss", "unrelated")
 INPUTS = ["headline", "body"]
 
 
-def read(manifest: Path, mirror: str | None = None) -> Source:
+def read(manifest: Path) -> Source:
     """
     Read the pairs of stage 1, with the challenge's own test.
 
     Parameters
     ----------
-    manifest : str
+    manifest : Path
         CSV with a row a file: ``part``, train or test; ``content``, stances
         or bodies; ``sha256``, ``url``.
-    mirror : str, optional
-        Folder to look in before the network.
 
     Returns
     -------
@@ -44,7 +42,7 @@ def read(manifest: Path, mirror: str | None = None) -> Source:
     files = pd.read_csv(manifest, dtype=str)
     downloads = remotes(files)
     names = zip(files["part"], files["content"], strict=True)
-    paths = dict(zip(names, fetch(downloads, mirror), strict=True))
+    paths = dict(zip(names, fetch(downloads), strict=True))
     train, test = (
         pairs(paths[part, "stances"], paths[part, "bodies"], part) for part in ("train", "test")
     )

@@ -24,14 +24,13 @@ def read(
     shortest: int,
     longest: int,
     seed: int,
-    mirror: str | None = None,
 ) -> Source:
     """
     Read books and cut the same number of passages from each.
 
     Parameters
     ----------
-    manifest : str
+    manifest : Path
         CSV with a row a book: ``label``, ``author``, ``gutenberg_id``,
         ``encoding``, ``sha256``, ``url``.
     passages : int
@@ -40,8 +39,6 @@ def read(
         Range of a passage's length in words; lengths are log-uniform.
     seed : int
         Decides places and lengths.
-    mirror : str, optional
-        Folder to look in before the network.
 
     Returns
     -------
@@ -60,7 +57,7 @@ def read(
     books = pd.read_csv(manifest, dtype=str)
     downloads = remotes(books)
     rows = []
-    for book, path in zip(books.itertuples(), fetch(downloads, mirror), strict=True):
+    for book, path in zip(books.itertuples(), fetch(downloads), strict=True):
         text = body(_decoded(path, str(book.encoding)))
         rng = np.random.default_rng([seed, int(str(book.gutenberg_id))])
         try:

@@ -21,6 +21,7 @@ from pipeline.sources.examples import (
     Source,
     drop_duplicates,
     inputs_of,
+    origin_of,
 )
 from pipeline.sources.text import decoding_problem
 
@@ -73,7 +74,7 @@ def read(
 
     Parameters
     ----------
-    path : str
+    path : Path
         A file ``.csv``, ``.tsv``, ``.parquet``, ``.jsonl`` or ``.ndjson``.
     label : str
         The column to be foretold.
@@ -82,7 +83,7 @@ def read(
         Without it each row stands alone.
     time : str, optional
         A column of times or numbers; the latest rows are held out.
-    test : str, optional
+    test : Path, optional
         A file with the same columns, whose rows are the test examples.
     ignore : list of str, optional
         Columns to leave out.
@@ -121,7 +122,7 @@ def read(
     alike = alike_by_chance(parts[0])
     return Source(
         parts[0],
-        [{"path": file.as_posix(), "sha256": digest(file)} for file in files],
+        [origin_of(file, digest(file)) for file in files],
         test=parts[1] if test is not None else None,
         may_miss=True,
         may_repeat=alike > 0,

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.errors import UserError
 from pipeline.sources import table
-from pipeline.sources.examples import Source
+from pipeline.sources.examples import Source, origin_of
 from pipeline.sources.text import decoding_problem
 
 OTHERS = "files that are not .txt were not read: {:,}, such as {}"
@@ -24,7 +24,7 @@ def read(
 
     Parameters
     ----------
-    path : str
+    path : Path
         A folder with ``<label>/<text>.txt`` and ``<label>/<group>/<text>.txt``,
         or a table, as of `pipeline.sources.table`. What is hidden, its name
         starting with a dot, is left alone.
@@ -54,7 +54,7 @@ def read(
 def _from_table(file: Path, columns: dict[str, str]) -> Source:
     rows = table.load(file, columns).select(list(columns.values()))
     (examples,) = table.examples([file], [rows], columns)
-    return Source(examples, [{"path": file.as_posix(), "sha256": table.digest(file)}])
+    return Source(examples, [origin_of(file, table.digest(file))])
 
 
 def _from_folder(folder: Path) -> Source:
@@ -86,8 +86,9 @@ def _from_folder(folder: Path) -> Source:
         group = place.parts[1] if len(place.parts) > 2 else place.as_posix()
         rows.append((place.as_posix(), text, place.parts[0], group))
     examples = pd.DataFrame(rows, columns=["example_id", "text", "label", "group"])
+    strange = [file.relative_to(folder).as_posix() for file in others]
     return Source(
         examples,
-        [{"path": folder.as_posix(), "sha256": digest.hexdigest()}],
-        warnings=[OTHERS.format(len(others), others[0])] if others else [],
+        [origin_of(folder, digest.hexdigest())],
+        warnings=[OTHERS.format(len(strange), strange[0])] if strange else [],
     )

@@ -13,21 +13,19 @@ from pipeline.sources.examples import Source
 READINGS = [f"setting_{n}" for n in range(1, 4)] + [f"sensor_{n}" for n in range(1, 22)]
 
 
-def read(manifest: Path, horizon: int, window: int, mirror: str | None = None) -> Source:
+def read(manifest: Path, horizon: int, window: int) -> Source:
     """
     Read what each engine's sensors told up to each of its cycles.
 
     Parameters
     ----------
-    manifest : str
+    manifest : Path
         CSV with the columns ``file``, ``url``, ``sha256`` and a row for each of
         the files ``train``, ``test`` and ``remaining``.
     horizon : int
         An engine ``fails`` when it has so many cycles left or fewer, and ``runs`` otherwise.
     window : int
         The most cycles that an example looks back, the present one among them.
-    mirror : str, optional
-        Folder to look in before the network.
 
     Returns
     -------
@@ -53,7 +51,7 @@ def read(manifest: Path, horizon: int, window: int, mirror: str | None = None) -
         raise UserError(f"task.source.window: {window} is not at least 1 cycle")
     files = pd.read_csv(manifest, index_col="file").loc[["train", "test", "remaining"]]
     downloads = remotes(files)
-    train_path, test_path, remaining_path = fetch(downloads, mirror)
+    train_path, test_path, remaining_path = fetch(downloads)
     columns = ["engine", "cycle", *READINGS]
     train, test = (pd.read_csv(p, sep=r"\s+", names=columns) for p in (train_path, test_path))
     remaining = np.loadtxt(remaining_path, ndmin=1)

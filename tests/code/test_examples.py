@@ -6,7 +6,15 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.features.inputs import kind_of
-from pipeline.sources.examples import check, drop_duplicates, drop_known, inputs_of, meta_of
+from pipeline.paths import ROOT
+from pipeline.sources.examples import (
+    check,
+    drop_duplicates,
+    drop_known,
+    inputs_of,
+    meta_of,
+    origin_of,
+)
 
 
 @pytest.fixture
@@ -20,6 +28,13 @@ def examples():
             "group": ["g", "g", "h", "h"],
         }
     )
+
+
+def test_an_origin_is_the_same_in_every_clone(tmp_path):
+    inside = ROOT / "data" / "genre"
+
+    assert origin_of(inside, "0af1") == {"path": "data/genre", "sha256": "0af1"}
+    assert origin_of(tmp_path / "mine.csv", "0af1") == {"path": "mine.csv", "sha256": "0af1"}
 
 
 def test_inputs_are_the_columns_that_a_model_may_see(examples):

@@ -43,8 +43,10 @@ def given():
 
 
 @pytest.fixture
-def read_given(given, tmp_path):
+def read_given(given, tmp_path, monkeypatch):
     """Write the files to a mirror, and read them from there."""
+
+    monkeypatch.setenv("BAKEOFF_MIRROR", str(tmp_path))
 
     def reading():
         manifest = []
@@ -57,7 +59,7 @@ def read_given(given, tmp_path):
             manifest.append([part, content, digest, f"https://example.org/{path.name}"])
         with (tmp_path / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([["part", "content", "sha256", "url"], *manifest])
-        return read(str(tmp_path / "manifest.csv"), str(tmp_path))
+        return read(tmp_path / "manifest.csv")
 
     return reading
 

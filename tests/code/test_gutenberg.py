@@ -119,7 +119,7 @@ BOOKS = {
 
 
 @pytest.fixture
-def library(tmp_path):
+def library(tmp_path, monkeypatch):
     """Make a mirror of two books, and give what `read` is told of them."""
     rows = []
     for number, (label, author, encoding, text) in BOOKS.items():
@@ -139,6 +139,7 @@ def library(tmp_path):
                 "url": f"https://example.org/A%20Book_{number}/{number}.txt",
             }
         )
+    monkeypatch.setenv("BAKEOFF_MIRROR", str(tmp_path / "mirror"))
     return tmp_path, rows
 
 
@@ -149,8 +150,8 @@ def read_library(library, **options):
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    options = {"mirror": str(folder / "mirror"), "seed": 0, "shortest": 5} | options
-    return read(str(manifest), passages=6, longest=20, **options)
+    options = {"seed": 0, "shortest": 5} | options
+    return read(manifest, passages=6, longest=20, **options)
 
 
 def book(library, number):
@@ -212,13 +213,6 @@ def test_an_encoding_that_does_not_exist_is_told_by_name(library):
 
     with pytest.raises(UserError, match="latin-99"):
         read_library(library)
-
-
-def test_a_missing_mirror_is_told_by_name(library):
-    nowhere = str(library[0] / "nowhere")
-
-    with pytest.raises(UserError, match=f"{re.escape(nowhere)} is not a folder"):
-        read_library(library, mirror=nowhere)
 
 
 def test_a_book_shorter_than_a_passage_is_told_by_file(library):

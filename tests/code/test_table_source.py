@@ -69,7 +69,7 @@ def kinds(examples):
 
 
 def test_a_csv_file_gives_typed_columns(file, frame):
-    examples = read(str(file), "churned").examples
+    examples = read(file, "churned").examples
 
     assert kinds(examples) == KINDS
     np.testing.assert_array_equal(examples["age"], frame["age"])
@@ -92,7 +92,7 @@ def test_other_types_of_file_give_what_csv_gives(file, frame, tmp_path, suffix):
         text = frame.assign(since=frame["since"].astype(str), at=frame["at"].astype(str))
         text.to_json(other, orient="records", lines=True)
 
-    found, expected = (read(str(path), "churned").examples for path in (other, file))
+    found, expected = (read(path, "churned").examples for path in (other, file))
 
     pd.testing.assert_frame_equal(found, expected)
 
@@ -102,13 +102,13 @@ def test_the_mark_between_values_is_found_in_the_header(file, frame, tmp_path, m
     other = tmp_path / "other.csv"
     frame.to_csv(other, sep=mark, index=False)
 
-    found = read(str(other), "churned").examples
+    found = read(other, "churned").examples
 
-    pd.testing.assert_frame_equal(found, read(str(file), "churned").examples)
+    pd.testing.assert_frame_equal(found, read(file, "churned").examples)
 
 
 def test_rows_are_numbered_and_stand_alone(file):
-    source = read(str(file), "churned")
+    source = read(file, "churned")
 
     assert source.examples["example_id"].tolist() == [str(row) for row in range(1, ROWS + 1)]
     assert source.examples["group"].tolist() == source.examples["example_id"].tolist()
@@ -118,17 +118,17 @@ def test_rows_are_numbered_and_stand_alone(file):
 
 
 def test_what_is_read_fits_the_contract_of_examples(file):
-    check(read(str(file), "churned").examples, may_miss=True)
+    check(read(file, "churned").examples, may_miss=True)
 
 
 def test_the_origin_is_the_hash_of_the_file(file):
     expected = hashlib.sha256(file.read_bytes()).hexdigest()
 
-    assert read(str(file), "churned").origin == [{"path": file.as_posix(), "sha256": expected}]
+    assert read(file, "churned").origin == [{"path": "churn.csv", "sha256": expected}]
 
 
 def test_a_group_is_no_input(file, frame):
-    examples = read(str(file), "churned", group="children").examples
+    examples = read(file, "churned", group="children").examples
 
     assert "children" not in examples
     # as text, whatever it looks like
@@ -137,7 +137,7 @@ def test_a_group_is_no_input(file, frame):
 
 @pytest.mark.parametrize("name", ["at", "children"])
 def test_a_time_is_no_input(file, frame, name):
-    examples = read(str(file), "churned", time=name).examples
+    examples = read(file, "churned", time=name).examples
 
     assert name not in examples
     assert examples["time"].tolist() == frame[name].tolist()
@@ -145,7 +145,7 @@ def test_a_time_is_no_input(file, frame, name):
 
 
 def test_ignored_columns_are_left_out(file):
-    examples = read(str(file), "churned", ignore=["age", "city"]).examples
+    examples = read(file, "churned", ignore=["age", "city"]).examples
 
     assert set(KINDS) - set(examples) == {"age", "city"}
 
@@ -155,20 +155,20 @@ def test_a_test_file_gives_the_test_examples(file, frame, tmp_path):
     # whole numbers where train has fractions, nothing where train has cities
     frame.assign(age=7, city=None).to_csv(other, index=False)
 
-    source = read(str(file), "churned", test=str(other))
+    source = read(file, "churned", test=other)
 
     assert source.test["example_id"].tolist() == [f"test-{row}" for row in range(1, ROWS + 1)]
     assert source.test["age"].tolist() == [7.0] * ROWS
     assert source.test["city"].isna().all()
     assert kinds(source.test) == kinds(source.examples) == KINDS
-    assert [origin["path"] for origin in source.origin] == [file.as_posix(), other.as_posix()]
+    assert [origin["path"] for origin in source.origin] == ["churn.csv", "test.csv"]
 
 
 def test_booleans_missing_in_one_of_two_files_are_numbers_in_both(file, frame, tmp_path):
     other = tmp_path / "test.csv"
     frame.assign(member=[None, True] * 6).to_csv(other, index=False)
 
-    source = read(str(file), "churned", test=str(other))
+    source = read(file, "churned", test=other)
 
     assert source.examples["member"].tolist() == [1.0, 1.0, 0.0] * 4
     np.testing.assert_array_equal(source.test["member"], [np.nan, 1.0] * 6)
@@ -178,13 +178,13 @@ def test_text_of_a_test_file_is_text_where_it_looks_like_a_number(write):
     train = write("a.csv", "code,label\n" + "A1,x\n007,y\n" * 3)
     test = write("b.csv", "code,label\n" + "007,x\n008,y\n" * 3)
 
-    assert read(str(train), "label", test=str(test)).test["code"].tolist() == ["007", "008"] * 3
+    assert read(train, "label", test=test).test["code"].tolist() == ["007", "008"] * 3
 
 
 def test_labels_are_as_the_file_has_them(write):
     file = write("a.csv", "a,label\n" + "1.5,007\n2.5, True \n3.5,1.0\n" * 3)
 
-    assert read(str(file), "label").examples["label"].tolist() == ["007", "True", "1.0"] * 3
+    assert read(file, "label").examples["label"].tolist() == ["007", "True", "1.0"] * 3
 
 
 @pytest.mark.parametrize(
@@ -195,13 +195,13 @@ def test_labels_of_parquet_are_texts(tmp_path, labels, expected):
     file = tmp_path / "a.parquet"
     pd.DataFrame({"a": [1.5, 2.5], "label": labels}).to_parquet(file)
 
-    assert read(str(file), "label").examples["label"].tolist() == expected
+    assert read(file, "label").examples["label"].tolist() == expected
 
 
 def test_white_space_around_a_value_does_not_count_and_what_is_blank_is_missing(write):
     file = write("a.csv", "word,number,label\n" + " a b , 1 ,x\n   ,2,y\n,,x\n")
 
-    examples = read(str(file), "label").examples
+    examples = read(file, "label").examples
 
     assert examples["word"].fillna("-").tolist() == ["a b", "-", "-"]
     np.testing.assert_array_equal(examples["number"], [1, 2, np.nan])
@@ -210,13 +210,13 @@ def test_white_space_around_a_value_does_not_count_and_what_is_blank_is_missing(
 def test_quoted_values_hold_line_breaks_and_marks(write):
     file = write("a.csv", 'text,label\n"one, two\nthree",x\n"say ""hi""",y\n')
 
-    assert read(str(file), "label").examples["text"].tolist() == ["one, two\nthree", 'say "hi"']
+    assert read(file, "label").examples["text"].tolist() == ["one, two\nthree", 'say "hi"']
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(write):
     file = write("a.csv", b"\xef\xbb\xbflabel,a\nx,1\ny,2\n")
 
-    assert read(str(file), "label").examples["a"].tolist() == [1, 2]
+    assert read(file, "label").examples["a"].tolist() == [1, 2]
 
 
 def test_a_type_that_shows_only_late_in_a_large_file_is_found(write):
@@ -224,7 +224,7 @@ def test_a_type_that_shows_only_late_in_a_large_file_is_found(write):
     file = write("a.csv", "a,b,label\n" + "1,1,xxxxxxxxxx\n" * rows + "1.5,word,y\n")
     assert file.stat().st_size > 1 << 24
 
-    examples = read(str(file), "label").examples
+    examples = read(file, "label").examples
 
     assert examples["a"].iloc[[0, -1]].tolist() == [1, 1.5]
     assert examples["b"].iloc[[0, -1]].tolist() == ["1", "word"]
@@ -244,7 +244,7 @@ def test_other_types_of_parquet_are_put_in_plain_form(tmp_path):
         }
     ).to_parquet(file)
 
-    examples = read(str(file), "label").examples
+    examples = read(file, "label").examples
 
     assert examples["category"].tolist() == ["a", "b"]
     assert kind_of(examples["category"]) == "string"
@@ -259,7 +259,7 @@ def test_names_that_mean_something_here_are_told_and_changed(write):
     header = "label,time,group,example_id,churned"
     file = write("a.csv", f"{header}\n1,2,a,x,yes\n3,4,b,y,no\n5,6,a,z,no\n")
 
-    source = read(str(file), "churned", time="time")
+    source = read(file, "churned", time="time")
 
     assert source.examples["label"].tolist() == ["yes", "no", "no"]
     assert source.examples["time"].tolist() == [2, 4, 6]
@@ -276,7 +276,7 @@ def test_names_that_mean_something_here_are_told_and_changed(write):
 def test_a_column_without_a_name_is_called_by_its_place(write):
     file = write("a.csv", ",label\n0.5,x\n1.5,y\n")
 
-    assert read(str(file), "label").examples["column 1"].tolist() == [0.5, 1.5]
+    assert read(file, "label").examples["column 1"].tolist() == [0.5, 1.5]
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_an_input_that_stands_for_the_label_is_found(values, leaking):
 def test_a_leak_is_warned_of_by_name(file, frame):
     frame.assign(left=frame["churned"].eq("yes").astype(int)).to_csv(file, index=False)
 
-    (*_, warning) = read(str(file), "churned").warnings
+    (*_, warning) = read(file, "churned").warnings
 
     assert "column 'left'" in warning
     assert "task.source.ignore" in warning
@@ -316,12 +316,12 @@ def test_an_index_of_the_rows_is_warned_of(tmp_path):
     shuffled.to_parquet(tmp_path / "a.parquet")
     shuffled.to_csv(tmp_path / "b.csv", index=False)
 
-    (csv,) = read(str(tmp_path / "a.csv"), "y").warnings
-    (parquet,) = read(str(tmp_path / "a.parquet"), "y").warnings
+    (csv,) = read(tmp_path / "a.csv", "y").warnings
+    (parquet,) = read(tmp_path / "a.parquet", "y").warnings
 
     assert "column 'column 1' numbers the rows" in csv
     assert "column '__index_level_0__' numbers the rows" in parquet
-    assert read(str(tmp_path / "b.csv"), "y").warnings == []
+    assert read(tmp_path / "b.csv", "y").warnings == []
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -330,7 +330,7 @@ def test_an_index_of_the_rows_in_their_order_is_left_out(tmp_path, first):
     rows.to_csv(tmp_path / "a.csv", index=False)
     rows.assign(n=3).to_csv(tmp_path / "test.csv", index=False)
 
-    source = read(str(tmp_path / "a.csv"), "y", test=str(tmp_path / "test.csv"))
+    source = read(tmp_path / "a.csv", "y", test=tmp_path / "test.csv")
 
     assert inputs_of(source.examples) == inputs_of(source.test) == ["x"]
     assert "column 'n' numbers the rows from first to last, and is left out" in source.warnings
@@ -343,7 +343,7 @@ def test_a_column_that_the_rows_are_sorted_by_is_kept(tmp_path, values):
     rows = pd.DataFrame({"n": values, "y": ["a", "b"] * 30})
     rows.to_csv(tmp_path / "a.csv", index=False)
 
-    source = read(str(tmp_path / "a.csv"), "y")
+    source = read(tmp_path / "a.csv", "y")
 
     assert inputs_of(source.examples) == ["n"]
     assert source.warnings == []
@@ -353,7 +353,7 @@ def test_a_table_of_row_numbers_alone_is_refused(tmp_path):
     pd.DataFrame({"y": ["a", "b"] * 30}).to_csv(tmp_path / "a.csv")
 
     with pytest.raises(UserError, match=r"a\.csv: no column is left to learn from"):
-        read(str(tmp_path / "a.csv"), "y")
+        read(tmp_path / "a.csv", "y")
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ def test_numbers_that_are_taken_for_text_are_warned_of(tmp_path, values, told):
     rows = [f'"{value}";{"ab"[number % 2]}' for number, value in enumerate(values * 4)]
     path.write_text("\n".join(["x;y", *rows]))
 
-    warnings = [warning for warning in read(str(path), "y").warnings if "'x' is taken" in warning]
+    warnings = [warning for warning in read(path, "y").warnings if "'x' is taken" in warning]
 
     assert len(warnings) == (told is not None)
     assert told is None or told in warnings[0]
@@ -381,7 +381,7 @@ def test_nanoseconds_are_cut_off(tmp_path):
     at = pd.to_datetime(["2024-01-01T00:00:00.123456789", "2024-01-02T00:00:00"], format="ISO8601")
     pd.DataFrame({"at": at, "y": ["a", "b"]}).to_parquet(tmp_path / "a.parquet")
 
-    found = read(str(tmp_path / "a.parquet"), "y").examples["at"]
+    found = read(tmp_path / "a.parquet", "y").examples["at"]
 
     assert found[0] == pd.Timestamp("2024-01-01T00:00:00.123456")
 
@@ -399,7 +399,7 @@ def test_nanoseconds_are_cut_off(tmp_path):
 def test_rows_alike_are_kept_where_their_labels_differ(write, labels, kept):
     rows = [f"{n},{mark}\n" for n, marks in enumerate(labels.split()) for mark in marks]
 
-    source = read(str(write("a.csv", "number,label\n" + "".join(rows))), "label")
+    source = read(write("a.csv", "number,label\n" + "".join(rows)), "label")
 
     assert source.may_repeat == kept
     assert [w for w in source.warnings if "the same inputs as another" in w] == source.warnings
@@ -431,7 +431,7 @@ def test_a_bad_csv_file_is_told_by_name_and_place(write, content, told):
     file = write("bad.csv", content)
 
     with pytest.raises(UserError) as caught:
-        read(str(file), "label")
+        read(file, "label")
 
     message = str(caught.value)
     assert message.startswith(str(file))
@@ -458,14 +458,14 @@ def test_a_bad_file_of_another_type_is_told_by_name(write, name, content, told):
     file = write(name, content)
 
     with pytest.raises(UserError) as caught:
-        read(str(file), "label")
+        read(file, "label")
 
     assert [part for part in [str(file), *told] if part not in str(caught.value)] == []
 
 
 def test_a_file_that_is_not_there_is_told_by_name(tmp_path):
     with pytest.raises(UserError, match=r"no\.csv is not a file"):
-        read(str(tmp_path / "no.csv"), "label")
+        read(tmp_path / "no.csv", "label")
 
 
 def test_a_quantity_is_told_to_be_regression(tmp_path):
@@ -474,14 +474,14 @@ def test_a_quantity_is_told_to_be_regression(tmp_path):
     load_diabetes(as_frame=True).frame.to_csv(file, index=False)
 
     with pytest.raises(UserError, match=r"'target' holds 214 different numbers, .* regression"):
-        read(str(file), "target")
+        read(file, "target")
 
 
 def test_fractions_that_often_come_again_are_told_to_be_regression(write):
     prices = "".join(f"u,{number / 4}\n" for number in range(21))
 
     with pytest.raises(UserError, match="21 different numbers"):
-        read(str(write("a.csv", "a,label\n" + prices * 100)), "label")
+        read(write("a.csv", "a,label\n" + prices * 100), "label")
 
 
 @pytest.mark.parametrize("kind", ["whole numbers", "words"])
@@ -489,7 +489,7 @@ def test_many_classes_that_come_again_are_classes(write, kind):
     names = [str(n) if kind == "whole numbers" else f"w{n}" for n in range(40)]
     rows = "".join(f"{n / 8},{name}\n" for name in names for n in range(5))
 
-    examples = read(str(write("a.csv", f"a,label\n{rows}")), "label").examples
+    examples = read(write("a.csv", f"a,label\n{rows}"), "label").examples
 
     assert sorted(examples["label"].unique()) == sorted(names)
 
@@ -511,7 +511,7 @@ def test_a_test_file_that_does_not_fit_is_told(write, tmp_path, change, told):
     frame.to_csv(tmp_path / "test.csv", index=False)
 
     with pytest.raises(UserError) as caught:
-        read(str(train), "label", test=str(tmp_path / "test.csv"))
+        read(train, "label", test=tmp_path / "test.csv")
 
     assert [part for part in told if part not in str(caught.value)] == []
 
@@ -522,18 +522,18 @@ def test_a_missing_label_of_a_test_file_is_told_by_its_own_row(write):
     with pytest.raises(
         UserError, match=r"test\.csv: label 'label' is missing in 1 of 13 rows \(13,"
     ):
-        read(str(train), "label", test=str(test))
+        read(train, "label", test=test)
 
 
 def test_group_and_time_are_not_both_taken(file):
     with pytest.raises(UserError, match=r"task\.source\.group and task\.source\.time"):
-        read(str(file), "churned", group="city", time="at")
+        read(file, "churned", group="city", time="at")
 
 
 @pytest.mark.parametrize("name", ["city", "member"])
 def test_a_time_that_is_none_is_told_with_a_value(file, name, frame):
     with pytest.raises(UserError) as caught:
-        read(str(file), "churned", time=name)
+        read(file, "churned", time=name)
 
     assert f"column '{name}'" in str(caught.value)
     assert str(frame[name].dropna().iloc[0]) in str(caught.value).replace("true", "True")
@@ -542,7 +542,7 @@ def test_a_time_that_is_none_is_told_with_a_value(file, name, frame):
 @pytest.mark.parametrize(("role", "name"), [("group", "city"), ("time", "age")])
 def test_a_group_or_time_that_is_missing_is_told_by_row(file, role, name):
     with pytest.raises(UserError, match=rf"{role} '{name}' is missing in \d of 12 rows \(3"):
-        read(str(file), "churned", **{role: name})
+        read(file, "churned", **{role: name})
 
 
 @pytest.mark.parametrize("role", ["label", "group", "time"])
@@ -550,12 +550,12 @@ def test_a_column_with_a_role_is_not_ignored(file, role):
     roles = {"label": "churned"} | {role: "children"}
 
     with pytest.raises(UserError, match=f"task.source.{role}: column 'children' is also in"):
-        read(str(file), **roles, ignore=["age", "children"])
+        read(file, **roles, ignore=["age", "children"])
 
 
 @pytest.mark.parametrize("role", ["group", "time", "ignore"])
 def test_an_unknown_column_is_told_with_the_nearest(file, role):
     with pytest.raises(UserError) as caught:
-        read(str(file), "churned", **{role: ["agee"] if role == "ignore" else "agee"})
+        read(file, "churned", **{role: ["agee"] if role == "ignore" else "agee"})
 
     assert f"task.source.{role}: no column 'agee'; did you mean 'age'?" in str(caught.value)

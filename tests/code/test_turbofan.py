@@ -26,7 +26,7 @@ def table(cycles: list[int]) -> str:
 
 
 @pytest.fixture
-def hangar(tmp_path):
+def hangar(tmp_path, monkeypatch):
     """Make a mirror of a few engines, and give it with the files' manifest."""
     contents = {"train": table(TRAIN), "test": table(TEST), "remaining": "1 \n9 \n3 \n"}
     rows = []
@@ -38,11 +38,12 @@ def hangar(tmp_path):
         rows.append({"file": name, "url": f"https://example.org/{name}.txt", "sha256": digest})
     # In any order: the names say which is which.
     pd.DataFrame(rows[::-1]).to_csv(tmp_path / "manifest.csv", index=False)
+    monkeypatch.setenv("BAKEOFF_MIRROR", str(tmp_path))
     return tmp_path
 
 
 def fly(hangar, horizon=2, window=3):
-    return read(str(hangar / "manifest.csv"), horizon, window, str(hangar))
+    return read(hangar / "manifest.csv", horizon, window)
 
 
 def expected(cycles, remaining, prefix, horizon, window):
