@@ -29,6 +29,7 @@ KNOWN = {
     "settings": {"seed": 0},
     "curve": [],
     "inputs": {"radius": "double", "texture": "double"},
+    "may_miss": False,
     "example": PATIENTS.head(2).to_dict("records"),
     "classes": ["benign", "malignant"],
     "decision": {"positive": "malignant", "threshold": None},

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from pipeline.ingest import card, checked
+from pipeline.problems import problem
 from pipeline.sources.examples import Source
 from pipeline.sources.split import split
 
@@ -15,8 +16,9 @@ def test_a_class_that_cleaning_removes_is_not_in_the_card():
     examples["example_id"] = examples["group"] = [f"e{row}" for row in range(len(examples))]
     source = Source(examples, [])
 
-    kept, dropped = checked(source)
-    found = card(source, split(kept, 0.2, 0.2, 0), dropped)
+    kind = problem("classification")
+    kept, _, _, dropped = checked(source, kind)
+    found = card(source, kind, split(kept, 0.2, 0.2, 0, kind), dropped)
 
-    assert found["classes"] == ["a", "b"]
+    assert found["target"]["classes"] == ["a", "b"]
     assert found["dropped"] == {"same inputs, different labels": 4}
