@@ -89,15 +89,109 @@ def served(own):
 
 
 def test_the_logged_model_says_what_each_column_is(served):
-    columns = served.metadata.get_input_schema()
-    assert dict(zip(columns.input_names(), map(str, columns.input_types()), strict=True)) == {
-        "customer": "DataType.string",
-        "paid": "DataType.double",
-        "plan": "DataType.string",
-        "member": "DataType.boolean",
-        "since": "DataType.datetime",
-        "note": "DataType.string",
+    kinds = {
+        "customer": "string",
+        "paid": "double",
+        "plan": "string",
+        "member": "boolean",
+        "since": "datetime",
+        "note": "string",
     }
+    assert served.metadata.metadata["inputs"] == kinds
+    assert served.metadata.get_input_schema().input_names() == list(kinds)
+
+
+@pytest.fixture(scope="module")
+def sent(own) -> pd.DataFrame:
+    """Give the rows of the user's file that are the test examples, as pandas reads them."""
+    project, _ = own
+    test = pd.read_parquet(project.root / "data/ingested/csv/test.parquet")
+    return pd.read_csv(project.root.parent / "churn.csv").iloc[test["example_id"].astype(int) - 1]
+
+
+def probabilities(served, frame) -> np.ndarray:
+    return served.predict(frame).filter(like="probability_").to_numpy()
+
+
+def test_rows_of_the_file_itself_have_the_probabilities_of_evaluate(own, served, sent):
+    project, _ = own
+    predictions = pd.read_parquet(project.root / "reports/csv/predictions.parquet")
+    expected = predictions[predictions["model"] == "logistic_regression"]
+    columns = ["probability_no", "probability_yes"]
+    np.testing.assert_array_equal(probabilities(served, sent), expected[columns])
+
+
+SAME = {
+    "ISO text with a zone": lambda rows: rows.assign(since=rows["since"] + "T00:00:00Z"),
+    "dates": lambda rows: rows.assign(since=pd.to_datetime(rows["since"])),
+    "dates in a zone": lambda rows: rows.assign(
+        since=pd.to_datetime(rows["since"]).dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
+    ),
+    "1 and 0": lambda rows: rows.assign(member=rows["member"].astype(int)),
+    "numbers as text": lambda rows: rows.assign(paid=rows["paid"].map(str, na_action="ignore")),
+    "another order": lambda rows: rows[rows.columns[::-1]],
+    "a column more": lambda rows: rows.assign(more=1),
+    "only the inputs": lambda rows: rows.drop(columns="left"),
+    "categories": lambda rows: rows.astype({"plan": "category"}),
+    "objects": lambda rows: rows.astype(object),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+@pytest.mark.filterwarnings("ignore:Found extra inputs")
+def test_a_frame_is_answered_alike_whatever_types_it_comes_in(served, sent, name):
+    found = probabilities(served, SAME[name](sent))
+
+    np.testing.assert_array_equal(found, probabilities(served, sent))
+
+
+def test_whole_numbers_are_answered_as_fractions_are(served, sent):
+    whole = sent.assign(paid=sent["paid"].fillna(50).round().astype(int))
+
+    found = probabilities(served, whole)
+
+    expected = probabilities(served, whole.astype({"paid": float}))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_one_row_and_no_row_are_answered(served, sent):
+    answers = served.predict(sent)
+
+    one, none = served.predict(sent.iloc[[3]]), served.predict(sent.head(0))
+
+    expected = answers.iloc[3, 1:].astype(float)
+    np.testing.assert_allclose(one.iloc[0, 1:].astype(float), expected, rtol=1e-5)
+    assert list(none) == list(answers)
+    assert len(none) == 0
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"paid": 1e300}, {"paid": -1e300}, {"since": "9999-12-31"}, {"since": "0001-01-01"}],
+    ids=str,
+)
+def test_values_off_any_scale_are_answered_with_probabilities(served, odd):
+    assert 0 <= answered(served, ROW | odd)["probability_yes"] <= 1
+
+
+def test_a_category_may_come_as_a_number(served):
+    assert answered(served, ROW | {"plan": 7}) == answered(served, ROW | {"plan": "never seen"})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"paid": "much"}, "column 'paid', row 1: expected a finite number, not 'much'"),
+        ({"since": "31/12/2024"}, "column 'since', row 1: expected a date"),
+        ({"member": "maybe"}, "column 'member', row 1: expected true or false, not 'maybe'"),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_by_column_and_row(served, wrong, told):
+    with pytest.raises(Exception, match=told) as caught:
+        served.predict(pd.DataFrame([ROW | wrong]))
+
+    # The class of the model's own copy of the code.
+    assert type(caught.value).__name__ == "UserError"
 
 
 ROW = {

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from mlflow.pyfunc import load_model
+from sklearn import datasets
 
 from pipeline import scoring
 
@@ -105,6 +106,39 @@ def test_a_logged_model_answers_raw_input_as_the_one_in_models(repro, task, mode
     assert list(answers) == ["label", *(f"probability_{name}" for name in classes)]
     np.testing.assert_array_equal(answers.iloc[:, 1:].to_numpy(), scorer.probabilities(test))
     assert answers["label"].tolist() == scorer.predict(test)["label"].tolist()
+
+
+def originals(repro, task: str) -> pd.DataFrame:
+    """Give the test examples as they lie in the original files, by their ids."""
+    test = examples(repro, task)
+    if task == "genre":
+        texts = [(repro.root / "data/genre" / place).read_bytes() for place in test["example_id"]]
+        return pd.DataFrame({"text": [text.decode("utf-8") for text in texts]})
+    file = Path(datasets.__file__).parent / "data" / "breast_cancer.csv"
+    names = [*datasets.load_breast_cancer().feature_names, "target"]
+    rows = test["example_id"].str.removeprefix("patient-").astype(int)
+    return pd.read_csv(file, skiprows=1, names=names).iloc[rows]
+
+
+@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+@pytest.mark.filterwarnings("ignore:Found extra inputs")
+def test_the_original_examples_have_the_probabilities_of_evaluate(repro, task, model, monkeypatch):
+    predictions = pd.read_parquet(repro.root / "reports" / task / "predictions.parquet")
+    expected = predictions[predictions["model"] == model].filter(like="probability_")
+
+    answers = logged(repro, task, model, monkeypatch).predict(originals(repro, task))
+
+    np.testing.assert_array_equal(answers.filter(like="probability_"), expected)
+
+
+@pytest.mark.parametrize("model", ["baseline", "logistic_regression", "neural_net"])
+def test_a_text_is_answered_alike_however_it_was_typed(repro, model):
+    scorer, test = trained(repro, "genre", model), examples(repro, "genre")
+    typed = test["text"].str.replace("'", "’").str.replace(" ", "\r\n ")
+    assert (typed.str.contains("’")).any()
+    np.testing.assert_array_equal(
+        scorer.probabilities(test.assign(text=typed)), scorer.probabilities(test)
+    )
 
 
 @pytest.mark.parametrize("model", SWEPT)

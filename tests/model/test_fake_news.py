@@ -1,5 +1,6 @@
 """Headlines and articles that no model has seen: does one agree with the other?"""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -54,6 +55,21 @@ def test_headlines_of_another_topic_are_unrelated(judged):
 
     found = answers["label"].where(answers["label"] == "unrelated", "related")
     assert found.tolist() == list(headlines.values())
+
+
+def test_pairs_of_the_challenges_files_have_the_probabilities_of_evaluate(judged, mirror):
+    stances, bodies = (
+        pd.read_csv(next(mirror.rglob(f"competition_test_{name}.csv")))
+        for name in ("stances", "bodies")
+    )
+    pairs = stances.merge(bodies, how="left", on="Body ID")
+    sent = pairs.rename(columns={"Headline": "headline", "articleBody": "body"})
+
+    found = scoring.load(judged.root / "models/fake_news/lightgbm").probabilities(sent)
+
+    predictions = pd.read_parquet(judged.root / "reports/fake_news/predictions.parquet")
+    expected = predictions[predictions["model"] == "lightgbm"].filter(like="probability_")
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_plots_of_25_000_examples_stay_small(judged):

@@ -1,9 +1,14 @@
 """Real books: what is learned holds for authors that were never seen, the rule does not."""
 
+import urllib.parse
+
+import numpy as np
 import pandas as pd
 
+from pipeline import scoring
 
-def test_learning_beats_counting_words_on_unseen_authors(warm, gutenberg):
+
+def test_learning_beats_counting_words_on_unseen_authors(warm, gutenberg, mirror):
     for command in (
         ("featurize", "~task.views.raw"),
         ("train", "model=baseline"),
@@ -16,3 +21,19 @@ def test_learning_beats_counting_words_on_unseen_authors(warm, gutenberg):
     scores = pd.read_csv(board).set_index("model")["f1_macro"]
     assert scores["logistic_regression"] >= 0.83
     assert scores["baseline"] < 0.45
+
+    # Passages as they are in the files, sent to the trained model.
+    test = pd.read_parquet(gutenberg.root / "data/ingested/genre_gutenberg/test.parquet")
+    assert test["text"].str.contains("\r\n").any()
+    manifest = pd.read_csv(gutenberg.root / "data/genre_gutenberg/manifest.csv", dtype=str)
+    for book in manifest.itertuples():
+        url = urllib.parse.urlsplit(book.url)
+        whole = (mirror / url.netloc / url.path[1:]).read_bytes().decode(book.encoding)
+        of_it = test["text"][test["example_id"].str.startswith(f"{book.gutenberg_id}-")]
+        assert all(passage in whole for passage in of_it)
+    predictions = pd.read_parquet(gutenberg.root / "reports/genre_gutenberg/predictions.parquet")
+    expected = predictions[predictions["model"] == "logistic_regression"]
+    scorer = scoring.load(gutenberg.root / "models/genre_gutenberg/logistic_regression")
+    np.testing.assert_array_equal(
+        scorer.probabilities(test[["text"]]), expected.filter(like="probability_")
+    )

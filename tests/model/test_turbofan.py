@@ -89,3 +89,17 @@ def test_a_logged_model_answers_histories_of_any_length(flown, cycles, model, mo
     expected = scorer.probabilities(inputs)
     np.testing.assert_array_equal(logged.predict(lists).iloc[:, 1:], expected)
     np.testing.assert_array_equal(logged.predict(longer).iloc[:, 1:], expected)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_readings_of_nasas_file_have_the_probabilities_of_evaluate(flown, mirror, model):
+    rows = np.loadtxt(next(mirror.rglob("test_FD001.txt")))
+    names = [f"setting_{n}" for n in range(1, 4)] + [f"sensor_{n}" for n in range(1, 22)]
+    engines = [rows[rows[:, 0] == engine, 2:] for engine in np.unique(rows[:, 0])]
+    sent = pd.DataFrame({n: [e[:, i].tolist() for e in engines] for i, n in enumerate(names)})
+
+    found = scoring.load(flown.root / "models/turbofan" / model).probabilities(sent)
+
+    predictions = pd.read_parquet(flown.root / "reports/turbofan/predictions.parquet")
+    expected = predictions[(predictions["model"] == model) & (predictions["part"] == "test")]
+    np.testing.assert_array_equal(found, expected.filter(like="probability_"))

@@ -46,7 +46,7 @@ def test_params_are_the_seed_the_task_with_its_view_and_the_model(recorded):
         "task.split.test": "0.2",
         "task.split.validation": "0.2",
         "task.split.seed": "0",
-        "task.views.engineered._target_": "sklearn.preprocessing.StandardScaler",
+        "task.views.engineered._target_": "pipeline.features.scaler.Scaler",
         "task.metric": "roc_auc",
         "task.metrics": "['roc_auc', 'sensitivity', 'specificity', 'f1_macro', 'log_loss']",
         "task.positive": "malignant",
