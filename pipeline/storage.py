@@ -28,7 +28,7 @@ with patch.object(sklearn.utils, "all_estimators", return_value=[]):
 # The name under which files know this project. A logged model has a copy of another name.
 KNOWN_AS, PROJECT = "pipeline", __name__.partition(".")[0]
 # Where estimators are trusted for what they are: scikit-learn's, as by skops, and the project's.
-ESTIMATORS = ("sklearn.", f"{PROJECT}.features.", f"{PROJECT}.models.")
+ESTIMATORS = ("sklearn.", *(f"{PROJECT}.{room}." for room in ("features", "models", "tasks")))
 # What they are made of.
 TRUSTED = {
     "collections.OrderedDict",

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.problems.classification import ClassPredictions
-from pipeline.sources.fake_news import read
 from pipeline.tasks.fake_news.metrics import fnc_score
+from pipeline.tasks.fake_news.source import read
 
 COLUMNS = {"stances": ["Headline", "Body ID", "Stance"], "bodies": ["Body ID", "articleBody"]}
 FILES = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.sources.gutenberg import body, cut, read
+from pipeline.tasks.genre_gutenberg.source import body, cut, read
 
 HEADER = "\ufeffThe Project Gutenberg EBook of Emma, by Jane Austen\n\nRelease Date: 1994\n\n"
 LICENCE = "\n\nUpdated editions will replace the previous one.\n"

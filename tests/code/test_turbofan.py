@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.sources.turbofan import READINGS, read
+from pipeline.tasks.turbofan.source import READINGS, read
 
 # Cycles on record, and left after them.
 TRAIN, TEST, REMAINING = [7, 4], [6, 2, 5], [1, 9, 3]

@@ -42,7 +42,7 @@ def test_params_are_the_seed_the_task_with_its_view_and_the_model(recorded):
         "seed": "0",
         "task.name": "breast_cancer",
         "task.kind": "classification",
-        "task.source._target_": "pipeline.sources.breast_cancer.read",
+        "task.source._target_": "pipeline.tasks.breast_cancer.source.read",
         "task.split.test": "0.2",
         "task.split.validation": "0.2",
         "task.split.seed": "0",

@@ -9,8 +9,8 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from pipeline import storage
-from pipeline.features import text_pair
-from pipeline.features.text_pair import (
+from pipeline.tasks.fake_news import features
+from pipeline.tasks.fake_news.features import (
     PairTokenIds,
     Relations,
     engineered,
@@ -117,7 +117,7 @@ def test_cues_by_hand():
 
     # 22 words: claimed, may; denied, not; hoax.
     counts = {"hedging": 2, "denying": 2, "debunking": 1}
-    for stance in text_pair.CUES:
+    for stance in features.CUES:
         n = counts.get(stance, 0)
         assert found[f"{stance} words of body"] == pytest.approx(n / 22), stance
         assert found[f"{stance} words of lead"] == (2 if stance == "hedging" else 0)
@@ -144,7 +144,7 @@ def test_rows_copied_some_at_a_time_are_all_copied(monkeypatch):
     relations = Relations().fit(EVERY)
     expected = relations.transform(EVERY)
 
-    monkeypatch.setattr(text_pair, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(features, "ROWS_AT_ONCE", 3)
 
     np.testing.assert_array_equal(relations.transform(EVERY), expected)
 
@@ -158,7 +158,7 @@ def test_each_distinct_text_is_read_as_often_in_one_pair_as_in_many(view, monkey
         read.append(text)
         return stems(text)
 
-    monkeypatch.setattr(text_pair, "stems", counting)
+    monkeypatch.setattr(features, "stems", counting)
 
     def reads(pairs):
         read.clear()

@@ -1,0 +1,1 @@
+"""Breast cancer: is the tumour malignant or benign."""

@@ -1,0 +1,1 @@
+"""Books of Project Gutenberg: poetry, essay or novel."""
