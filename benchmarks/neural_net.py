@@ -131,7 +131,7 @@ def peer(
     X_validation, y_validation = map(torch.from_numpy, validation)
     torch.manual_seed(int(check_random_state(SEED).randint(2**31)))
     kind = network.func if isinstance(network, partial) else network
-    module = network(n_classes=int(y.max()) + 1, **kind.dimensions(X))
+    module = network(n_outputs=int(y.max()) + 1, **kind.dimensions(X))
     optimizer = torch.optim.AdamW(module.parameters(), lr=LR, weight_decay=WEIGHT_DECAY)
     criterion = nn.CrossEntropyLoss()
 

@@ -183,7 +183,7 @@ def bare(cfg: schema.Train) -> None:
     extra: dict[str, Any] = {}
     if cfg.model.name == "lightgbm":
         parameters = model.get_params()
-        patience = parameters.pop("patience")
+        patience = parameters.pop("early_stopping_round")
         model = lightgbm.LGBMClassifier(**parameters)
         extra = {
             "eval_set": [tuple(numbers[:2]), tuple(validation[:2])],

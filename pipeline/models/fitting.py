@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import has_fit_parameter
 
 from pipeline.errors import UserError
@@ -44,7 +43,7 @@ def fit(
     Raises
     ------
     UserError
-        When a hyperparameter is out of range.
+        When the estimator refuses its settings or the data, by ValueError or TypeError.
     """
     watched = has_fit_parameter(model, "validation")
     extra: dict[str, Any] = {}
@@ -55,8 +54,9 @@ def fit(
     start = time.perf_counter()
     try:
         model.fit(train.X, train.y, **extra)
-    except InvalidParameterError as error:
-        raise UserError(f"model: {error}") from None
+    except (ValueError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{type(model).__name__} cannot be fitted: {reason}") from error
     return time.perf_counter() - start
 
 

@@ -1,8 +1,12 @@
 """Network architectures; each says what it needs to know of the data."""
 
+from collections.abc import Sequence
 from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any
 
 import torch
+from sklearn.utils import check_scalar
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,8 +19,8 @@ class MLP(nn.Module):
     ----------
     n_inputs : int
         Columns of the input.
-    n_classes : int
-        Outputs, one logit a class.
+    n_outputs : int
+        Numbers per example; of a classifier one logit per class.
     hidden : list of int
         Units of each hidden layer.
     dropout : float
@@ -26,26 +30,29 @@ class MLP(nn.Module):
     def __init__(
         self,
         n_inputs: int,
-        n_classes: int,
+        n_outputs: int,
         hidden: tuple[int, ...] = (64, 64),
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
+        _check_lists(hidden=hidden)
+        _check_shares(dropout=dropout)
         widths = [n_inputs, *hidden]
         layers: list[nn.Module] = []
         for width, following in pairwise(widths):
             layers += [nn.Linear(width, following), nn.ReLU(), nn.Dropout(dropout)]
-        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], n_outputs))
 
     @staticmethod
     def dimensions(X: Tensor) -> dict[str, int]:
         """Read the sizes that depend on the data from training inputs."""
+        _check_inputs("MLP", "columns of numbers", X, 2)
         return {"n_inputs": X.shape[1]}
 
     def forward(self, X: Tensor) -> Tensor:
-        """Map (batch, n_inputs) to logits (batch, n_classes)."""
-        logits: Tensor = self.layers(X.float())
-        return logits
+        """Map (batch, n_inputs) to outputs (batch, n_outputs)."""
+        outputs: Tensor = self.layers(X.float())
+        return outputs
 
 
 class TextCNN(nn.Module):
@@ -58,9 +65,10 @@ class TextCNN(nn.Module):
     Parameters
     ----------
     n_tokens : int
-        Ids of the vocabulary; id 0 is padding.
-    n_classes : int
-        Outputs, one logit a class.
+        Ids of the vocabulary; id 0 is padding. A higher id is a token that training did
+        not have: it is hidden, as `token_dropout` hides tokens.
+    n_outputs : int
+        Numbers per example; of a classifier one logit per class.
     embedding : int
         Numbers an embedding.
     filters : int
@@ -76,7 +84,7 @@ class TextCNN(nn.Module):
     def __init__(
         self,
         n_tokens: int,
-        n_classes: int,
+        n_outputs: int,
         embedding: int = 64,
         filters: int = 64,
         widths: tuple[int, ...] = (1, 2, 3),
@@ -84,21 +92,28 @@ class TextCNN(nn.Module):
         token_dropout: float = 0.2,
     ) -> None:
         super().__init__()
+        _check_sizes(embedding=embedding, filters=filters)
+        _check_lists(widths=widths)
+        _check_shares(dropout=dropout, token_dropout=token_dropout)
+        if not widths:
+            raise ValueError("widths is empty: at least one width of filters is needed")
         self.token_dropout = token_dropout
         self.embed = nn.Embedding(n_tokens, embedding, padding_idx=0)
         self.convolve = nn.ModuleList(
             nn.Conv1d(embedding, filters, width, padding=width // 2) for width in widths
         )
         self.dropout = nn.Dropout(dropout)
-        self.decide = nn.Linear(2 * filters * len(widths), n_classes)
+        self.decide = nn.Linear(2 * filters * len(widths), n_outputs)
 
     @staticmethod
     def dimensions(X: Tensor) -> dict[str, int]:
         """Read the sizes that depend on the data from training inputs."""
+        _check_inputs("TextCNN", "token ids", X, 2, whole=True)
         return {"n_tokens": int(X.max()) + 1}
 
     def forward(self, X: Tensor) -> Tensor:
-        """Map token ids (batch, length) to logits (batch, n_classes)."""
+        """Map token ids (batch, length) to outputs (batch, n_outputs)."""
+        X = _known(X, self.embed)
         if self.training and self.token_dropout:
             X = X.masked_fill(torch.rand(X.shape, device=X.device) < self.token_dropout, 0)
         embedded = self.embed(X).transpose(1, 2)
@@ -108,8 +123,8 @@ class TextCNN(nn.Module):
         for convolution in self.convolve:
             response = torch.relu(convolution(embedded)[:, :, : X.shape[1]]) * seen
             pooled += [response.amax(2), response.sum(2) / count]
-        logits: Tensor = self.decide(self.dropout(torch.cat(pooled, 1)))
-        return logits
+        outputs: Tensor = self.decide(self.dropout(torch.cat(pooled, 1)))
+        return outputs
 
 
 class SequenceGRU(nn.Module):
@@ -123,8 +138,8 @@ class SequenceGRU(nn.Module):
     ----------
     n_channels : int
         Sequences side by side.
-    n_classes : int
-        Outputs, one logit a class.
+    n_outputs : int
+        Numbers per example; of a classifier one logit per class.
     stride : int
         Readings a summary. What the first one lacks is filled up with the first reading.
     filters : int
@@ -138,32 +153,35 @@ class SequenceGRU(nn.Module):
     def __init__(
         self,
         n_channels: int,
-        n_classes: int,
+        n_outputs: int,
         stride: int = 5,
         filters: int = 32,
         units: int = 64,
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
+        _check_sizes(stride=stride, filters=filters, units=units)
+        _check_shares(dropout=dropout)
         self.stride = stride
         self.summarise = nn.Conv1d(n_channels, filters, stride, stride)
         self.recur = nn.GRU(filters, units, batch_first=True)
         self.dropout = nn.Dropout(dropout)
-        self.decide = nn.Linear(units, n_classes)
+        self.decide = nn.Linear(units, n_outputs)
 
     @staticmethod
     def dimensions(X: Tensor) -> dict[str, int]:
         """Read the sizes that depend on the data from training inputs."""
+        _check_inputs("SequenceGRU", "sequences of readings", X, 3)
         return {"n_channels": X.shape[2]}
 
     def forward(self, X: Tensor) -> Tensor:
-        """Map sequences (batch, time, n_channels) to logits (batch, n_classes)."""
+        """Map sequences (batch, time, n_channels) to outputs (batch, n_outputs)."""
         lacking = -X.shape[1] % self.stride
         filled = nn.functional.pad(X.float().transpose(1, 2), (lacking, 0), mode="replicate")
         summaries = torch.relu(self.summarise(filled)).transpose(1, 2)
         states, _ = self.recur(summaries)
-        logits: Tensor = self.decide(self.dropout(states[:, -1]))
-        return logits
+        outputs: Tensor = self.decide(self.dropout(states[:, -1]))
+        return outputs
 
 
 class PairCNN(nn.Module):
@@ -177,9 +195,11 @@ class PairCNN(nn.Module):
     Parameters
     ----------
     n_tokens : int
-        Ids of the vocabulary of both sides, the most frequent first; id 0 is padding.
-    n_classes : int
-        Outputs, one logit a class.
+        Ids of the vocabulary of both sides, the most frequent first; id 0 is padding. A
+        higher id is a word that training did not have: it has the weight of the rarest one,
+        and its embedding is hidden, as `token_dropout` hides embeddings.
+    n_outputs : int
+        Numbers per example; of a classifier one logit per class.
     embedding : int
         Numbers an embedding.
     filters : int
@@ -203,7 +223,7 @@ class PairCNN(nn.Module):
     def __init__(
         self,
         n_tokens: int,
-        n_classes: int,
+        n_outputs: int,
         embedding: int = 32,
         filters: int = 64,
         width: int = 3,
@@ -214,6 +234,12 @@ class PairCNN(nn.Module):
         token_dropout: float = 0.3,
     ) -> None:
         super().__init__()
+        sizes = {"embedding": embedding, "filters": filters, "lead": lead, "hidden": hidden}
+        _check_sizes(width=width, reach=reach, **sizes)
+        _check_shares(dropout=dropout, token_dropout=token_dropout)
+        for name, size in {"width": width, "reach": reach}.items():
+            if size % 2 == 0:
+                raise ValueError(f"{name} == {size}, must be odd.")
         self.reach = reach
         self.lead = lead
         self.token_dropout = token_dropout
@@ -227,16 +253,17 @@ class PairCNN(nn.Module):
         self.decide = nn.Sequential(
             nn.Linear(3 * filters + self.OVERLAPS, hidden),
             nn.ReLU(),
-            nn.Linear(hidden, n_classes),
+            nn.Linear(hidden, n_outputs),
         )
 
     @staticmethod
     def dimensions(X: Tensor) -> dict[str, int]:
         """Read the sizes that depend on the data from training inputs."""
+        _check_inputs("PairCNN", "token ids of two texts", X, 3, whole=True)
         return {"n_tokens": int(X.max()) + 1}
 
     def forward(self, X: Tensor) -> Tensor:
-        """Map token ids (batch, 2, length) of headlines and bodies to logits (batch, n_classes)."""
+        """Map token ids (batch, 2, length) of both sides to outputs (batch, n_outputs)."""
         headline, body = (_trimmed(side) for side in X.unbind(1))
         same = (headline[:, :, None] == body[:, None, :]) & (headline != 0)[:, :, None]
         in_body, in_headline = same.any(2), same.any(1)
@@ -256,18 +283,25 @@ class PairCNN(nn.Module):
         of_body = self._responses(body, in_headline)
         pooled = [of_headline.amax(2), of_body.amax(2), _mean(of_body, density.unsqueeze(1))]
         read = [self.dropout(torch.cat(pooled, 1)), self.standardise(torch.stack(overlaps, 1))]
-        logits: Tensor = self.decide(torch.cat(read, 1))
-        return logits
+        outputs: Tensor = self.decide(torch.cat(read, 1))
+        return outputs
 
     def _weights(self, ids: Tensor) -> Tensor:
-        return functional.softplus(self.weigh(ids).squeeze(2)) * (ids != 0)
+        rarest = self.weigh.num_embeddings - 1
+        return functional.softplus(self.weigh(ids.clamp(max=rarest)).squeeze(2)) * (ids != 0)
 
     def _responses(self, ids: Tensor, shared: Tensor) -> Tensor:
         seen = (ids != 0).unsqueeze(1)
+        ids = _known(ids, self.embed)
         if self.training:
             ids = ids.masked_fill(torch.rand(ids.shape, device=ids.device) < self.token_dropout, 0)
         read = torch.cat([self.embed(ids), shared.unsqueeze(2)], 2)
         return torch.relu(self.convolve(read.transpose(1, 2))) * seen
+
+
+def _known(ids: Tensor, embed: nn.Embedding) -> Tensor:
+    """Replace ids that have no embedding by that of padding."""
+    return ids.masked_fill(ids >= embed.num_embeddings, 0)
 
 
 def _trimmed(ids: Tensor) -> Tensor:
@@ -278,3 +312,29 @@ def _trimmed(ids: Tensor) -> Tensor:
 def _mean(values: Tensor, weights: Tensor) -> Tensor:
     """Average over the last axis; 0 where nothing has a weight."""
     return (values * weights).sum(-1) / weights.sum(-1).clamp(min=1e-6)
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        check_scalar(size, name, Integral, min_val=1)
+
+
+def _check_lists(**lists: Any) -> None:
+    for name, sizes in lists.items():
+        if isinstance(sizes, str) or not isinstance(sizes, Sequence):
+            raise TypeError(f"{name} must be a list of whole numbers, not {sizes!r}.")
+        for size in sizes:
+            _check_sizes(**{f"each of {name}": size})
+
+
+def _check_shares(**shares: float) -> None:
+    for name, share in shares.items():
+        check_scalar(share, name, Real, min_val=0, max_val=1, include_boundaries="left")
+
+
+def _check_inputs(network: str, reads: str, X: Tensor, n_axes: int, whole: bool = False) -> None:
+    if X.ndim != n_axes or (whole and X.is_floating_point()):
+        raise ValueError(
+            f"{network} reads {reads}, {'whole ' * whole}numbers in an array of {n_axes} axes; "
+            f"this view has {X.ndim} axes of {str(X.dtype).removeprefix('torch.')}"
+        )

@@ -1,66 +1,29 @@
-"""Networks as scikit-learn classifiers, trained by skorch."""
+"""Networks as scikit-learn classifiers."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, InvalidParameterError
+from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from pipeline.files import damaged, missing, read_json, write_json
 from pipeline.models import networks
-from pipeline.models.checkpoint import checkpointing
+from pipeline.models.fitting import Report
+from pipeline.models.training import LOG_LOSS, train
 
-Report = Callable[[int, Mapping[str, float]], None]
 WEIGHTS, RECIPE = "network.pt", "network.json"
-
-
-class TensorBatches:
-    """
-    Batches sliced from whole tensors.
-
-    PyTorch's DataLoader fetches and stacks examples one by one, which takes
-    longer than a small network's own work.
-
-    Parameters
-    ----------
-    dataset : skorch.dataset.Dataset
-        With the tensors ``X`` and ``y``.
-    batch_size : int
-        Examples a batch; the last one may be smaller.
-    shuffle : bool, default=False
-        Draw a new order each time.
-    """
-
-    def __init__(self, dataset: Any, batch_size: int, shuffle: bool = False) -> None:
-        self.X, self.y = dataset.X, dataset.y
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        if not self.shuffle:
-            yield from zip(
-                self.X.split(self.batch_size),
-                self.y.split(self.batch_size),
-                strict=True,
-            )
-            return
-        for chosen in torch.randperm(len(self.X)).to(self.X.device).split(self.batch_size):
-            yield self.X[chosen], self.y[chosen]
-
-    def __len__(self) -> int:
-        return -(-len(self.X) // self.batch_size)
 
 
 class NeuralNet(ClassifierMixin, BaseEstimator):
@@ -77,7 +40,8 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
     weight_decay : float
         Weight decay of AdamW.
     batch_size : int
-        Examples a step.
+        Examples per step. A last batch of one example joins the one before it, because batch
+        normalisation needs two.
     max_epochs : int
         Most passes over the training examples.
     patience : int
@@ -97,17 +61,6 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
     n_epochs_ : int
         Epochs that were run.
     """
-
-    _parameter_constraints: ClassVar = {
-        "network": [callable],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "device": [str],
-        "random_state": ["random_state"],
-    }
 
     def __init__(
         self,
@@ -154,11 +107,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             File that keeps how far it is. Where it is there already, training goes
             on from it, to the same weights as without a break.
         """
-        from skorch.callbacks import EarlyStopping
-        from skorch.dataset import Dataset
-        from skorch.helper import predefined_split
-
-        self._validate_params()
+        self._check_parameters()
         X, y = validate_data(self, X, y, dtype=[np.float32, np.int32], allow_nd=True)
         check_classification_targets(y)
         encoder = LabelEncoder().fit(y)
@@ -167,25 +116,11 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             raise ValueError(f"Classifier can't train when only one class is present: {y[0]!r}.")
         device = _device(self.device)
 
-        def tensors(X: np.ndarray, y: np.ndarray) -> Any:
-            labels = torch.from_numpy(encoder.transform(y).astype(np.int64))
-            return Dataset(torch.from_numpy(X).to(device), labels.to(device))
+        def examples(X: np.ndarray, y: np.ndarray) -> tuple[Tensor, Tensor]:
+            return _tensor(X), torch.from_numpy(encoder.transform(y).astype(np.int64))
 
-        callbacks: list[Any] = []
-        if report is not None:
-            callbacks.append(("report", _reporting(report)))
-        held_out = None
-        if validation is not None:
-            held_out = predefined_split(tensors(_as_numbers(validation[0]), validation[1]))
-            stopping = EarlyStopping(
-                patience=self.patience, threshold=0, load_best=True, sink=_silent
-            )
-            callbacks.append(("stopping", stopping))
-        if checkpoint is not None:
-            callbacks.append(
-                ("checkpoint", checkpointing(checkpoint, functools.partial(_tell, report)))
-            )
-        training = tensors(X, y)
+        training = examples(X, y)
+        held_out = examples(_as_numbers(validation[0]), validation[1]) if validation else None
         seed = int(check_random_state(self.random_state).randint(2**31))
         # Other accelerators, where there are several, are not woken up.
         random_states = [] if device.type == "cpu" else [device]
@@ -194,34 +129,30 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             _repeatable_convolutions(),
         ):
             torch.manual_seed(seed)
-            self.dimensions_ = _network_class(self.network).dimensions(training.X)
-            module = self.network(n_classes=len(self.classes_), **self.dimensions_)
-            net = _interruptible()(
-                module,
-                criterion=torch.nn.CrossEntropyLoss,
-                optimizer=torch.optim.AdamW,
-                optimizer__weight_decay=self.weight_decay,
+            self.dimensions_ = _network_class(self.network).dimensions(training[0])
+            self.module_ = self.network(n_outputs=len(self.classes_), **self.dimensions_)
+            self.module_.to(device)
+            self.n_epochs_ = train(
+                self.module_,
+                LOG_LOSS,
+                training,
+                held_out,
                 lr=self.lr,
+                weight_decay=self.weight_decay,
                 batch_size=self.batch_size,
                 max_epochs=self.max_epochs,
-                iterator_train=TensorBatches,
-                iterator_train__shuffle=True,
-                iterator_valid=TensorBatches,
-                train_split=held_out,
-                classes=np.arange(len(self.classes_)),
-                callbacks=callbacks,
-                callbacks__print_log=None,
-                callbacks__valid_acc=None,
-                verbose=0,
-                device=device,
+                patience=self.patience,
+                report=report,
+                checkpoint=checkpoint,
             )
-            try:
-                net.fit(training, None)
-            except _Interrupted:
-                raise KeyboardInterrupt from None
-        self.n_epochs_ = len(net.history)
-        self.module_ = net.module_.cpu().eval()
+        self.module_.cpu().eval()
         return self
+
+    def _check_parameters(self) -> None:
+        check_scalar(self.lr, "lr", Real, min_val=0, include_boundaries="neither")
+        check_scalar(self.weight_decay, "weight_decay", Real, min_val=0)
+        for name in ("batch_size", "max_epochs", "patience"):
+            check_scalar(getattr(self, name), name, Integral, min_val=1)
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """
@@ -240,7 +171,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=[np.float32, np.int32], allow_nd=True)
         with torch.inference_mode():
-            batches = torch.from_numpy(X).split(1024)
+            batches = _tensor(X).split(1024)
             logits = torch.cat([self.module_(batch) for batch in batches])
             probabilities: np.ndarray = torch.softmax(logits.double(), 1).numpy()
         return probabilities
@@ -288,7 +219,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             self.dimensions_ = recipe["dimensions"]
             self.n_features_in_ = recipe["n_features"]
             self.n_epochs_ = recipe["n_epochs"]
-            self.module_ = network(n_classes=len(self.classes_), **self.dimensions_).eval()
+            self.module_ = network(n_outputs=len(self.classes_), **self.dimensions_).eval()
         except (RuntimeError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise damaged(folder / RECIPE, error) from None
         try:
@@ -306,7 +237,7 @@ def _device(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise InvalidParameterError(f"device '{name}' cannot be used: {reason}") from None
+        raise ValueError(f"device '{name}' cannot be used: {reason}") from None
 
 
 @contextmanager
@@ -328,51 +259,8 @@ def _as_numbers(X: np.ndarray) -> np.ndarray:
     return X if X.dtype in (np.float32, np.int32) else X.astype(np.float32)
 
 
-def _silent(message: str) -> None:
-    """Take skorch's message that training stopped early, which progress tells already."""
-
-
-class _Interrupted(BaseException):
-    """Ctrl-C, as opposed to the KeyboardInterrupt by which skorch stops early."""
-
-
-def _interruptible() -> Any:
-    from skorch import NeuralNetClassifier
-
-    class Interruptible(NeuralNetClassifier):
-        """skorch takes any KeyboardInterrupt for the end of training; Ctrl-C shall end the run."""
-
-        def _set_training(self, training: bool = True) -> None:
-            # skorch walks every module for every batch, a tenth of a small network's time.
-            if self.module_.training is not training:
-                super()._set_training(training)
-
-        def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
-            kwargs["epochs"] = self.max_epochs - len(self.history)  # less those of a checkpoint
-            try:
-                return super().fit_loop(*args, **kwargs)
-            except KeyboardInterrupt:
-                stopping = dict(self.callbacks_).get("stopping")
-                if stopping is not None and stopping.misses_ == stopping.patience:
-                    raise
-                raise _Interrupted from None
-
-    return Interruptible
-
-
-def _reporting(report: Report) -> Any:
-    from skorch.callbacks import Callback
-
-    class Reporting(Callback):
-        def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-            _tell(report, net.history[-1])
-
-    return Reporting()
-
-
-def _tell(report: Report | None, row: Mapping[str, Any]) -> None:
-    """Report an epoch of a history."""
-    names = {"train_loss": "train/log_loss", "valid_loss": "validation/log_loss"}
-    if report is not None:
-        losses = {name: row[key] for key, name in names.items() if key in row}
-        report(int(row["epoch"]), losses)
+def _tensor(X: np.ndarray) -> Tensor:
+    """Share the memory of an array, which may be a file that is open for reading only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(X)

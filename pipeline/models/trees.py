@@ -2,62 +2,58 @@
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
-from lightgbm import LGBMClassifier, early_stopping
+from lightgbm import LGBMClassifier
 from lightgbm.basic import LGBMDeprecationWarning, LightGBMError
 from lightgbm.callback import CallbackEnv
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import log_loss
-from sklearn.utils._param_validation import Interval, InvalidParameterError
+from sklearn.utils import check_scalar
 
-Report = Callable[[int, Mapping[str, float]], None]
+from pipeline.models.fitting import Report
+
+# What LightGBM refuses only after its C++ side has written to standard error: the type, the
+# least and the greatest value, and which of the two are included.
+RANGES: dict[str, tuple[type, float, float | None, str]] = {
+    "n_estimators": (Integral, 1, None, "left"),
+    "num_leaves": (Integral, 2, None, "left"),
+    "learning_rate": (Real, 0, None, "neither"),
+    "min_child_samples": (Integral, 0, None, "left"),
+    "colsample_bytree": (Real, 0, 1, "right"),
+    "subsample": (Real, 0, 1, "right"),
+    "reg_alpha": (Real, 0, None, "left"),
+    "reg_lambda": (Real, 0, None, "left"),
+}
+
+
+STOPPING = "early_stopping_round"
 
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Tell refused hyperparameters as scikit-learn's estimators do."""
+    """Raise ValueError where LightGBM refuses, as scikit-learn's estimators do."""
     try:
         yield
     except LightGBMError as error:
         reason = re.sub(r" at /.*, line \d+ ?\.?", "", str(error)).strip()
-        raise InvalidParameterError(f"LightGBM refuses: {reason}") from None
+        raise ValueError(reason) from None
 
 
 class LightGBM(LGBMClassifier):
     """
-    LightGBM that stops when validation no longer gets better.
+    LightGBM that takes validation examples and reports its losses.
 
-    Parameters
-    ----------
-    patience : int, default=50
-        Rounds without a lower log loss on validation before it stops; the
-        best round is kept. Without validation all rounds are run.
-    **kwargs
-        LightGBM's own parameters.
+    Its parameters are LightGBM's. With ``early_stopping_round`` it stops after so many rounds
+    without a lower log loss on validation, and the best round is kept. Without validation all
+    rounds are run.
     """
 
     LOSSES = ("binary_logloss", "multi_logloss")
-    # Checked here too: its C++ side writes to standard error before it refuses.
-    _parameter_constraints: ClassVar = {
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "n_estimators": [Interval(Integral, 1, None, closed="left")],
-        "num_leaves": [Interval(Integral, 2, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "min_child_samples": [Interval(Integral, 0, None, closed="left")],
-        "colsample_bytree": [Interval(Real, 0, 1, closed="right")],
-        "subsample": [Interval(Real, 0, 1, closed="right")],
-        "reg_alpha": [Interval(Real, 0, None, closed="left")],
-        "reg_lambda": [Interval(Real, 0, None, closed="left")],
-    }
-
-    def __init__(self, *, patience: int = 50, **kwargs: Any) -> None:
-        self.patience = patience
-        super().__init__(**kwargs)
 
     def fit(
         self,
@@ -79,16 +75,30 @@ class LightGBM(LGBMClassifier):
             Examples to stop on.
         report : callable, optional
             Called with the round and the log loss on train and validation.
+
+        Raises
+        ------
+        ValueError
+            When LightGBM refuses a parameter or the data.
         """
-        self._validate_params()
+        params = self.get_params()
+        for name, (kind, least, greatest, included) in RANGES.items():
+            check_scalar(
+                params[name],
+                name,
+                kind,
+                min_val=least,
+                max_val=greatest,
+                include_boundaries=included,
+            )
         if validation is None:
-            with _refusals():
+            with _refusals(), _without_stopping(self):
                 return super().fit(X, y)
 
-        def tell(env: CallbackEnv) -> None:
+        def record(env: CallbackEnv) -> None:
             for _, loss, _, _ in env.evaluation_result_list:
                 if loss not in self.LOSSES:
-                    raise InvalidParameterError(
+                    raise ValueError(
                         f"LightGBM stops on the log loss of a classifier, not on '{loss}': "
                         "leave metric and objective out"
                     )
@@ -106,14 +116,22 @@ class LightGBM(LGBMClassifier):
                 y,
                 eval_set=[(X, y), validation],
                 eval_names=["train", "validation"],
-                callbacks=[tell, early_stopping(self.patience, verbose=False)],
+                callbacks=[record],
             )
 
-    def _process_params(self, stage: str) -> dict[str, Any]:
-        """Keep `patience`, which is this class's, from the library, which would warn of it."""
-        params: dict[str, Any] = super()._process_params(stage)
-        params.pop("patience")
-        return params
+
+@contextmanager
+def _without_stopping(model: LGBMClassifier) -> Iterator[None]:
+    """Keep LightGBM from refusing to stop early where there is nothing to stop on."""
+    rounds = model.get_params().get(STOPPING)
+    if rounds is None:
+        yield
+        return
+    model.set_params(**{STOPPING: None})
+    try:
+        yield
+    finally:
+        model.set_params(**{STOPPING: rounds})
 
 
 class RandomForest(RandomForestClassifier):
@@ -144,9 +162,9 @@ class RandomForest(RandomForestClassifier):
         """
         if validation is None or report is None:
             return super().fit(X, y)
-        self._validate_params()
+        check_scalar(self.n_estimators, "n_estimators", Integral, min_val=1)
         asked = {name: self.get_params()[name] for name in ("n_estimators", "warm_start")}
-        sizes = np.linspace(0, asked["n_estimators"], self.STEPS + 1, dtype=int)[1:]
+        sizes = np.linspace(0, self.n_estimators, self.STEPS + 1, dtype=int)[1:]
         votes: Any = 0
         scored = 0
         try:

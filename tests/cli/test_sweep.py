@@ -403,7 +403,7 @@ def test_a_killed_training_of_a_network_goes_on_from_its_checkpoint(sweeping):
     finally:
         process.kill()
         process.communicate()
-    epochs = len(torch.load(checkpoint, weights_only=True)["epochs"])
+    epochs = len(torch.load(checkpoint, weights_only=True)["curve"])
     assert 0 < epochs < 300
     for study in ("killed", "whole"):
         done = sweeping.run(*asked, f"sweep.study={study}")

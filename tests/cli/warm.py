@@ -25,7 +25,6 @@ import sklearn.dummy
 import sklearn.ensemble
 import sklearn.linear_model  # noqa: F401
 import skops.io  # noqa: F401
-import skorch  # noqa: F401
 import torch
 
 torch.accelerator.is_available()

@@ -67,8 +67,24 @@ def test_a_checkpoint_is_read_without_unpickling(examples, tmp_path):
     assert set(state) == {
         "module",
         "optimizer",
-        "epochs",
-        "stopping",
+        "curve",
+        "best_epoch",
+        "best_loss",
+        "best_weights",
         "random",
         "random_cuda",
     }
+
+
+def test_a_training_that_was_over_is_not_continued(examples, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SELDOM", 0)
+    path = tmp_path / "checkpoint.pt"
+    settings = {"patience": 3, "lr": 0.03}
+    over = fitted(examples, lambda *_: None, path, **settings)
+    assert over.n_epochs_ < 30
+
+    again = fitted(examples, lambda *_: None, path, **settings)
+
+    assert again.n_epochs_ == over.n_epochs_
+    for name, weights in over.module_.state_dict().items():
+        assert torch.equal(again.module_.state_dict()[name], weights), name

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import MultinomialNB
 
 from pipeline.errors import UserError
 from pipeline.features.store import Numbers
 from pipeline.models.fitting import fit, timed
+from pipeline.models.networks import MLP, PairCNN, SequenceGRU, TextCNN
 from pipeline.models.neural_net import NeuralNet
 from pipeline.models.trees import LightGBM, RandomForest
 
@@ -42,20 +44,71 @@ def test_a_model_that_tells_its_steps_is_heard(model, steps, told):
     assert model.predict(X).shape == (60,)
 
 
+def network(kind, **settings):
+    return NeuralNet(functools.partial(kind, **settings), max_epochs=1, device="cpu")
+
+
+IDS = Numbers(np.ones((40, 5), dtype=np.int32), Y[:40], Y[:40])
+SPARSE = Numbers(sparse.csr_matrix(X[:40]), Y[:40], Y[:40])
+WINDOWS = Numbers(np.ones((40, 5, 2), dtype=np.float32), Y[:40], Y[:40])
+PAIRS = Numbers(np.ones((40, 2, 5), dtype=np.int32), Y[:40], Y[:40])
+
+
 @pytest.mark.parametrize(
-    "model",
+    ("model", "train", "names"),
     [
-        LogisticRegression(C=-1),
-        RandomForest(max_features=-1),
-        LightGBM(num_leaves=0, verbose=-1),
-        NeuralNet(lr=-1, device="cpu"),
-        NeuralNet(batch_size=0, device="cpu"),
+        (LogisticRegression(C=-1), TRAIN, ["LogisticRegression", "'C'", "-1"]),
+        (LogisticRegression(solver="lbfgs", penalty="l1"), TRAIN, ["lbfgs", "l1"]),
+        (RandomForest(max_features=-1), TRAIN, ["RandomForest", "max_features"]),
+        (RandomForest(n_jobs=0), TRAIN, ["RandomForest", "n_jobs"]),
+        (LightGBM(num_leaves=0, verbose=-1), TRAIN, ["LightGBM", "num_leaves"]),
+        (LightGBM(verbose=-1, tree_learner="none"), TRAIN, ["LightGBM", "none"]),
+        (MultinomialNB(), TRAIN, ["MultinomialNB", "Negative values"]),
+        (NeuralNet(lr=-1, device="cpu"), TRAIN, ["NeuralNet", "lr == -1", "> 0"]),
+        (NeuralNet(lr="fast", device="cpu"), TRAIN, ["NeuralNet", "lr"]),
+        (NeuralNet(batch_size=0, device="cpu"), TRAIN, ["batch_size == 0"]),
+        (NeuralNet(patience=2.5, device="cpu"), TRAIN, ["patience"]),
+        (NeuralNet(device="abacus"), TRAIN, ["device 'abacus'"]),
+        (NeuralNet(device="cpu"), SPARSE, ["NeuralNet", "Sparse data"]),
+        (network(MLP, hidden=[-4]), TRAIN, ["NeuralNet", "hidden == -4"]),
+        (network(MLP, hidden=8), TRAIN, ["hidden must be a list", "8"]),
+        (network(MLP, dropout=2), TRAIN, ["dropout == 2", "< 1"]),
+        (network(MLP), IDS._replace(X=WINDOWS.X), ["MLP reads columns", "3 axes"]),
+        (network(TextCNN), TRAIN, ["TextCNN reads token ids", "float32"]),
+        (network(TextCNN), PAIRS, ["TextCNN reads token ids", "3 axes"]),
+        (network(TextCNN, widths=[]), IDS, ["widths is empty"]),
+        (network(TextCNN, widths=[0]), IDS, ["widths == 0"]),
+        (network(TextCNN, embedding=0), IDS, ["embedding == 0"]),
+        (network(SequenceGRU), TRAIN, ["SequenceGRU reads sequences", "2 axes"]),
+        (network(SequenceGRU, stride=0), WINDOWS, ["stride == 0"]),
+        (network(PairCNN), TRAIN, ["PairCNN reads token ids"]),
+        (network(PairCNN, width=4), PAIRS, ["width == 4", "odd"]),
+        (network(PairCNN, reach=2), PAIRS, ["reach == 2", "odd"]),
+        (network(PairCNN, token_dropout=-0.1), PAIRS, ["token_dropout == -0.1"]),
     ],
-    ids=["C", "max_features", "num_leaves", "lr", "batch_size"],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_hyperparameter_out_of_range_is_told(model):
-    with pytest.raises(UserError):
-        fit(model, TRAIN, VALIDATION, lambda step, losses: None)
+# scikit-learn warns of `penalty` before it refuses this one.
+@pytest.mark.filterwarnings("ignore:'penalty' was deprecated:FutureWarning")
+def test_what_an_estimator_refuses_is_told_with_its_name_in_a_line(model, train, names):
+    with pytest.raises(UserError) as refused:
+        fit(model, train, train, lambda step, losses: None)
+
+    message = str(refused.value)
+    assert message.startswith(f"{type(model).__name__} cannot be fitted: ")
+    assert [name for name in names if name not in message] == []
+    assert "\n" not in message
+
+
+def test_what_ends_a_fit_is_not_taken_for_a_refusal():
+    class PrunedError(Exception):
+        pass
+
+    def prune(step, losses):
+        raise PrunedError
+
+    with pytest.raises(PrunedError):
+        fit(NeuralNet(max_epochs=2, device="cpu"), TRAIN, VALIDATION, prune)
 
 
 @pytest.mark.parametrize("n", [3, 999, 1500])

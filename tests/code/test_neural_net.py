@@ -10,11 +10,10 @@ import torch
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from skorch.dataset import Dataset
 
 from pipeline.errors import UserError
 from pipeline.models.networks import MLP, PairCNN, SequenceGRU, TextCNN
-from pipeline.models.neural_net import NeuralNet, TensorBatches, _device
+from pipeline.models.neural_net import NeuralNet, _device
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 4)).astype(np.float32)
@@ -238,6 +237,35 @@ def test_the_pair_cnn_tells_shared_words_that_it_never_saw():
     assert (model.predict(unseen) == expected).mean() > 0.9
 
 
+@pytest.mark.parametrize(
+    ("network", "X"), [(SMALL_CNN, IDS), (SMALL_PAIR_CNN, PAIRS)], ids=["cnn", "pair_cnn"]
+)
+def test_ids_above_those_of_training_are_answered_alike(network, X):
+    model = net(network=network).fit(X, Y)
+    strange = X[:20].copy()
+    strange[..., 1] = X.max() + 1
+
+    first = model.predict_proba(strange)
+
+    strange[..., 1] = X.max() + 1000
+    np.testing.assert_array_equal(model.predict_proba(strange), first)
+    np.testing.assert_allclose(first.sum(1), 1)
+
+
+def test_an_id_above_those_of_training_is_hidden_from_the_text_cnn():
+    model = net(network=SMALL_CNN).fit(IDS, Y)
+    strange, hidden = IDS[:20].copy(), IDS[:20].copy()
+    strange[:, 3], hidden[:, 3] = 1000, 0
+
+    np.testing.assert_array_equal(model.predict_proba(strange), model.predict_proba(hidden))
+
+
+def test_a_batch_of_one_is_left_over_and_the_pair_cnn_trains():
+    model = net(network=SMALL_PAIR_CNN, batch_size=32).fit(PAIRS[:33], Y[:33])
+
+    assert model.n_epochs_ == 5
+
+
 def test_the_text_cnn_learns_a_word():
     # A text with one of three tokens is poetry, about a third of them; any other a novel.
     texts = IDS[:, :4]
@@ -415,35 +443,3 @@ def test_weights_with_code_are_refused_and_it_is_not_run(saved):
         NeuralNet.load(saved[1])
 
     assert not (saved[1] / "sprung").exists()
-
-
-@pytest.fixture
-def dataset():
-    """Make 10 examples whose labels are their places."""
-    numbers = torch.arange(10)
-    return Dataset(numbers.float().unsqueeze(1), numbers)
-
-
-@pytest.mark.parametrize("batch_size", [1, 3, 5, 10, 64])
-@pytest.mark.parametrize("shuffle", [False, True])
-def test_an_epoch_holds_every_example_once(dataset, batch_size, shuffle):
-    batches = TensorBatches(dataset, batch_size, shuffle)
-
-    epoch = list(batches)
-
-    assert len(epoch) == len(batches) == int(np.ceil(10 / batch_size))
-    assert all(len(y) == batch_size for _, y in epoch[:-1])
-    labels = torch.cat([y for _, y in epoch])
-    assert sorted(labels.tolist()) == list(range(10))
-    # An example and its label stay together.
-    assert torch.cat([x for x, _ in epoch]).flatten().tolist() == labels.tolist()
-
-
-def test_batches_are_shuffled_anew_each_epoch_only_when_asked(dataset):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        shuffled = TensorBatches(dataset, 4, shuffle=True)
-        first, second = (torch.cat([y for _, y in shuffled]).tolist() for _ in range(2))
-
-    assert first != second
-    assert torch.cat([y for _, y in TensorBatches(dataset, 4)]).tolist() == list(range(10))

@@ -32,7 +32,7 @@ def boosting(**options):
     settings = {
         "n_estimators": 200,
         "learning_rate": 0.3,
-        "patience": 8,
+        "early_stopping_round": 8,
         "n_jobs": 1,
         "deterministic": True,
         "force_row_wise": True,
@@ -161,7 +161,7 @@ def test_boosting_does_not_stop_on_the_loss_on_train():
 def test_boosting_without_validation_runs_all_rounds_of_lightgbm():
     found = boosting(n_estimators=15).fit(*TRAIN)
 
-    options = {k: v for k, v in found.get_params().items() if k != "patience"}
+    options = {k: v for k, v in found.get_params().items() if k != "early_stopping_round"}
     expected = LGBMClassifier(**options).fit(*TRAIN)
     np.testing.assert_array_equal(
         found.predict_proba(VALIDATION[0]), expected.predict_proba(VALIDATION[0])
@@ -197,21 +197,57 @@ def test_boosting_keeps_its_parameters_through_clone():
     again = clone(model)
 
     assert again.get_params() == model.get_params()
-    assert again.get_params()["patience"] == 8
+    assert again.get_params()["early_stopping_round"] == 8
     # A parameter of the library that LGBMClassifier does not name.
     assert again.get_params()["path_smooth"] == 0.5
 
 
-def test_boosting_takes_patience_from_set_params(told):
-    model = boosting().set_params(patience=2)
+def test_boosting_takes_early_stopping_from_set_params(told):
+    model = boosting().set_params(early_stopping_round=2)
 
     model.fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
 
     assert len(told) == model.best_iteration_ + 2
 
 
-def test_boosting_does_not_hand_patience_to_the_library(capfd):
-    boosting(n_estimators=2, verbose=0).fit(*TRAIN, VALIDATION)
+def test_boosting_without_validation_keeps_its_early_stopping_for_the_next_fit():
+    model = boosting(n_estimators=5).fit(*TRAIN)
+
+    assert model.get_params()["early_stopping_round"] == 8
+
+
+def test_boosting_without_early_stopping_runs_all_rounds_with_validation(told):
+    model = boosting(n_estimators=40, early_stopping_round=None)
+
+    model.fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+
+    assert len(told) == 40
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_leaves": 1},
+        {"learning_rate": 0},
+        {"colsample_bytree": 1.5},
+        {"subsample": 0},
+        {"n_estimators": 0},
+        {"reg_lambda": -1},
+        {"min_child_samples": "ten"},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_boosting_names_a_setting_that_it_refuses_and_writes_nothing(options, capfd):
+    with pytest.raises((ValueError, TypeError), match=next(iter(options))):
+        boosting(**options).fit(*TRAIN, VALIDATION)
 
     heard = capfd.readouterr()
-    assert "patience" not in heard.out + heard.err
+    assert heard.out + heard.err == ""
+
+
+@pytest.mark.parametrize("n_estimators", [0, -3, "ten"])
+def test_a_forest_names_a_number_of_trees_that_it_refuses(n_estimators, told):
+    with pytest.raises((ValueError, TypeError), match="n_estimators"):
+        forest(n_estimators).fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+
+    assert told == []

@@ -1,0 +1,151 @@
+"""A training loop for PyTorch networks: AdamW, early stopping, checkpoints."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.models.checkpoint import Checkpoint, Progress
+from pipeline.models.fitting import Report
+
+Examples = tuple[Tensor, Tensor]
+Batches = Iterator[tuple[Tensor, Tensor]]
+
+
+class Loss(NamedTuple):
+    """
+    What a training minimises.
+
+    Attributes
+    ----------
+    name : str
+        The name that its curves have, as in ``validation/log_loss``.
+    mean : callable
+        From the outputs of a network and the targets to their mean loss.
+    """
+
+    name: str
+    mean: Callable[[Tensor, Tensor], Tensor]
+
+
+LOG_LOSS = Loss("log_loss", functional.cross_entropy)
+
+
+def train(
+    module: nn.Module,
+    loss: Loss,
+    training: Examples,
+    validation: Examples | None,
+    *,
+    lr: float,
+    weight_decay: float,
+    batch_size: int,
+    max_epochs: int,
+    patience: int,
+    report: Report | None,
+    checkpoint: Path | None,
+) -> int:
+    """
+    Train a network in place.
+
+    The examples stay where they are, which may be a memory-mapped file; batches move to
+    the network's device one by one.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network. It ends with its best weights on validation.
+    loss : Loss
+        What is minimised.
+    training, validation : tuple of (inputs, targets)
+        Examples to learn from, and to stop on. Without validation all epochs are run.
+    lr, weight_decay : float
+        Of AdamW.
+    batch_size : int
+        Examples per step.
+    max_epochs : int
+        Most passes over the training examples.
+    patience : int
+        Epochs without a lower loss on validation before it stops.
+    report : callable, optional
+        Called with the epoch and its losses.
+    checkpoint : Path, optional
+        File that keeps the progress. If it exists, training continues from it.
+
+    Returns
+    -------
+    int
+        Epochs that were run, those of the checkpoint included.
+    """
+    device = next(module.parameters()).device
+    optimizer = torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=weight_decay)
+    progress = Progress(module, optimizer)
+    keep = Checkpoint(checkpoint, progress) if checkpoint is not None else None
+    if report is not None:
+        for epoch, losses in enumerate(progress.curve, 1):
+            report(epoch, losses)
+    while len(progress.curve) < max_epochs:
+        if validation is not None and len(progress.curve) - progress.best_epoch >= patience:
+            break
+        module.train()
+        batch_losses, sizes = [], []
+        for X, y in _shuffled(*training, batch_size):
+            optimizer.zero_grad()
+            batch_loss = loss.mean(module(X.to(device)), y.to(device))
+            batch_loss.backward()
+            optimizer.step()
+            batch_losses.append(batch_loss.detach())
+            sizes.append(len(y))
+        losses = {f"train/{loss.name}": _mean(batch_losses, sizes)}
+        if validation is not None:
+            losses[f"validation/{loss.name}"] = evaluate(module, loss, validation, batch_size)
+        progress.curve.append(losses)
+        if report is not None:
+            report(len(progress.curve), losses)
+        if losses.get(f"validation/{loss.name}", math.inf) < progress.best_loss:
+            progress.best_loss = losses[f"validation/{loss.name}"]
+            progress.best_epoch = len(progress.curve)
+            progress.best_weights = copy.deepcopy(module.state_dict())
+        if keep is not None:
+            keep.write()
+    if progress.best_weights:
+        module.load_state_dict(progress.best_weights)
+    return len(progress.curve)
+
+
+def evaluate(module: nn.Module, loss: Loss, examples: Examples, batch_size: int) -> float:
+    """Compute a network's mean loss on examples."""
+    device = next(module.parameters()).device
+    module.eval()
+    batches = [part.split(batch_size) for part in examples]
+    with torch.inference_mode():
+        losses = [
+            loss.mean(module(X.to(device)), y.to(device)) for X, y in zip(*batches, strict=True)
+        ]
+    return _mean(losses, [len(y) for y in batches[1]])
+
+
+def _shuffled(X: Tensor, y: Tensor, batch_size: int) -> Batches:
+    """
+    Draw a new order, and cut it into batches sliced from whole tensors.
+
+    PyTorch's DataLoader fetches and stacks examples one by one, which takes longer than
+    a small network's own work. A last batch of one example joins the one before it:
+    batch normalisation has no variance of one example, and none is left out.
+    """
+    batches = list(torch.randperm(len(y)).split(batch_size))
+    if 1 == len(batches[-1]) < batch_size and len(batches) > 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    for chosen in batches:
+        yield X[chosen], y[chosen]
+
+
+def _mean(losses: list[Tensor], sizes: list[int]) -> float:
+    """Average over batches; their losses leave the device together."""
+    return float(np.average(torch.stack(losses).tolist(), weights=sizes))
