@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,8 +22,8 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
 from pipeline.process import alive
-from pipeline.tracking import logged, store
-from pipeline.tracking.git import Revision, revision
+from pipeline.tracking import environment, logged, store
+from pipeline.tracking.git import Revision, copy_untracked, revision
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -229,10 +230,25 @@ def started(
         with ending(run):
             params = [Param(key, value[:LONGEST_PARAM]) for key, value in _flat(settings)]
             client.log_batch(run.id, params=params)
-            run.text("config.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
-            if code.changes:
-                run.text("uncommitted.diff", code.changes)
+            with tempfile.TemporaryDirectory() as folder:
+                _describe(Path(folder), root, settings, code)
+                client.log_artifacts(run.id, folder)
             yield run
+
+
+def _describe(folder: Path, root: Path, settings: Mapping[str, Any], code: Revision) -> None:
+    """Write the settings, the installed versions, and what gives back the code, as files."""
+
+    def write(name: str, content: str) -> None:
+        (folder / name).write_text(content, encoding="utf-8", errors="surrogateescape")
+
+    write("config.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
+    write("requirements.txt", "".join(f"{line}\n" for line in environment.installed()))
+    if code.changes:
+        write("uncommitted.diff", code.changes)
+    left_out = copy_untracked(root, code.untracked, folder / "untracked")
+    if left_out:
+        write("untracked.txt", "".join(f"{line}\n" for line in left_out))
 
 
 def process() -> dict[str, str]:
@@ -305,6 +321,7 @@ def _facts(code: Revision) -> dict[str, str]:
         "dvc.stage": os.environ.get("DVC_STAGE", ""),
         "dvc.exp_name": os.environ.get("DVC_EXP_NAME", ""),
         **process(),
+        **environment.machine(),
     }
     return {key: value for key, value in facts.items() if value}
 

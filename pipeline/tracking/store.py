@@ -16,10 +16,14 @@ from mlflow.exceptions import MlflowException
 from pipeline.errors import UserError, address
 
 SQLITE = "sqlite:///"
-for chatty in ("mlflow", "alembic"):
-    logging.getLogger(chatty).setLevel(logging.ERROR)
-# It prints the traceback of what it raises.
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+LOG_LEVELS = {
+    "mlflow": logging.ERROR,
+    "alembic": logging.ERROR,
+    # It prints the traceback of what it raises.
+    "mlflow.store.db.utils": logging.CRITICAL,
+}
+# The SQLite files that `connect` was asked for.
+_reached: set[Path] = set()
 
 
 def connect(uri: str) -> MlflowClient:
@@ -41,11 +45,17 @@ def connect(uri: str) -> MlflowClient:
     UserError
         When the store cannot be reached. A password in the URI is not told.
     """
+    for name, level in LOG_LEVELS.items():
+        logging.getLogger(name).setLevel(level)
     try:
         if uri.startswith(("http://", "https://")):
             requests.get(f"{uri.rstrip('/')}/health", timeout=5).raise_for_status()
         elif uri.startswith(SQLITE):
-            _create(Path(uri.removeprefix(SQLITE)))
+            path = Path(uri.removeprefix(SQLITE))
+            _create(path)
+            _reached.add(path.resolve())
+            if not sqlalchemy.event.contains(sqlalchemy.Engine, "connect", _without_waiting):
+                sqlalchemy.event.listen(sqlalchemy.Engine, "connect", _without_waiting)
         else:
             sqlalchemy.create_engine(uri).connect().close()
         client = MlflowClient(uri)
@@ -139,18 +149,21 @@ def _root(error: BaseException) -> str:
     return str(error).splitlines()[0]
 
 
-@sqlalchemy.event.listens_for(sqlalchemy.Engine, "connect")
 def _without_waiting(connection: Any, _: object) -> None:
     """
     Have no commit to a store of this project's wait for the disk.
 
     With its write-ahead log, a SQLite file stays whole whatever happens, and keeps what was
     committed by a process that is killed; a machine that loses power may lose the last
-    seconds. A run is written six times as fast.
+    seconds. A run is written six times as fast. MLflow makes its engines itself and SQLite
+    keeps this setting per connection, so that every engine is listened to; connections to
+    other files are left as they are.
     """
     if isinstance(connection, sqlite3.Connection):
         with suppress(sqlite3.DatabaseError):  # not a database, which MLflow tells
-            if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+            _, _, file = connection.execute("PRAGMA database_list").fetchone()
+            journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
+            if journal == "wal" and Path(file).resolve() in _reached:
                 connection.execute("PRAGMA synchronous = NORMAL")
 
 

@@ -1,10 +1,12 @@
 """What a run is told of the code: the commit, and what differs from it."""
 
+import hashlib
 import subprocess
 
 import pytest
 
-from pipeline.tracking.git import revision
+from pipeline.tracking import git
+from pipeline.tracking.git import copy_untracked, revision
 
 
 @pytest.fixture
@@ -73,3 +75,65 @@ def test_a_repository_without_a_commit_is_an_error(tmp_path):
 
     with pytest.raises(subprocess.CalledProcessError):
         revision(tmp_path)
+
+
+def run(folder, *command, **options):
+    return subprocess.run(["git", "-C", folder, *command], check=True, **options)
+
+
+def test_what_is_kept_gives_back_the_code(repository, tmp_path_factory):
+    # A text, one that is not UTF-8, and one that git takes for binary.
+    (repository / "code.py").write_bytes(b"x = '\xff'\n")
+    (repository / "dvc.lock").rename(repository / "moved.lock")
+    (repository / "image.bin").write_bytes(bytes(range(256)))
+    run(repository, "add", "image.bin")
+    (repository / "image.bin").write_bytes(bytes(range(255, -1, -1)))
+    (repository / "mine").mkdir()
+    (repository / "mine" / "mödel.py").write_text("y = 'ä'\n", encoding="utf-8")
+    found = revision(repository)
+
+    again = tmp_path_factory.mktemp("again")
+    run(again, "clone", "-q", repository, "copy")
+    (again / "some.diff").write_text(found.changes, encoding="utf-8", errors="surrogateescape")
+    run(again / "copy", "checkout", "-q", found.commit)
+    run(again / "copy", "apply", "../some.diff")
+    assert copy_untracked(repository, found.untracked, again / "copy") == []
+
+    for name in ("code.py", "image.bin", "mine/mödel.py", "moved.lock"):
+        assert (again / "copy" / name).read_bytes() == (repository / name).read_bytes(), name
+
+
+def test_ignored_files_are_not_kept(repository):
+    (repository / ".gitignore").write_text("data/\n")
+    (repository / "data").mkdir()
+    (repository / "data" / "secret.csv").touch()
+
+    assert revision(repository).untracked == (".gitignore",)
+
+
+def test_untracked_files_are_found_where_the_user_hides_them(repository):
+    run(repository, "config", "status.showUntrackedFiles", "no")
+    (repository / "new.py").touch()
+
+    assert revision(repository).untracked == ("new.py",)
+    assert "?? new.py" in revision(repository).changes
+
+
+def test_large_and_binary_files_are_named_with_size_and_hash(repository, tmp_path, monkeypatch):
+    monkeypatch.setattr(git, "KEPT_BYTES", 10)
+    monkeypatch.setattr(git, "HASHED_BYTES", 20)
+    contents = {"a": b"x" * 8, "b": b"y" * 2, "c": b"z" * 9, "d": b"\0", "e": b"w" * 21}
+    for name, content in contents.items():
+        (repository / name).write_bytes(content)
+    (repository / "link").symlink_to("/etc/passwd")
+    kept = tmp_path / "kept"
+
+    left_out = copy_untracked(repository, ("a", "b", "c", "d", "e", "gone", "link"), kept)
+
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == {
+        name: contents[name] for name in "ab"
+    }
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    assert sorted(left_out) == sorted(
+        [f"{hashes['c']} 9 c", f"{hashes['d']} 1 d", "- 21 e", "- - gone", "- - link"]
+    )

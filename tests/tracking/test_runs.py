@@ -1,12 +1,15 @@
 """A run tells the truth about the code that ran and how it ended."""
 
+import hashlib
 import os
+import platform
 import signal
 import sqlite3
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,27 @@ def test_a_changed_tree_is_recorded_with_its_changes(project):
     changes = artifact(project, run, "uncommitted.diff").read_text(encoding="utf-8")
     assert "-seed: 0\n+seed: 12345\n" in changes
     assert "?? new.py" in changes
+    assert artifact(project, run, "untracked/new.py").read_text(encoding="utf-8") == "pass\n"
+    assert not artifact(project, run, "untracked.txt").exists()
+
+
+def test_what_cannot_be_kept_of_untracked_files_is_listed(project):
+    (project.root / "new.bin").write_bytes(b"\0\1")
+    with start(project):
+        pass
+    digest = hashlib.sha256(b"\0\1").hexdigest()
+    listed = artifact(project, the_run(project), "untracked.txt").read_text(encoding="utf-8")
+    assert listed == f"{digest} 2 new.bin\n"
+
+
+def test_versions_and_the_machine_are_recorded(project):
+    with start(project):
+        pass
+    run = the_run(project)
+    installed = artifact(project, run, "requirements.txt").read_text(encoding="utf-8")
+    assert f"numpy=={version('numpy')}\n" in installed
+    assert run.data.tags["python"] == platform.python_version()
+    assert {"machine.processor", "machine.cores", "machine.threads"} <= set(run.data.tags)
 
 
 def test_staged_changes_are_changes(project):

@@ -1,0 +1,60 @@
+"""The tracking store leaves alone what is not its own."""
+
+import subprocess
+import sys
+
+import pytest
+import sqlalchemy
+
+from pipeline.tracking import store
+
+FULL, NORMAL = 2, 1
+
+
+def synchronous(path) -> int:
+    """Open a SQLite file as anybody would, and read whether commits wait for the disk."""
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("PRAGMA synchronous").scalar()
+    engine.dispose()
+    return found
+
+
+@pytest.fixture
+def stranger(tmp_path):
+    """Make a SQLite file with a write-ahead log that is no store."""
+    path = tmp_path / "stranger.db"
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+    engine.dispose()
+    return path
+
+
+def test_a_store_is_made_without_a_word_and_only_it_does_not_wait_for_the_disk(
+    tmp_path, stranger, capfd
+):
+    store.connect(f"sqlite:///{tmp_path}/mlflow.db")
+
+    heard = capfd.readouterr()
+    assert heard.out + heard.err == ""
+    assert synchronous(tmp_path / "mlflow.db") == NORMAL
+    assert synchronous(stranger) == FULL
+
+
+def test_importing_it_changes_no_log_level_and_no_engine(stranger):
+    code = """
+import logging, sys, mlflow, sqlalchemy
+from alembic import command
+names = ["mlflow", "alembic", "mlflow.store.db.utils"]
+before = [logging.getLogger(name).level for name in names]
+from pipeline.tracking import store
+assert [logging.getLogger(name).level for name in names] == before
+with sqlalchemy.create_engine(f"sqlite:///{sys.argv[1]}").connect() as connection:
+    print(connection.exec_driver_sql("PRAGMA synchronous").scalar())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, stranger], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (0, f"{FULL}\n"), done.stderr
