@@ -141,6 +141,9 @@ MISTAKES = {
         "train model=neural_net model.network.hidden=8", ["hidden", "8"]
     ),
     "penalty is below 0": Mistake("train model.C=-1", ["C", "-1"]),
+    "threads are none": Mistake(
+        "train model=random_forest model.n_jobs=0", ["RandomForest", "n_jobs == 0"]
+    ),
     "leaves are below 2": Mistake("train model=lightgbm model.num_leaves=0", ["num_leaves", "0"]),
     "share is above a half": Mistake("ingest task.split.test=0.9", ["task.split.test", "0.9"]),
     "unknown metric": Mistake(
