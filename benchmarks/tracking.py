@@ -41,7 +41,7 @@ import skops.io  # noqa: F401 before the project's, which leaves it trusting few
 from report import machine, spread, table
 from sklearn.ensemble import RandomForestClassifier
 
-from pipeline import paths, train
+from pipeline import experiment, paths, train
 from pipeline.command import run
 from pipeline.config import schema, targets
 from pipeline.features import store
@@ -157,12 +157,12 @@ def untracked(cfg: schema.Train) -> None:
     def nothing(*_: Any, **__: Any) -> Iterator[Any]:
         yield SimpleNamespace(id="", trained=lambda *_: None)
 
-    def plain(model: Any, train: Any, validation: Any, _: Any) -> float:
+    def plain(model: Any, train: Any, validation: Any, *_: Any) -> float:
         return fit(model, train, validation, None)
 
     with (
         mock.patch.object(train.tracking, "started", nothing),
-        mock.patch.object(train, "fit", plain),
+        mock.patch.object(experiment, "fit", plain),
     ):
         train.main(cfg)
 

@@ -68,7 +68,7 @@ def main(cfg: schema.Evaluate) -> None:
             failed[model] = {"family": family, "failed": why}
     check_any(task.name, entries, failed)
     compared = {name: rank(cfg, entries, failed, name) for name in parts}
-    report(cfg, entries, compared, parts, classes, digest)
+    report(cfg, entries, failed, compared, parts, classes, digest)
     for model in track(entries, "recording", len(entries)):
         record(cfg, model, entries[model], compared, classes)
     page = (paths.report_folder(task.name) / "leaderboard.txt").read_text(encoding="utf-8")
@@ -204,6 +204,7 @@ def rank(
 def report(
     cfg: schema.Evaluate,
     entries: dict[str, Entry],
+    failed: Mapping[str, Mapping[str, str]],
     boards: dict[str, pd.DataFrame],
     parts: dict[str, pd.DataFrame],
     classes: list[str],
@@ -243,6 +244,10 @@ def report(
                 "curve": entry.manifest["curve"],
             }
             for model, entry in entries.items()
+        }
+        | {
+            model: {**why, "digest": boards_of.digest_in(paths.model_folder(task.name, model))}
+            for model, why in failed.items()
         },
     }
     with new_folder(paths.report_folder(task.name)) as folder:

@@ -7,6 +7,7 @@ import pandas as pd
 from pipeline import paths
 from pipeline.config import composition
 from pipeline.errors import UserError
+from pipeline.evaluation import board
 from pipeline.evaluation.leaderboard import families, table
 from pipeline.files import missing
 
@@ -18,6 +19,7 @@ def main() -> None:
         folder = paths.report_folder(task)
         if not folder.is_dir():
             raise missing(folder)
+        board.check_current(folder / "board.json", paths.ROOT / "models" / task)
         print((folder / "leaderboard.txt").read_text(encoding="utf-8"), end="\n\n")
         boards[task] = pd.read_csv(folder / "leaderboard.csv")
     legend = "wins by: how far the other family's best model is behind, with its paired interval"

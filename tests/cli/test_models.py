@@ -179,19 +179,37 @@ def test_a_plain_training_by_hand_makes_the_model_that_is_compared(warm, reprodu
     assert not (reproduced.root / "runs").exists()
 
 
-@pytest.mark.parametrize("model", [VICTIM, "neural_net"])
-def test_a_model_that_is_trained_again_elsewhere_has_the_hash_in_the_lock(reproduced, model):
-    """Hours later, in a folder of another name."""
+STAGES = [
+    "train@breast_cancer-neural_net",
+    f"train@breast_cancer-{VICTIM}",
+    "evaluate@breast_cancer",
+]
+
+
+def test_the_lock_depends_neither_on_the_clock_nor_on_the_place(reproduced):
+    """Stages run again, later, in a folder of another name."""
 
     def locked() -> dict:
-        lock = yaml.safe_load((reproduced.root / "dvc.lock").read_text("utf-8"))
-        return lock["stages"][f"train@breast_cancer-{model}"]
+        stages = yaml.safe_load((reproduced.root / "dvc.lock").read_text("utf-8"))["stages"]
+        return {name: stages[name] for name in STAGES}
 
     before = locked()
-    reproduced.must("dvc", "repro", "--single-item", "--force", f"train@breast_cancer-{model}")
+    reproduced.must("dvc", "repro", "--single-item", "--force", *STAGES)
 
     assert locked() == before
-    assert len(reproduced.runs("breast_cancer")) == 1
+    trained = [run for run in reproduced.runs("breast_cancer") if "restored" not in run.data.tags]
+    assert len(trained) == 2
+
+
+def test_a_board_of_other_models_is_not_printed(warm, reproduced):
+    reproduced.edit("conf/model/logistic_regression.yaml", "C: 1.0", "C: 2.0")
+    reproduced.must_warm(warm, "pipeline.train", "task=breast_cancer", f"model={VICTIM}")
+
+    done = reproduced.warm(warm, "pipeline.leaderboard")
+
+    assert done.returncode == 1
+    assert "compares another logistic_regression than the one in" in done.stderr
+    assert "python -m pipeline.evaluate task=breast_cancer" in done.stderr
 
 
 def test_two_logged_models_answer_in_one_process_each_with_its_own_code(
