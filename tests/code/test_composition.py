@@ -5,6 +5,7 @@ import json
 import shutil
 
 import hydra
+import numpy as np
 import pytest
 import yaml
 from hydra.core.hydra_config import HydraConfig
@@ -23,6 +24,12 @@ def choices(group):
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
+# What the network of a task reads, where it is not a flat vector of numbers.
+READ_BY_NETWORKS = {
+    **dict.fromkeys(("genre", "genre_gutenberg", "text_folder"), np.ones((20, 12), np.int32)),
+    "fake_news": np.ones((20, 2, 12), np.int32),
+    "turbofan": np.ones((20, 12, 3), np.float32),
+}
 TASKS, MODELS, SWEEPS = choices("task"), choices("model"), choices("sweep")
 
 
