@@ -43,7 +43,7 @@ class Entry(NamedTuple):
 
     manifest: dict[str, Any]
     digest: str
-    run: tracking.Run | None
+    run: tracking.Run
     answers: dict[str, Answers]
     costs: dict[str, float]
 
@@ -68,7 +68,7 @@ def main(cfg: schema.Evaluate) -> None:
             failed[model] = {"family": family, "failed": why}
     check_any(task.name, entries, failed)
     compared = {name: rank(cfg, entries, failed, name) for name in parts}
-    report(cfg, entries, failed, compared, parts, classes, digest)
+    report(cfg, described(cfg, entries, failed, classes, digest), entries, compared, parts)
     for model in track(entries, "recording", len(entries)):
         record(cfg, model, entries[model], compared, classes)
     page = (paths.report_folder(task.name) / "leaderboard.txt").read_text(encoding="utf-8")
@@ -154,7 +154,7 @@ def entry(
         )
     with tracking.told():
         found = tracking.trainer(cfg.tracking.uri, task.name, bundle.digest(folder))
-    run, known = found or (None, {})
+        run, known = found or (restored(cfg, model, manifest), {})
     costs = {
         "fit_seconds": known.get("cost/fit_seconds", math.nan),
         "predict_ms_per_1000": milliseconds[TEST],
@@ -201,31 +201,16 @@ def rank(
     return leaderboard(scores, costs, cfg.task.metric, failed)
 
 
-def report(
+def described(
     cfg: schema.Evaluate,
-    entries: dict[str, Entry],
+    entries: Mapping[str, Entry],
     failed: Mapping[str, Mapping[str, str]],
-    boards: dict[str, pd.DataFrame],
-    parts: dict[str, pd.DataFrame],
     classes: list[str],
     digest: str,
-) -> None:
-    """Write the leaderboards, the predictions, the metrics and the plots' data."""
+) -> dict[str, Any]:
+    """Return what was compared, and how, for ``board.json``."""
     task = cfg.task
-    answers = {model: entry.answers[TEST] for model, entry in entries.items()}
-    curves = {model: entry.manifest["curve"] for model, entry in entries.items()}
-    others = [name for name in task.metrics if name != task.metric]
-    pages, briefs = [], []
-    for name, board in boards.items():
-        title = f"{task.name}: {task.metric} on {name}"
-        legend = LEGEND.format(share=cfg.confidence, n=len(parts[name]))
-        why = reasons(board)
-        pages.append(markdown(title, shown(board, [task.metric, *others]), legend) + why)
-        # How far behind is left out, for consoles of 80 columns.
-        brief = shown(board, [task.metric]).drop(columns="behind best")
-        briefs.append(table(title, brief, legend) + why)
-    told = pd.concat([predictions(parts[p], p, entries, classes) for p in parts])
-    known = {
+    return {
         "task": task.name,
         "metric": task.metric,
         "metrics": task.metrics,
@@ -240,7 +225,7 @@ def report(
             model: {
                 "family": entry.manifest["family"],
                 "digest": entry.digest,
-                "run_id": entry.run.id if entry.run else None,
+                "run_id": entry.run.id,
                 "curve": entry.manifest["curve"],
             }
             for model, entry in entries.items()
@@ -250,6 +235,30 @@ def report(
             for model, why in failed.items()
         },
     }
+
+
+def report(
+    cfg: schema.Evaluate,
+    known: dict[str, Any],
+    entries: dict[str, Entry],
+    boards: dict[str, pd.DataFrame],
+    parts: dict[str, pd.DataFrame],
+) -> None:
+    """Write the boards, the predictions, the metrics and the plots' data."""
+    task, classes = cfg.task, known["classes"]
+    answers = {model: entry.answers[TEST] for model, entry in entries.items()}
+    curves = {model: entry.manifest["curve"] for model, entry in entries.items()}
+    others = [name for name in task.metrics if name != task.metric]
+    pages, briefs = [], []
+    for name, board in boards.items():
+        title = f"{task.name}: {task.metric} on {name}"
+        legend = LEGEND.format(share=cfg.confidence, n=len(parts[name]))
+        why = reasons(board)
+        pages.append(markdown(title, shown(board, [task.metric, *others]), legend) + why)
+        # How far behind is left out, for consoles of 80 columns.
+        brief = shown(board, [task.metric]).drop(columns="behind best")
+        briefs.append(table(title, brief, legend) + why)
+    told = pd.concat([predictions(parts[p], p, entries, classes) for p in parts])
     with new_folder(paths.report_folder(task.name)) as folder:
         boards_of.write(folder / "board.json", known, boards, {n: len(p) for n, p in parts.items()})
         boards_of.read(folder / "board.json", TEST).to_csv(folder / "leaderboard.csv", index=False)
@@ -271,25 +280,24 @@ def record(
     boards: dict[str, pd.DataFrame],
     classes: list[str],
 ) -> None:
-    """Write test scores into the run that trained the model, made anew where it is unknown."""
-    run = entry.run or restored(cfg, model, entry)
+    """Write test scores into the run that trained the model."""
     for part, scores in scores_of(cfg.task, model, boards).items():
-        run.scores({f"{part}/{name}": value for name, value in scores.items()})
-    run.scores({"cost/answer_ms_per_1000": entry.costs["predict_ms_per_1000"]})
+        entry.run.scores({f"{part}/{name}": value for name, value in scores.items()})
+    entry.run.scores({"cost/answer_ms_per_1000": entry.costs["predict_ms_per_1000"]})
     drawn = picture(f"{cfg.task.name}, {model}, {TEST}", entry.answers[TEST], classes)
-    run.figure("test.png", drawn)
+    entry.run.figure("test.png", drawn)
 
 
-def restored(cfg: schema.Evaluate, model: str, entry: Entry) -> tracking.Run:
+def restored(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> tracking.Run:
     """Record a model again whose run the store lacks, as after `dvc pull`."""
-    manifest, trusted = entry.manifest, composition.model_file(model).get("trusted", [])
+    trusted = composition.model_file(model).get("trusted", [])
+    folder = paths.model_folder(cfg.task.name, model)
     identity = experiment.identity(manifest["settings"])
     identity["tags"]["restored"] = "true"
     with tracking.started(cfg.tracking.uri, paths.ROOT, **identity) as run:
         for point in manifest["curve"]:
             run.curve(point["step"], {key: point[key] for key in point if key != "step"})
-        folder = paths.model_folder(cfg.task.name, model)
-        run.trained(manifest, folder, entry.digest, {}, trusted)
+        run.trained(manifest, folder, bundle.digest(folder), {}, trusted)
     console.print(
         f"{cfg.task.name} {model}: the run that trained it is not in this store; "
         f"recorded as run {run.id}"

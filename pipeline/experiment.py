@@ -142,7 +142,7 @@ def run(
     except (OSError, MemoryError):  # the machine's fault, not the model's
         raise
     except UserError as error:
-        raise error if error in raised else ModelError(str(error)) from error
+        raise raised[0] if raised else ModelError(str(error)) from error
     except Exception as error:
         if error in raised:
             raise

@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline import bundle, command, experiment, paths, tracking
 from pipeline.config import composition, schema, targets
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, UserError
 from pipeline.evaluation import metrics
 from pipeline.evaluation.comparison import compare
 from pipeline.evaluation.metrics import Answers
@@ -120,6 +120,8 @@ def train(
     except ModelError as error:
         run.failed(str(error), traceback.format_exc())
         raise
+    except MemoryError as error:  # which another machine may have enough of
+        raise UserError(f"{task['name']} {model.name}: out of memory. {error}".strip()) from error
     costs = {
         "fit_seconds": fitted.fit_seconds,
         "predict_ms_per_1000": fitted.predict_ms,

@@ -102,7 +102,7 @@ def test_a_fit_gives_the_predictions_of_validation():
         (Own((3.0, 0.0)), "of Own are not between 0 and 1: one is 3"),
         (Own((0.5, 0.4)), "of Own do not sum to 1 for 20 of 20 examples: one sum is 0.9"),
         (Own(("much", "little")), "of Own are of type"),
-        (MultinomialNB(), "MultinomialNB failed: ValueError: Negative values"),
+        (MultinomialNB(), "MultinomialNB cannot be fitted: Negative values"),
         (LogisticRegression(C=-1), "'C' parameter of LogisticRegression must be"),
         (Broken(), "'no_such_thing' (test_experiment.py, line "),
         (Reports(loss=np.nan), "Reports: the validation log loss is nan at step 2"),
