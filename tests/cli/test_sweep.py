@@ -242,8 +242,9 @@ def test_a_trial_that_fails_is_a_result_and_the_sweep_goes_on(sweeping):
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+    line = MODULE[: MODULE.index("boom")].count("\n") + 1
     reasons = {
-        "raises": "Mine failed: ValueError: boom (mine.py, line 20)",
+        "raises": f"Mine failed: ValueError: boom (mine.py, line {line})",
         "memory": "MemoryError: no room",
         "no_number": "Mine: the validation log loss is nan at step 6",
     }
