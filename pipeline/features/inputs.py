@@ -167,7 +167,9 @@ def _dates(values: pd.Series) -> pd.Series:
 
 
 def _texts(values: pd.Series) -> pd.Series:
-    return values.map(_text, na_action="ignore").astype("str")
+    if not isinstance(values.dtype, pd.StringDtype):
+        values = values.map(_text, na_action="ignore")
+    return values.astype("str")
 
 
 def _text(value: Any) -> str | float:
