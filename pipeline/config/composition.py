@@ -153,9 +153,8 @@ def register(stage: str) -> None:
             own = dict(settings.get(model) or {})
             choice = own.pop("architecture", node.get("architecture"))
             # An unknown architecture is named when the model is settled.
-            architecture = (
-                architectures.get(choice, {}) | {"architecture": choice} if choice else {}
-            )
+            named = {"architecture": choice} if "architecture" in node or choice else {}
+            architecture = architectures.get(choice, {}) | named
             store.store(model, architecture, f"architecture/{task}", "model")
             store.store(model, own, f"set_by_task/{task}", "model")
 

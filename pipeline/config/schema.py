@@ -31,6 +31,8 @@ class Task:
     threshold: str | None = None
     # what the task sets for a model, read before the command line
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # what a sweep of a model searches beside conf/sweep/<model>.yaml
+    spaces: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass

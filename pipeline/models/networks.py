@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from sklearn.utils import check_scalar
 from torch import Tensor, nn
-from torch.nn import functional
 
 
 class MLP(nn.Module):
@@ -35,8 +34,8 @@ class MLP(nn.Module):
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        _check_lists(hidden=hidden)
-        _check_shares(dropout=dropout)
+        check_lists(hidden=hidden)
+        check_shares(dropout=dropout)
         widths = [n_inputs, *hidden]
         layers: list[nn.Module] = []
         for width, following in pairwise(widths):
@@ -46,7 +45,7 @@ class MLP(nn.Module):
     @staticmethod
     def dimensions(X: Tensor) -> dict[str, int]:
         """Read the sizes that depend on the data from training inputs."""
-        _check_inputs("MLP", "columns of numbers", X, 2)
+        check_inputs("MLP", "columns of numbers", X, 2)
         return {"n_inputs": X.shape[1]}
 
     def forward(self, X: Tensor) -> Tensor:
@@ -92,9 +91,9 @@ class TextCNN(nn.Module):
         token_dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        _check_sizes(embedding=embedding, filters=filters)
-        _check_lists(widths=widths)
-        _check_shares(dropout=dropout, token_dropout=token_dropout)
+        check_sizes(embedding=embedding, filters=filters)
+        check_lists(widths=widths)
+        check_shares(dropout=dropout, token_dropout=token_dropout)
         if not widths:
             raise ValueError("widths is empty: at least one width of filters is needed")
         self.token_dropout = token_dropout
@@ -108,12 +107,12 @@ class TextCNN(nn.Module):
     @staticmethod
     def dimensions(X: Tensor) -> dict[str, int]:
         """Read the sizes that depend on the data from training inputs."""
-        _check_inputs("TextCNN", "token ids", X, 2, whole=True)
+        check_inputs("TextCNN", "token ids", X, 2, whole=True)
         return {"n_tokens": int(X.max()) + 1}
 
     def forward(self, X: Tensor) -> Tensor:
         """Map token ids (batch, length) to outputs (batch, n_outputs)."""
-        X = _known(X, self.embed)
+        X = known_ids(X, self.embed)
         if self.training and self.token_dropout:
             X = X.masked_fill(torch.rand(X.shape, device=X.device) < self.token_dropout, 0)
         embedded = self.embed(X).transpose(1, 2)
@@ -160,8 +159,8 @@ class SequenceGRU(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        _check_sizes(stride=stride, filters=filters, units=units)
-        _check_shares(dropout=dropout)
+        check_sizes(stride=stride, filters=filters, units=units)
+        check_shares(dropout=dropout)
         self.stride = stride
         self.summarise = nn.Conv1d(n_channels, filters, stride, stride)
         self.recur = nn.GRU(filters, units, batch_first=True)
@@ -171,7 +170,7 @@ class SequenceGRU(nn.Module):
     @staticmethod
     def dimensions(X: Tensor) -> dict[str, int]:
         """Read the sizes that depend on the data from training inputs."""
-        _check_inputs("SequenceGRU", "sequences of readings", X, 3)
+        check_inputs("SequenceGRU", "sequences of readings", X, 3)
         return {"n_channels": X.shape[2]}
 
     def forward(self, X: Tensor) -> Tensor:
@@ -184,155 +183,34 @@ class SequenceGRU(nn.Module):
         return outputs
 
 
-class PairCNN(nn.Module):
-    """
-    A headline read against a body: what both name, and how the body speaks near it.
-
-    How much the two share is told to the deciding layers in five numbers; words are
-    weighed, as by an inverse document frequency that is learned. Beside them stand the
-    responses of convolutions, those of the body also pooled where shared words are dense.
-
-    Parameters
-    ----------
-    n_tokens : int
-        Ids of the vocabulary of both sides, the most frequent first; id 0 is padding. A
-        higher id is a word that training did not have: it has the weight of the rarest one,
-        and its embedding is hidden, as `token_dropout` hides embeddings.
-    n_outputs : int
-        Numbers per example; of a classifier one logit per class.
-    embedding : int
-        Numbers an embedding.
-    filters : int
-        Filters.
-    width : int
-        Tokens that a filter sees; odd.
-    reach : int
-        Tokens around a place of the body that make it dense in shared words; odd.
-    lead : int
-        Tokens that a body begins with, told apart because they sum it up.
-    hidden : int
-        Units of the layer before the last.
-    dropout : float
-        Share of pooled responses dropped in training.
-    token_dropout : float
-        Share of embeddings hidden in training; which words are shared is not.
-    """
-
-    OVERLAPS = 5
-
-    def __init__(
-        self,
-        n_tokens: int,
-        n_outputs: int,
-        embedding: int = 32,
-        filters: int = 64,
-        width: int = 3,
-        reach: int = 31,
-        lead: int = 60,
-        hidden: int = 64,
-        dropout: float = 0.5,
-        token_dropout: float = 0.3,
-    ) -> None:
-        super().__init__()
-        sizes = {"embedding": embedding, "filters": filters, "lead": lead, "hidden": hidden}
-        _check_sizes(width=width, reach=reach, **sizes)
-        _check_shares(dropout=dropout, token_dropout=token_dropout)
-        for name, size in {"width": width, "reach": reach}.items():
-            if size % 2 == 0:
-                raise ValueError(f"{name} == {size}, must be odd.")
-        self.reach = reach
-        self.lead = lead
-        self.token_dropout = token_dropout
-        self.embed = nn.Embedding(n_tokens, embedding, padding_idx=0)
-        # The logarithm of a word's rank is near its inverse document frequency (Zipf's law).
-        ranks = torch.arange(1.0, n_tokens + 1).unsqueeze(1)
-        self.weigh = nn.Embedding.from_pretrained(ranks.log(), freeze=False)
-        self.convolve = nn.Conv1d(embedding + 1, filters, width, padding=width // 2)
-        self.dropout = nn.Dropout(dropout)
-        self.standardise = nn.BatchNorm1d(self.OVERLAPS)
-        self.decide = nn.Sequential(
-            nn.Linear(3 * filters + self.OVERLAPS, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, n_outputs),
-        )
-
-    @staticmethod
-    def dimensions(X: Tensor) -> dict[str, int]:
-        """Read the sizes that depend on the data from training inputs."""
-        _check_inputs("PairCNN", "token ids of two texts", X, 3, whole=True)
-        return {"n_tokens": int(X.max()) + 1}
-
-    def forward(self, X: Tensor) -> Tensor:
-        """Map token ids (batch, 2, length) of both sides to outputs (batch, n_outputs)."""
-        headline, body = (_trimmed(side) for side in X.unbind(1))
-        same = (headline[:, :, None] == body[:, None, :]) & (headline != 0)[:, :, None]
-        in_body, in_headline = same.any(2), same.any(1)
-        weights = self._weights(headline)
-        density = functional.avg_pool1d(
-            self._weights(body) * in_headline, self.reach, 1, self.reach // 2
-        ) * (body != 0)
-        overlaps = [
-            _mean(in_body, weights),
-            _mean(same[:, :, : self.lead].any(2), weights),
-            # runs of two shared words
-            _mean((same[:, :-1, :-1] & same[:, 1:, 1:]).any(2), weights[:, 1:]),
-            density.amax(1),
-            _mean(density, (body != 0).float()),
-        ]
-        of_headline = self._responses(headline, in_body)
-        of_body = self._responses(body, in_headline)
-        pooled = [of_headline.amax(2), of_body.amax(2), _mean(of_body, density.unsqueeze(1))]
-        read = [self.dropout(torch.cat(pooled, 1)), self.standardise(torch.stack(overlaps, 1))]
-        outputs: Tensor = self.decide(torch.cat(read, 1))
-        return outputs
-
-    def _weights(self, ids: Tensor) -> Tensor:
-        rarest = self.weigh.num_embeddings - 1
-        return functional.softplus(self.weigh(ids.clamp(max=rarest)).squeeze(2)) * (ids != 0)
-
-    def _responses(self, ids: Tensor, shared: Tensor) -> Tensor:
-        seen = (ids != 0).unsqueeze(1)
-        ids = _known(ids, self.embed)
-        if self.training:
-            ids = ids.masked_fill(torch.rand(ids.shape, device=ids.device) < self.token_dropout, 0)
-        read = torch.cat([self.embed(ids), shared.unsqueeze(2)], 2)
-        return torch.relu(self.convolve(read.transpose(1, 2))) * seen
-
-
-def _known(ids: Tensor, embed: nn.Embedding) -> Tensor:
+def known_ids(ids: Tensor, embed: nn.Embedding) -> Tensor:
     """Replace ids that have no embedding by that of padding."""
     return ids.masked_fill(ids >= embed.num_embeddings, 0)
 
 
-def _trimmed(ids: Tensor) -> Tensor:
-    """Cut the columns that are padding in every text, but for the first."""
-    return ids[:, : max(1, int((ids != 0).sum(1).max()))]
-
-
-def _mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Average over the last axis; 0 where nothing has a weight."""
-    return (values * weights).sum(-1) / weights.sum(-1).clamp(min=1e-6)
-
-
-def _check_sizes(**sizes: int) -> None:
+def check_sizes(**sizes: int) -> None:
+    """Raise an error for a size that is no whole number from 1 on."""
     for name, size in sizes.items():
         check_scalar(size, name, Integral, min_val=1)
 
 
-def _check_lists(**lists: Any) -> None:
+def check_lists(**lists: Any) -> None:
+    """Raise an error for what is no list of sizes."""
     for name, sizes in lists.items():
         if isinstance(sizes, str) or not isinstance(sizes, Sequence):
             raise TypeError(f"{name} must be a list of whole numbers, not {sizes!r}.")
         for size in sizes:
-            _check_sizes(**{f"each of {name}": size})
+            check_sizes(**{f"each of {name}": size})
 
 
-def _check_shares(**shares: float) -> None:
+def check_shares(**shares: float) -> None:
+    """Raise an error for a share that is not from 0 to below 1."""
     for name, share in shares.items():
         check_scalar(share, name, Real, min_val=0, max_val=1, include_boundaries="left")
 
 
-def _check_inputs(network: str, reads: str, X: Tensor, n_axes: int, whole: bool = False) -> None:
+def check_inputs(network: str, reads: str, X: Tensor, n_axes: int, whole: bool = False) -> None:
+    """Raise an error for inputs of another number of axes, or for fractions where ids are read."""
     if X.ndim != n_axes or (whole and X.is_floating_point()):
         raise ValueError(
             f"{network} reads {reads}, {'whole ' * whole}numbers in an array of {n_axes} axes; "

@@ -1,6 +1,7 @@
 """Networks as scikit-learn classifiers."""
 
 import functools
+import importlib
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,12 +19,18 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from pipeline.errors import UserError
 from pipeline.files import damaged, missing, read_json, write_json
 from pipeline.models import networks
 from pipeline.models.fitting import Report
 from pipeline.models.training import LOG_LOSS, train
 
+# What rebuilding a network from a recipe that was changed can raise.
+DAMAGE = (RuntimeError, KeyError, TypeError, AttributeError, ValueError)
 WEIGHTS, RECIPE = "network.pt", "network.json"
+# Recipes name a network by its place in this package, of which a logged model has a copy of
+# another name, and only where networks are kept.
+PACKAGE, PLACES = __name__.partition(".")[0], ("models.", "tasks.")
 
 
 class NeuralNet(ClassifierMixin, BaseEstimator):
@@ -188,7 +195,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         network = parameters.pop("network")
         keywords = network.keywords if isinstance(network, functools.partial) else {}
         recipe = {
-            "network": {"class": _network_class(network).__name__, **keywords},
+            "network": {"class": _place(_network_class(network)), **keywords},
             "dimensions": self.dimensions_,
             "parameters": parameters,
             "classes": self.classes_.tolist(),
@@ -213,14 +220,21 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             raise missing(weights)
         try:
             options = dict(recipe["network"])
-            network = functools.partial(getattr(networks, options.pop("class")), **options)
+            network = functools.partial(_found(options.pop("class")), **options)
             self = cls(network, **recipe["parameters"])
             self.classes_ = np.array(recipe["classes"])
             self.dimensions_ = recipe["dimensions"]
             self.n_features_in_ = recipe["n_features"]
             self.n_epochs_ = recipe["n_epochs"]
             self.module_ = network(n_outputs=len(self.classes_), **self.dimensions_).eval()
-        except (RuntimeError, KeyError, TypeError, AttributeError, ValueError) as error:
+        except (
+            RuntimeError,
+            ImportError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            ValueError,
+        ) as error:
             raise damaged(folder / RECIPE, error) from None
         try:
             self.module_.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
@@ -253,6 +267,26 @@ def _repeatable_convolutions() -> Iterator[None]:
 
 def _network_class(network: Callable[..., torch.nn.Module]) -> Any:
     return network.func if isinstance(network, functools.partial) else network
+
+
+def _place(network: type) -> str:
+    package, _, module = network.__module__.partition(".")
+    if package != PACKAGE or not module.startswith(PLACES):
+        raise UserError(
+            f"the network {network.__module__}.{network.__qualname__} cannot be kept: "
+            "put it into pipeline/models/ or pipeline/tasks/<task>/"
+        )
+    return f"{module}.{network.__qualname__}"
+
+
+def _found(place: str) -> Any:
+    module, _, name = place.rpartition(".")
+    if not module.startswith(PLACES):
+        raise ValueError(f"'{place}' is not among the project's networks")
+    network = getattr(importlib.import_module(f"{PACKAGE}.{module}"), name)
+    if not (isinstance(network, type) and issubclass(network, torch.nn.Module)):
+        raise ValueError(f"'{place}' is not a network")
+    return network
 
 
 def _as_numbers(X: np.ndarray) -> np.ndarray:

@@ -106,8 +106,9 @@ def value_of(kept: Any) -> Any:
 
 
 def written(cfg: schema.Train) -> dict[str, Any]:
-    """Return the ranges of conf/sweep/ that apply to a model's architecture."""
-    return cfg.sweep.space | cfg.sweep.architecture_space.get(cfg.model.architecture, {})
+    """Return the ranges of a sweep, with those for the model's architecture and of the task."""
+    of_architecture = cfg.sweep.architecture_space.get(cfg.model.architecture, {})
+    return cfg.sweep.space | of_architecture | cfg.task.spaces.get(cfg.model.name, {})
 
 
 def parse(space: Mapping[str, Any]) -> Space:

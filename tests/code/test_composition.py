@@ -231,6 +231,12 @@ def test_the_command_line_may_choose_another_architecture(own_conf):
     assert "filters" not in found.estimator["network"]
 
 
+def test_a_task_may_bring_a_network_of_its_own_instead_of_an_architecture():
+    found = composed("train", "task=fake_news", "model=neural_net").model
+    assert found.architecture is None
+    assert found.estimator["network"]["_target_"] == "pipeline.tasks.fake_news.network.PairCNN"
+
+
 def test_an_architecture_that_is_not_there_is_reported_with_the_nearest(own_conf):
     task = (own_conf / "task/breast_cancer.yaml").read_text()
     (own_conf / "task/mine.yaml").write_text(

@@ -12,9 +12,10 @@ from sklearn.naive_bayes import MultinomialNB
 from pipeline.errors import UserError
 from pipeline.features.store import Numbers
 from pipeline.models.fitting import fit, timed
-from pipeline.models.networks import MLP, PairCNN, SequenceGRU, TextCNN
+from pipeline.models.networks import MLP, SequenceGRU, TextCNN
 from pipeline.models.neural_net import NeuralNet
 from pipeline.models.trees import LightGBM, RandomForest
+from pipeline.tasks.fake_news.network import PairCNN
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
 Y = np.where(X[:, 0] > 0, "a", "b")

@@ -1,6 +1,7 @@
 """Networks as scikit-learn classifiers: what they claim, and that a seed decides all of it."""
 
 import functools
+import json
 import pickle
 import re
 
@@ -12,8 +13,9 @@ from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pipeline.errors import UserError
-from pipeline.models.networks import MLP, PairCNN, SequenceGRU, TextCNN
+from pipeline.models.networks import MLP, SequenceGRU, TextCNN
 from pipeline.models.neural_net import NeuralNet, _device
+from pipeline.tasks.fake_news.network import PairCNN
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 4)).astype(np.float32)
@@ -443,3 +445,25 @@ def test_weights_with_code_are_refused_and_it_is_not_run(saved):
         NeuralNet.load(saved[1])
 
     assert not (saved[1] / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["os.system", "models.trees.LightGBM", "models.networks.check_sizes", "models.nothing.MLP"],
+)
+def test_a_recipe_names_nothing_but_networks_of_the_project(tmp_path, place):
+    net().fit(X, Y).save(tmp_path)
+    recipe = json.loads((tmp_path / "network.json").read_text())
+    recipe["network"]["class"] = place
+    (tmp_path / "network.json").write_text(json.dumps(recipe))
+
+    with pytest.raises(UserError, match=r"network\.json is damaged"):
+        NeuralNet.load(tmp_path)
+
+
+def test_a_network_from_elsewhere_is_refused_when_it_is_saved(tmp_path):
+    class Own(MLP):
+        pass
+
+    with pytest.raises(UserError, match=r"cannot be kept: put it into pipeline/models/"):
+        NeuralNet(Own, max_epochs=1).fit(X, Y).save(tmp_path)
