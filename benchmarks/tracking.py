@@ -132,7 +132,7 @@ def turn(cfg: schema.Train) -> dict[str, float]:
     return {way.__name__: seconds(way, cfg) for way in ways}
 
 
-def data(cfg: schema.Train) -> list[store.Numbers]:
+def data(cfg: schema.Train) -> list[store.Features]:
     """Read what to fit and what to validate on."""
     view = paths.features_folder(cfg.task.name) / cfg.model.view
     return [store.load(view / f"{split}.npz") for split in ("train", "validation")]

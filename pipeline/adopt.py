@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 import yaml
 
-from pipeline import command, paths
+from pipeline import command, experiment, paths
 from pipeline.config import composition, schema
 from pipeline.errors import UserError, address
 from pipeline.features import store
@@ -21,7 +21,10 @@ from pipeline.sweep.table import best, headline
 
 def main(cfg: schema.Adopt) -> None:
     """Write the best trial's settings into a file of conf/adopted/, and show the change."""
-    study = found(cfg)
+    view = paths.features_folder(cfg.task.name) / cfg.model.view
+    about = store.about(view, paths.ingested_folder(cfg.task.name))
+    metric = experiment.problem_of(cfg.task, about["target"]).deciding.name
+    study = found(cfg, about)
     trials = study.get_trials(deepcopy=False)
     winner = best(study, trials)
     if winner is None:
@@ -32,7 +35,7 @@ def main(cfg: schema.Adopt) -> None:
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     settings = adopted(yaml.safe_load(before) or {}, searched, values)
     after = text_of(settings, cfg.sweep.study)
-    console.print(headline(study, trials, cfg.task.metric), markup=False)
+    console.print(headline(study, trials, metric), markup=False)
     if after == before:
         console.print(f"{path.relative_to(paths.ROOT)} has these settings already")
         return
@@ -42,9 +45,16 @@ def main(cfg: schema.Adopt) -> None:
         write_text(path, after)
 
 
-def found(cfg: schema.Adopt) -> optuna.Study:
+def found(cfg: schema.Adopt, about: Mapping[str, Any]) -> optuna.Study:
     """
     Find the study of a sweep.
+
+    Parameters
+    ----------
+    cfg : schema.Adopt
+        Names it.
+    about : mapping
+        What featurize wrote about the model's view.
 
     Raises
     ------
@@ -62,8 +72,6 @@ def found(cfg: schema.Adopt) -> optuna.Study:
             f"+sweep={cfg.model.name}"
         ) from None
     before = study.user_attrs[studies.TRIED]
-    view = paths.features_folder(cfg.task.name) / cfg.model.view
-    about = store.about(view, paths.ingested_folder(cfg.task.name))
     now = studies.tried(cfg, studies.ranges_of(before), about)
     now["sweep.sampler"] = before["sweep.sampler"]
     if now != before:

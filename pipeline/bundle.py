@@ -6,7 +6,6 @@ the same settings on the same data, the folder has the same bytes. What a traini
 in its run.
 """
 
-import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from pipeline.requirements import requirements
 MANIFEST, FEATURIZER = "bundle.json", "featurizer.skops"
 VERSION = 1
 TRAINED, FAILED = "trained", "failed"
-# What answering takes whatever the model is, beside what it is made of.
+# What predicting takes whatever the model is, beside what it is made of.
 SERVING = ("mlflow", "numpy", "pandas", "sklearn", "skops")
 KEYS = {
     "status": str,
@@ -38,7 +37,8 @@ KEYS_TRAINED = {
     "inputs": dict,
     "may_miss": bool,
     "example": list,
-    "classes": list,
+    "target": dict,
+    "outputs": dict,
     "decision": dict,
     "scores": dict,
     "estimator": dict,
@@ -141,18 +141,7 @@ def read(folder: Path) -> dict[str, Any]:
     for key, kind in keys.items():
         if not isinstance(manifest.get(key), kind):
             raise damaged(path, f"{key} is {manifest.get(key)!r}")
-    if manifest["status"] != FAILED:
-        _check_decision(path, manifest)
     return manifest
-
-
-def _check_decision(path: Path, manifest: Mapping[str, Any]) -> None:
-    positive, threshold = (manifest["decision"].get(key) for key in ("positive", "threshold"))
-    if positive is not None and positive not in manifest["classes"]:
-        raise damaged(path, f"decision.positive {positive!r} is no class")
-    number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
-    if threshold is not None and not (number and math.isfinite(threshold)):
-        raise damaged(path, f"decision.threshold is {threshold!r}")
 
 
 def check_trained(folder: Path, manifest: Mapping[str, Any]) -> None:

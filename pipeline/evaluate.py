@@ -17,7 +17,6 @@ from pipeline import bundle, command, experiment, paths, scoring, tracking
 from pipeline.config import composition, schema
 from pipeline.errors import ModelError, UserError
 from pipeline.evaluation import board as boards_of
-from pipeline.evaluation import metrics
 from pipeline.evaluation.comparison import check_interval, compare
 from pipeline.evaluation.leaderboard import (
     LEGEND,
@@ -27,50 +26,68 @@ from pipeline.evaluation.leaderboard import (
     shown,
     table,
 )
-from pipeline.evaluation.metrics import Answers
-from pipeline.evaluation.plots import picture, plot_data
+from pipeline.evaluation.plots import learning_points, stacked
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, size, write_json
 from pipeline.models.fitting import timed
+from pipeline.problems import Predictions, Problem
 from pipeline.progress import console, track
-from pipeline.sources.examples import inputs_of
+from pipeline.sources.examples import inputs_of, meta_of
 from pipeline.tracking.git import revision
 
 TEST = "test"
 
 
 class Entry(NamedTuple):
-    """One model on the leaderboard: its manifest, its run, what it answered, and what it costs."""
+    """
+    One model on the leaderboard.
+
+    Attributes
+    ----------
+    manifest : dict
+        Of its bundle.
+    digest : str
+        Of the manifest.
+    run : Run or None
+        That trained it, where the store knows it.
+    predictions : dict of str to Predictions
+        For the test examples and each slice.
+    frames : dict of str to DataFrame
+        The same as they are served.
+    costs : dict of str to float
+        What fitting and predicting take, and its size.
+    """
 
     manifest: dict[str, Any]
     digest: str
     run: tracking.Run
-    answers: dict[str, Answers]
+    predictions: dict[str, Predictions]
+    frames: dict[str, pd.DataFrame]
     costs: dict[str, float]
 
 
 def main(cfg: schema.Evaluate) -> None:
-    """Answer the test examples with every model, compare, report, and record the scores."""
+    """Predict the test examples with every model, compare, report, and record the scores."""
     task = cfg.task
     ingested = paths.ingested_folder(task.name)
     card = read_json(ingested / "card.json")
-    classes = card["classes"]
-    metrics.check(task.metric, task.metrics, task.positive, task.threshold, classes)
+    kind = experiment.problem_of(task, card["target"])
     check_interval(cfg.resamples, cfg.confidence)
     digest = dvc_digest(ingested)
     parts = {name: read_table(ingested / f"{name}.parquet") for name in [TEST, *card["slices"]]}
     entries, failed = {}, {}
-    for model in track(cfg.models, "answering", len(cfg.models)):
+    for model in track(cfg.models, "predicting", len(cfg.models)):
         try:
-            entries[model] = entry(cfg, model, parts, classes, digest)
+            entries[model] = entry(cfg, model, kind, parts, digest)
         except UserError as error:
             family = composition.model_file(model).get("family", "")
             why = str(error).replace(f"{paths.ROOT}/", "")
             failed[model] = {"family": family, "failed": why}
     check_any(task.name, entries, failed)
-    compared = {name: rank(cfg, entries, failed, name) for name in parts}
-    report(cfg, described(cfg, entries, failed, classes, digest), entries, compared, parts)
+    compared = {name: rank(cfg, kind, entries, failed, name) for name in parts}
+    known = described(cfg, kind, entries, failed, digest)
+    report(cfg, kind, known, entries, compared, parts)
     for model in track(entries, "recording", len(entries)):
-        record(cfg, model, entries[model], compared, classes)
+        record(cfg, kind, model, entries[model], compared)
     page = (paths.report_folder(task.name) / "leaderboard.txt").read_text(encoding="utf-8")
     console.print(page, markup=False)
 
@@ -84,7 +101,7 @@ def check_any(
     Raises
     ------
     UserError
-        When there is none; the reason of the first is told.
+        When there is none; it names the reason of the first.
     """
     if not entries:
         model, why = next(iter(failed.items()))
@@ -95,12 +112,12 @@ def check_any(
 def entry(
     cfg: schema.Evaluate,
     model: str,
+    kind: Problem,
     parts: dict[str, pd.DataFrame],
-    classes: list[str],
     digest: str,
 ) -> Entry:
     """
-    Let a trained model answer raw test examples, on the path that serving takes.
+    Predict raw test examples with a trained model, on the path that serving takes.
 
     Parameters
     ----------
@@ -108,18 +125,18 @@ def entry(
         The comparison.
     model : str
         Which model.
+    kind : Problem
+        That of the task, for its target.
     parts : dict of str to DataFrame
         The test examples, and perhaps slices: further test examples.
-    classes : list of str
-        Labels.
     digest : str
         Of the data that the test examples are part of.
 
     Raises
     ------
     UserError
-        When the model is missing, damaged, failed, or is of another task, other classes or
-        other data.
+        When the model is missing, damaged, failed, or is of another task, another target
+        or other data.
     """
     task = cfg.task
     folder = paths.model_folder(task.name, model)
@@ -131,27 +148,23 @@ def entry(
             f"{folder} was trained on other data than {paths.ingested_folder(task.name)}, perhaps "
             "on its test examples: featurize and train again, as `dvc repro` does"
         )
-    if manifest["classes"] != classes:
-        raise UserError(f"{folder} tells {manifest['classes']} apart, the data {classes}")
-    scorer = scoring.load(folder, composition.model_file(model).get("trusted", []))
-    answers, milliseconds = {}, {}
+    if (manifest["kind"], manifest["target"]) != (task.kind, kind.target):
+        raise UserError(
+            f"{folder} was trained for the target {manifest['target']} of {manifest['kind']}, the "
+            f"data have {kind.target} of {task.kind}: train {model} again"
+        )
+    predictor = scoring.load(folder, composition.model_file(model).get("trusted", []))
+    predictions, frames, milliseconds = {}, {}, {}
     for name, part in parts.items():
         try:
-            probabilities, milliseconds[name] = timed(scorer.probabilities, part[inputs_of(part)])
+            outputs, milliseconds[name] = timed(predictor.outputs, part[inputs_of(part)])
         except (UserError, OSError, MemoryError):
             raise
         except Exception as error:
             raise ModelError(f"it failed on {name}: {experiment.reason(error)}") from error
-        until = part.get("time_to_event")
-        answers[name] = Answers.of(
-            part["label"].to_numpy(),
-            probabilities,
-            classes,
-            task.positive,
-            threshold=scorer.threshold,
-            group=part["group"].to_numpy(),
-            time_to_event=None if until is None else until.to_numpy(),
-        )
+        target, decision = part["label"].to_numpy(), predictor.decision
+        predictions[name] = kind.predictions(target, outputs, meta_of(part), decision)
+        frames[name] = kind.frame(outputs, decision)
     with tracking.told():
         found = tracking.trainer(cfg.tracking.uri, task.name, bundle.digest(folder))
         run, known = found or (restored(cfg, model, manifest), {})
@@ -160,7 +173,7 @@ def entry(
         "predict_ms_per_1000": milliseconds[TEST],
         "model_bytes": size(folder),
     }
-    return Entry(manifest, bundle.digest(folder), run, answers, costs)
+    return Entry(manifest, bundle.digest(folder), run, predictions, frames, costs)
 
 
 def check_own(folder: Path, manifest: Mapping[str, Any], task: str, model: str) -> None:
@@ -181,15 +194,16 @@ def check_own(folder: Path, manifest: Mapping[str, Any], task: str, model: str) 
 
 def rank(
     cfg: schema.Evaluate,
+    kind: Problem,
     entries: Mapping[str, Entry],
     failed: Mapping[str, Mapping[str, str]],
     part: str,
 ) -> pd.DataFrame:
     """Rank the models by the deciding metric, with intervals and costs."""
     scores = compare(
-        {model: entry.answers[part] for model, entry in entries.items()},
-        cfg.task.metric,
-        cfg.task.metrics,
+        {model: entry.predictions[part] for model, entry in entries.items()},
+        kind.deciding,
+        kind.reported,
         cfg.seed,
         cfg.resamples,
         cfg.confidence,
@@ -198,27 +212,25 @@ def rank(
         model: {"family": entry.manifest["family"], **entry.costs}
         for model, entry in entries.items()
     }
-    return leaderboard(scores, costs, cfg.task.metric, failed)
+    return leaderboard(scores, costs, kind.deciding.name, failed)
 
 
 def described(
     cfg: schema.Evaluate,
+    kind: Problem,
     entries: Mapping[str, Entry],
     failed: Mapping[str, Mapping[str, str]],
-    classes: list[str],
     digest: str,
 ) -> dict[str, Any]:
     """Return what was compared, and how, for ``board.json``."""
-    task = cfg.task
+    task, metric = cfg.task, kind.deciding.name
+    metrics = [one.name for one in kind.reported]
     return {
         "task": task.name,
-        "metric": task.metric,
-        "metrics": task.metrics,
-        "positive": task.positive,
-        "classes": classes,
-        "seed": cfg.seed,
-        "resamples": cfg.resamples,
-        "confidence": cfg.confidence,
+        "metric": metric,
+        "metrics": metrics,
+        "target": kind.target,
+        "settings": composition.settings("evaluate", cfg),
         "data": digest,
         "commit": revision(paths.ROOT).commit,
         "models": {
@@ -239,53 +251,61 @@ def described(
 
 def report(
     cfg: schema.Evaluate,
+    kind: Problem,
     known: dict[str, Any],
     entries: dict[str, Entry],
     boards: dict[str, pd.DataFrame],
     parts: dict[str, pd.DataFrame],
 ) -> None:
     """Write the boards, the predictions, the metrics and the plots' data."""
-    task, classes = cfg.task, known["classes"]
-    answers = {model: entry.answers[TEST] for model, entry in entries.items()}
-    curves = {model: entry.manifest["curve"] for model, entry in entries.items()}
-    others = [name for name in task.metrics if name != task.metric]
+    task, metric = cfg.task, kind.deciding.name
+    others = [name for name in known["metrics"] if name != metric]
     pages, briefs = [], []
     for name, board in boards.items():
-        title = f"{task.name}: {task.metric} on {name}"
+        title = f"{task.name}: {metric} on {name}"
         legend = LEGEND.format(share=cfg.confidence, n=len(parts[name]))
         why = reasons(board)
-        pages.append(markdown(title, shown(board, [task.metric, *others]), legend) + why)
+        pages.append(markdown(title, shown(board, [metric, *others]), legend) + why)
         # How far behind is left out, for consoles of 80 columns.
-        brief = shown(board, [task.metric]).drop(columns="behind best")
+        brief = shown(board, [metric]).drop(columns="behind best")
         briefs.append(table(title, brief, legend) + why)
-    told = pd.concat([predictions(parts[p], p, entries, classes) for p in parts])
+    predicted = pd.concat([predictions(parts[part], part, entries) for part in parts])
     with new_folder(paths.report_folder(task.name)) as folder:
         boards_of.write(folder / "board.json", known, boards, {n: len(p) for n, p in parts.items()})
         boards_of.read(folder / "board.json", TEST).to_csv(folder / "leaderboard.csv", index=False)
         (folder / "leaderboard.md").write_text("\n".join(pages), encoding="utf-8")
         (folder / "leaderboard.txt").write_text("\n\n".join(briefs), encoding="utf-8")
-        told.to_parquet(folder / "predictions.parquet", index=False)
+        predicted.to_parquet(folder / "predictions.parquet", index=False)
         for model in entries:
-            write_json(folder / "metrics" / f"{model}.json", scores_of(task, model, boards))
+            write_json(folder / "metrics" / f"{model}.json", scores_of(kind, model, boards))
         (folder / "plots").mkdir()
-        for name, points in plot_data(answers, curves, classes).items():
+        for name, points in plot_data(kind, entries).items():
             points.to_csv(folder / "plots" / name, index=False)
+
+
+def plot_data(kind: Problem, entries: Mapping[str, Entry]) -> dict[str, pd.DataFrame]:
+    """Compute what DVC draws of all models, by file name: rows with a column ``model``."""
+    by_model = {m: kind.plot_data(entry.predictions[TEST]) for m, entry in entries.items()}
+    files = next(iter(by_model.values()))
+    plotted = {name: stacked({m: of_m[name] for m, of_m in by_model.items()}) for name in files}
+    learning = {m: learning_points(entry.manifest["curve"]) for m, entry in entries.items()}
+    return plotted | {"learning.csv": stacked(learning)}
 
 
 @tracking.told()
 def record(
     cfg: schema.Evaluate,
+    kind: Problem,
     model: str,
     entry: Entry,
     boards: dict[str, pd.DataFrame],
-    classes: list[str],
 ) -> None:
     """Write test scores into the run that trained the model."""
-    for part, scores in scores_of(cfg.task, model, boards).items():
+    for part, scores in scores_of(kind, model, boards).items():
         entry.run.scores({f"{part}/{name}": value for name, value in scores.items()})
     entry.run.scores({"cost/answer_ms_per_1000": entry.costs["predict_ms_per_1000"]})
-    drawn = picture(f"{cfg.task.name}, {model}, {TEST}", entry.answers[TEST], classes)
-    entry.run.figure("test.png", drawn)
+    title = f"{cfg.task.name}, {model}, {TEST}"
+    entry.run.figure("test.png", kind.figure(title, entry.predictions[TEST]))
 
 
 def restored(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> tracking.Run:
@@ -306,19 +326,18 @@ def restored(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> t
 
 
 def scores_of(
-    task: schema.Task, model: str, boards: dict[str, pd.DataFrame]
+    kind: Problem, model: str, boards: dict[str, pd.DataFrame]
 ) -> dict[str, dict[str, float]]:
     """Pick a model's scores on test and slices, those that are defined, and an interval."""
-    names = [*task.metrics, f"{task.metric}_low", f"{task.metric}_high"]
+    ends = [f"{kind.deciding.name}_low", f"{kind.deciding.name}_high"]
+    names = [*(one.name for one in kind.reported), *ends]
     rows = {part: board.set_index("model").loc[model] for part, board in boards.items()}
     return {part: row[names].dropna().astype(float).to_dict() for part, row in rows.items()}
 
 
-def predictions(
-    examples: pd.DataFrame, part: str, entries: dict[str, Entry], classes: list[str]
-) -> pd.DataFrame:
+def predictions(examples: pd.DataFrame, part: str, entries: dict[str, Entry]) -> pd.DataFrame:
     """
-    Lay out every answer to every example.
+    Lay out every prediction for every example.
 
     Parameters
     ----------
@@ -327,24 +346,21 @@ def predictions(
     part : str
         Which of them.
     entries : dict of str to Entry
-        With what each model answered.
-    classes : list of str
-        Labels.
+        With what each model predicted.
 
     Returns
     -------
     DataFrame
-        A row an example and model: ``example_id``, ``group``, ``label``, ``part``,
-        ``model``, ``predicted``, and ``probability_<class>`` for each class.
+        A row per example and model: ``example_id``, ``group``, ``label``, ``part``,
+        ``model``, ``predicted``, and what else the kind of problem serves.
     """
-    names = pd.Index(classes)
-    columns = [f"probability_{name}" for name in classes]
-    by_model = []
-    for model, entry in entries.items():
-        given = entry.answers[part]
-        rows = examples[["example_id", "group", "label"]].reset_index(drop=True)
-        rows = rows.assign(part=part, model=model, predicted=names[given.predicted])
-        by_model.append(rows.join(pd.DataFrame(given.probabilities, columns=columns)))
+    known = examples[["example_id", "group", "label"]].reset_index(drop=True)
+    by_model = [
+        known.assign(part=part, model=model).join(
+            entry.frames[part].rename(columns={"label": "predicted"})
+        )
+        for model, entry in entries.items()
+    ]
     return pd.concat(by_model, ignore_index=True)
 
 

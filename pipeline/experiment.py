@@ -2,44 +2,39 @@
 
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from sysconfig import get_path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline.config import schema
 from pipeline.errors import ModelError, UserError
-from pipeline.evaluation.metrics import Answers
-from pipeline.evaluation.validation import answered
 from pipeline.features import store
-from pipeline.features.store import Numbers
-from pipeline.models.classification import (
-    check_classes,
-    check_estimator,
-    check_probabilities,
-    labels_for,
-    name_of,
-)
+from pipeline.features.store import Features
 from pipeline.models.fitting import fit, timed
+from pipeline.problems import Predictions, Problem, problem
 
 Report = Callable[[int, Mapping[str, float]], None]
-LOSS = "validation/log_loss"
 STDLIB = get_path("stdlib")
 
 
 class Examples(NamedTuple):
     """A view of a task: what a model learns from, what it is chosen by, and what featurize knew."""
 
-    train: Numbers
-    validation: Numbers
+    train: Features
+    validation: Features
     about: dict[str, Any]
 
 
 class Fitted(NamedTuple):
-    """A fitted model, its predictions for validation, and what both took."""
+    """A fitted model, its predictions for validation, what was decided on them, and the costs."""
 
     estimator: Any
-    predictions: Answers
+    predictions: Predictions
+    decision: dict[str, Any]
     fit_seconds: float
     predict_ms: float
 
@@ -57,6 +52,26 @@ def identity(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"experiment": task, "name": model["name"], "settings": settings, "tags": tags}
 
 
+def problem_of(task: schema.Task, target: Mapping[str, Any]) -> Problem:
+    """
+    Return the problem of a task, for its target.
+
+    Parameters
+    ----------
+    task : schema.Task
+        Names the kind, and sets its parameters.
+    target : mapping
+        What ingest wrote of it on the card.
+
+    Raises
+    ------
+    UserError
+        When a setting does not fit the kind or the target.
+    """
+    settings = {one.name: getattr(task, one.name) for one in fields(schema.Kind)}
+    return problem(task.kind, settings).on(target)
+
+
 def load(view: Path, ingested: Path) -> Examples:
     """
     Read a view of a task.
@@ -71,24 +86,16 @@ def load(view: Path, ingested: Path) -> Examples:
     Raises
     ------
     UserError
-        When a file is missing or damaged, other examples were ingested since, or a class
-        has no training example.
+        When a file is missing or damaged, or other examples were ingested since.
     """
     train, validation = (store.load(view / f"{split}.npz") for split in ("train", "validation"))
-    about = store.about(view, ingested)
-    unseen = sorted(set(about["classes"]) - set(np.unique(train.y)))
-    if unseen:
-        raise UserError(
-            f"no training example in {view} is of the class {unseen[0]!r}: ingest and featurize "
-            "again, without this class or with more examples of it"
-        )
-    return Examples(train, validation, about)
+    return Examples(train, validation, store.about(view, ingested))
 
 
 def run(
     estimator: Any,
     examples: Examples,
-    task: Mapping[str, Any],
+    kind: Problem,
     report: Report,
     checkpoint: Path | None = None,
 ) -> Fitted:
@@ -97,12 +104,12 @@ def run(
 
     Parameters
     ----------
-    estimator : classifier
+    estimator : estimator
         Not fitted.
     examples : Examples
         To learn from and to predict.
-    task : mapping
-        ``positive``, a class or None, and ``threshold``, a metric or None.
+    kind : Problem
+        That of the task, for its target.
     report : callable
         Called with each step of the fit and its losses. What it raises ends the fit.
     checkpoint : Path, optional
@@ -115,30 +122,27 @@ def run(
     Raises
     ------
     ModelError
-        When the estimator cannot be fitted, or does not give the probabilities of the
-        data's classes.
+        When the estimator cannot be fitted, reports no loss that is a number, or does not
+        predict what the problem needs.
     """
-    train, validation, about = examples
-    classes = about["classes"]
-    check_estimator(estimator)
+    train, validation, _ = examples
+    kind.check_estimator(estimator)
     raised: list[Exception] = []
 
-    def heard(step: int, losses: Mapping[str, float]) -> None:
-        _check_losses(estimator, step, losses)
+    def checked(step: int, losses: Mapping[str, float]) -> None:
+        _check_losses(estimator, step, losses, f"validation/{kind.loss}")
         try:
             report(step, losses)
         except Exception as error:
             raised.append(error)
             raise
 
-    given_y = (labels_for(estimator, part.y, classes) for part in (train, validation))
-    learned, watched = (
-        part._replace(y=y) for part, y in zip((train, validation), given_y, strict=True)
+    learned, held_out = (
+        part._replace(y=kind.encode(estimator, part.y)) for part in (train, validation)
     )
     try:
-        seconds = fit(estimator, learned, watched, heard, checkpoint)
-        check_classes(estimator, classes)
-        given, milliseconds = timed(estimator.predict_proba, validation.X)
+        seconds = fit(estimator, learned, held_out, checked, checkpoint)
+        outputs, milliseconds = timed(partial(kind.outputs, estimator), validation.X)
     except (OSError, MemoryError):  # the machine's fault, not the model's
         raise
     except UserError as error:
@@ -146,27 +150,56 @@ def run(
     except Exception as error:
         if error in raised:
             raise
-        raise ModelError(f"{name_of(estimator)} failed: {reason(error)}") from error
-    probabilities = check_probabilities(estimator, given, len(validation.y), len(classes))
-    predictions = answered(validation, probabilities, classes, task["positive"], task["threshold"])
-    return Fitted(estimator, predictions, seconds, milliseconds)
+        raise ModelError(f"{type(estimator).__name__} failed: {reason(error)}") from error
+    known = (validation.y, outputs, validation.meta)
+    decision = kind.decide(kind.predictions(*known))
+    predictions = kind.predictions(*known, decision)
+    return Fitted(estimator, predictions, decision, seconds, milliseconds)
 
 
-def _check_losses(estimator: Any, step: int, losses: Mapping[str, float]) -> None:
+def _check_losses(estimator: Any, step: int, losses: Mapping[str, float], expected: str) -> None:
     """Check that a step of a fit has a loss on validation, under its name, that is a number."""
-    if LOSS not in losses:
+    name = type(estimator).__name__
+    if expected not in losses:
         raise ModelError(
-            f"{name_of(estimator)} reports {', '.join(losses) or 'nothing'} at step {step}; "
-            f"expected is {LOSS}"
+            f"{name} reports {', '.join(losses) or 'nothing'} at step {step}; "
+            f"expected is {expected}"
         )
-    if np.isnan(losses[LOSS]):
-        raise ModelError(f"{name_of(estimator)}: the validation log loss is nan at step {step}")
+    if np.isnan(losses[expected]):
+        raise ModelError(f"{name}: {expected} is nan at step {step}")
+
+
+def scores(kind: Problem, predictions: Predictions) -> dict[str, float]:
+    """
+    Score predictions in all metrics that are reported, as far as these are defined.
+
+    Parameters
+    ----------
+    kind : Problem
+        Names the metrics.
+    predictions : Predictions
+        For validation.
+
+    Returns
+    -------
+    dict of str to float
+        By the metrics' names.
+
+    Raises
+    ------
+    ModelError
+        When the deciding metric is not defined.
+    """
+    found = {one.name: one.once(predictions) for one in kind.reported}
+    if np.isnan(found[kind.deciding.name]):
+        raise ModelError(f"{kind.deciding.name} on validation is not defined")
+    return {name: score for name, score in found.items() if not np.isnan(score)}
 
 
 def reason(error: Exception) -> str:
     """Return an error's type, the first line of its message, and where in own code it arose."""
     first = (str(error).splitlines() or [""])[0]
-    said = f"{type(error).__name__}: {first}".rstrip(": ")
+    what = f"{type(error).__name__}: {first}".rstrip(": ")
     ours = (__file__, fit.__code__.co_filename)
     own = [
         frame
@@ -175,4 +208,4 @@ def reason(error: Exception) -> str:
         and "site-packages" not in frame.filename
         and frame.filename not in ours
     ]
-    return f"{said} ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else said
+    return f"{what} ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else what

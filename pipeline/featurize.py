@@ -10,10 +10,10 @@ from pipeline.config import composition, schema, targets
 from pipeline.errors import UserError
 from pipeline.features import store
 from pipeline.features.inputs import kind_of
-from pipeline.features.store import Numbers
+from pipeline.features.store import Features
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
 from pipeline.progress import console, track
-from pipeline.sources.examples import inputs_of
+from pipeline.sources.examples import inputs_of, meta_of
 
 
 def main(cfg: schema.Stage) -> None:
@@ -31,8 +31,8 @@ def main(cfg: schema.Stage) -> None:
             X = fitted(featurizer, view, train)
             X_validation = featurizer.transform(validation[inputs_of(validation)])
             (folder / view).mkdir()
-            store.save(folder / view / "train.npz", numbers(X, train))
-            store.save(folder / view / "validation.npz", numbers(X_validation, validation))
+            store.save(folder / view / "train.npz", features(X, train))
+            store.save(folder / view / "validation.npz", features(X_validation, validation))
             storage.dump(featurizer, folder / view / store.FEATURIZER)
             of_view = {"settings": composition.only_view(used, view)}
             write_json(folder / view / store.ABOUT, about | of_view)
@@ -59,20 +59,14 @@ def fitted(featurizer: Any, view: str, train: pd.DataFrame) -> Any:
         raise UserError(f"task.views.{view}: {str(error).splitlines()[0]}") from error
 
 
-def numbers(X: Any, examples: pd.DataFrame) -> Numbers:
-    """Put what a view sees together with the labels and groups of the examples."""
-    until = examples.get("time_to_event")
-    return Numbers(
-        X,
-        examples["label"].to_numpy(),
-        examples["group"].to_numpy(),
-        None if until is None else until.to_numpy(),
-    )
+def features(X: Any, examples: pd.DataFrame) -> Features:
+    """Put what a view sees together with the target, and with what else is known."""
+    return Features(X, examples["label"].to_numpy(), meta_of(examples))
 
 
 def description(train: pd.DataFrame, card: dict[str, Any]) -> dict[str, Any]:
     """
-    Say what a trained model must know of its raw inputs.
+    Describe what a trained model must know of its raw inputs and its target.
 
     Parameters
     ----------
@@ -84,8 +78,8 @@ def description(train: pd.DataFrame, card: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Plain values: the kind of each input, whether it may lack values, two raw
-        examples with times as in ISO 8601, the classes, and the origin of the data.
+        Plain values: the kind of each input, whether it may lack values, two raw examples
+        with times as in ISO 8601, the target, and the origin of the data.
     """
     inputs = train[card["inputs"]]
     example = inputs.head(2).to_json(orient="records", date_format="iso", double_precision=15)
@@ -93,7 +87,7 @@ def description(train: pd.DataFrame, card: dict[str, Any]) -> dict[str, Any]:
         "inputs": {name: kind_of(inputs[name]) for name in inputs},
         "may_miss": card["may_miss"],
         "example": json.loads(example),
-        "classes": card["classes"],
+        "target": card["target"],
         "origin": card["origin"],
     }
 

@@ -123,8 +123,6 @@ def card(
         "origin": source.origin,
         "inputs": inputs_of(train),
         "may_miss": source.may_miss,
-        # read by the stages that do not talk to the problem yet
-        **target,
         "target": target | {"columns": columns},
         "slices": list(source.slices),
         "dropped": dropped,

@@ -1,5 +1,6 @@
-"""From raw input to label and class probabilities: the path of evaluation and of serving."""
+"""From raw input to predictions: the path of evaluation and of serving."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,45 +8,70 @@ import numpy as np
 import pandas as pd
 
 from pipeline import bundle, consent, formats, storage
-from pipeline.evaluation.metrics import decided
+from pipeline.errors import UserError
 from pipeline.features.inputs import conform
-from pipeline.models.classification import check_classes, check_probabilities
+from pipeline.files import damaged
+from pipeline.problems import Problem, problem
+
+# How a column of predictions is held, by the kind of it.
+TYPES = {"string": "str", "double": "float64"}
 
 
-class Scorer(NamedTuple):
+class Predictor(NamedTuple):
     """
     A trained model together with what prepares its input.
 
     Attributes
     ----------
     featurizer : transformer
-        From a table of inputs to the numbers of the model's view.
-    estimator : classifier
-        From those numbers to classes.
-    classes : list of str
-        Labels, in the order of the probabilities.
+        From a table of inputs to the features of the model's view.
+    estimator : estimator
+        Fitted on those features.
     inputs : dict of str to str
         The columns that a table of inputs must have, and the kind of each.
     may_miss : bool
         Whether a value of an input may be missing.
-    positive : int
-        Index of the class that `threshold` is about.
-    threshold : float or None
-        The answer is the positive class from this probability on; without it,
-        the most probable class.
+    problem : Problem
+        What kind of target it predicts.
+    decision : mapping
+        What the problem chose on validation.
     """
 
     featurizer: Any
     estimator: Any
-    classes: list[str]
     inputs: dict[str, str]
-    may_miss: bool = False
-    positive: int = 0
-    threshold: float | None = None
+    may_miss: bool
+    problem: Problem
+    decision: Mapping[str, Any]
 
-    def probabilities(self, examples: pd.DataFrame) -> np.ndarray:
+    def outputs(self, examples: pd.DataFrame) -> np.ndarray:
         """
-        Give the probability of each class.
+        Compute what the estimator outputs for raw examples.
+
+        Parameters
+        ----------
+        examples : DataFrame
+            With the columns `inputs`, as `conform` takes them; n rows, at least one.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            As `Problem.outputs` returns it.
+
+        Raises
+        ------
+        UserError
+            When a column is missing, a value is not of its kind, or the output is not what
+            the problem needs.
+        """
+        X = self.featurizer.transform(conform(examples, self.inputs, self.may_miss))
+        if X.dtype == np.float64:
+            X = X.astype(np.float32)
+        return self.problem.outputs(self.estimator, X)
+
+    def predict(self, examples: pd.DataFrame) -> pd.DataFrame:
+        """
+        Predict raw examples.
 
         Parameters
         ----------
@@ -54,46 +80,17 @@ class Scorer(NamedTuple):
 
         Returns
         -------
-        ndarray of shape (n_examples, n_classes)
-            Rows sum to 1.
-
-        Raises
-        ------
-        UserError
-            When a column is missing, a value is not of its kind, or the estimator gives no
-            probabilities.
-        """
-        conformed = conform(examples, self.inputs, self.may_miss)
-        if conformed.empty:
-            return np.empty((0, len(self.classes)))
-        X = self.featurizer.transform(conformed)
-        if X.dtype == np.float64:
-            X = X.astype(np.float32)
-        given = self.estimator.predict_proba(X)
-        return check_probabilities(self.estimator, given, len(examples), len(self.classes))
-
-    def predict(self, examples: pd.DataFrame) -> pd.DataFrame:
-        """
-        Answer raw examples.
-
-        Parameters
-        ----------
-        examples : DataFrame
-            With the columns `inputs`.
-
-        Returns
-        -------
         DataFrame
-            ``label``, the answer, and ``probability_<class>`` for each class.
+            As `Problem.frame` lays it out: ``label``, the prediction, comes first.
         """
-        given = self.probabilities(examples)
-        answers = pd.DataFrame(given, columns=[f"probability_{name}" for name in self.classes])
-        chosen = decided(given, self.positive, self.threshold)
-        answers.insert(0, "label", np.array(self.classes)[chosen])
-        return answers
+        if examples.empty:  # which estimators refuse
+            conform(examples, self.inputs, self.may_miss)
+            columns = self.problem.columns().items()
+            return pd.DataFrame({name: pd.Series(dtype=TYPES[kind]) for name, kind in columns})
+        return self.problem.frame(self.outputs(examples), self.decision)
 
 
-def load(folder: Path, trusted: list[str] | None = None) -> Scorer:
+def load(folder: Path, trusted: list[str] | None = None) -> Predictor:
     """
     Read a trained model and its featurizer.
 
@@ -113,20 +110,23 @@ def load(folder: Path, trusted: list[str] | None = None) -> Scorer:
     """
     manifest = bundle.read(folder)
     bundle.check_trained(folder, manifest)
-    classes, decision = manifest["classes"], manifest["decision"]
+    decision = manifest["decision"]
+    try:
+        kind = problem(manifest["kind"]).on(manifest["target"])
+        kind.check_decision(decision)
+    except UserError as error:
+        raise damaged(folder / bundle.MANIFEST, error) from error
     estimator = formats.load(manifest["estimator"]["format"], folder, trusted or [])
-    check_classes(estimator, classes)
-    return Scorer(
+    return Predictor(
         storage.load(folder / bundle.FEATURIZER),
         estimator,
-        classes,
         manifest["inputs"],
         manifest["may_miss"],
-        classes.index(decision["positive"]) if decision["positive"] is not None else 0,
-        decision["threshold"],
+        kind,
+        decision,
     )
 
 
-def _load_pyfunc(path: str) -> Scorer:
-    """Answer for a logged model: MLflow calls this by name with the model's folder."""
+def _load_pyfunc(path: str) -> Predictor:
+    """Read a logged model: MLflow calls this by name with the model's folder."""
     return load(Path(path), consent.TRUSTED)

@@ -19,12 +19,11 @@ import numpy as np
 from pipeline import bundle, command, experiment, paths, tracking
 from pipeline.config import composition, schema, targets
 from pipeline.errors import ModelError, UserError
-from pipeline.evaluation import metrics
 from pipeline.evaluation.comparison import compare
-from pipeline.evaluation.metrics import Answers
-from pipeline.experiment import Examples
+from pipeline.experiment import Examples, Fitted
 from pipeline.features import store
 from pipeline.files import aside, put, size, write_json
+from pipeline.problems import Predictions, Problem
 from pipeline.progress import Bar, console
 
 # What DVC sets for the command of a stage.
@@ -41,8 +40,7 @@ def main(cfg: schema.Train) -> None:
     task, model = cfg.task, cfg.model
     view = paths.features_folder(task.name) / model.view
     examples = experiment.load(view, paths.ingested_folder(task.name))
-    classes = examples.about["classes"]
-    metrics.check(task.metric, task.metrics, task.positive, task.threshold, classes)
+    kind = experiment.problem_of(task, examples.about["target"])
     settings = composition.merged(examples.about["settings"], composition.settings("train", cfg))
     # Nothing is read back from models/, where another training may write.
     with aside(paths.model_folder(task.name, model.name)) as scratch:
@@ -52,7 +50,7 @@ def main(cfg: schema.Train) -> None:
             with tracking.started(
                 cfg.tracking.uri, paths.ROOT, **experiment.identity(settings)
             ) as run:
-                scores = train(model, settings, examples, view, run, folder)
+                scores = train(model, settings, kind, examples, view, run, folder)
         except ModelError as error:
             bundle.write_failed(folder, known(settings, examples), str(error))
             if composition.publishes():
@@ -68,6 +66,7 @@ def main(cfg: schema.Train) -> None:
 def train(
     model: schema.Model,
     settings: Mapping[str, Any],
+    kind: Problem,
     examples: Examples,
     view: Path,
     run: tracking.Run,
@@ -82,6 +81,8 @@ def train(
         What to fit.
     settings : mapping
         Of all stages, as they are recorded.
+    kind : Problem
+        That of the task, for its target.
     examples : Examples
         What it sees.
     view : Path
@@ -99,19 +100,18 @@ def train(
     Raises
     ------
     ModelError
-        When the model fails, which the run tells too.
+        When the model fails, which the run records too.
     """
-    task = settings["task"]
-    curve = Curve(run, f"{task['name']} {model.name}", most_steps(model))
+    curve = Curve(run, f"{settings['task']['name']} {model.name}", most_steps(model), kind.loss)
     try:
         estimator = targets.build(model.estimator)
         with curve.bar:
-            fitted = experiment.run(estimator, examples, task, curve.add)
-        scores = validation_scores(settings, fitted.predictions)
+            fitted = experiment.run(estimator, examples, kind, curve.add)
+        scores = validation_scores(kind, fitted.predictions, settings["seed"])
         manifest = bundle.write(
             folder,
             known(settings, examples)
-            | described(examples, task["positive"], fitted.predictions)
+            | described(examples, kind, fitted)
             | {"scores": scores, "curve": curve.points},
             estimator,
             view / store.FEATURIZER,
@@ -121,14 +121,16 @@ def train(
         run.failed(str(error), traceback.format_exc())
         raise
     except MemoryError as error:  # which another machine may have enough of
-        raise UserError(f"{task['name']} {model.name}: out of memory. {error}".strip()) from error
+        raise UserError(
+            f"{settings['task']['name']} {model.name}: out of memory. {error}".strip()
+        ) from error
     costs = {
         "fit_seconds": fitted.fit_seconds,
         "predict_ms_per_1000": fitted.predict_ms,
         "model_bytes": size(folder),
     }
     run.trained(manifest, folder, bundle.digest(folder), costs, model.trusted)
-    console.print(summary(settings, scores, fitted.fit_seconds))
+    console.print(summary(settings, kind.deciding.name, scores, fitted.fit_seconds))
     return scores
 
 
@@ -156,10 +158,13 @@ class Curve:
         What is being fitted.
     most : int or None
         The last step that there can be.
+    loss : str
+        The loss whose values on validation are shown.
     """
 
-    def __init__(self, run: tracking.Run, title: str, most: int | None) -> None:
+    def __init__(self, run: tracking.Run, title: str, most: int | None, loss: str) -> None:
         self.run = run
+        self.loss = loss
         self.bar = Bar(title, most)
         self.points: list[dict[str, float]] = []
         self.best = np.inf
@@ -168,9 +173,10 @@ class Curve:
         """Take the losses of a step."""
         self.points.append({"step": step} | {name: float(loss) for name, loss in losses.items()})
         self.run.curve(step, losses)
-        now = losses[experiment.LOSS]
+        now = losses[f"validation/{self.loss}"]
         self.best = min(self.best, now)
-        self.bar.step(step, f"validation log loss {now:.4f}, best {self.best:.4f}")
+        words = f"validation {self.loss.replace('_', ' ')}"
+        self.bar.step(step, f"{words} {now:.4f}, best {self.best:.4f}")
 
 
 def most_steps(model: schema.Model) -> int | None:
@@ -185,7 +191,7 @@ def known(settings: Mapping[str, Any], examples: Examples) -> dict[str, Any]:
     """Return what a manifest says of a model before it is fitted."""
     model, about = settings["model"], examples.about
     return {
-        "kind": "classification",
+        "kind": settings["task"]["kind"],
         "task": settings["task"]["name"],
         "model": model["name"],
         "family": model["family"],
@@ -196,19 +202,20 @@ def known(settings: Mapping[str, Any], examples: Examples) -> dict[str, Any]:
     }
 
 
-def described(examples: Examples, positive: str | None, predictions: Answers) -> dict[str, Any]:
-    """Return what a manifest says of a fitted model's inputs and answers."""
+def described(examples: Examples, kind: Problem, fitted: Fitted) -> dict[str, Any]:
+    """Return what a manifest says of a fitted model's inputs and outputs."""
     about = examples.about
     return {
         "inputs": about["inputs"],
         "may_miss": about["may_miss"],
         "example": about["example"],
-        "classes": about["classes"],
-        "decision": {"positive": positive, "threshold": predictions.threshold},
+        "target": about["target"],
+        "outputs": kind.columns(),
+        "decision": fitted.decision,
     }
 
 
-def validation_scores(settings: Mapping[str, Any], predictions: Answers) -> dict[str, float]:
+def validation_scores(kind: Problem, predictions: Predictions, seed: int) -> dict[str, float]:
     """
     Score a fitted model on validation, as far as defined; the deciding metric with interval.
 
@@ -217,20 +224,16 @@ def validation_scores(settings: Mapping[str, Any], predictions: Answers) -> dict
     ModelError
         When the deciding metric is not defined.
     """
-    task, model = settings["task"], settings["model"]["name"]
-    metric, names = task["metric"], task["metrics"]
-    board = compare({model: predictions}, metric, names, settings["seed"])
-    scores: dict[str, float] = (
-        board.loc[model, [*names, f"{metric}_low", f"{metric}_high"]].dropna().to_dict()
-    )
-    if metric not in scores:
-        raise ModelError(f"{metric} on validation is not defined")
-    return scores
+    scores, name = experiment.scores(kind, predictions), kind.deciding.name
+    board = compare({"model": predictions}, kind.deciding, [kind.deciding], seed)
+    ends: dict[str, float] = board.loc["model", [f"{name}_low", f"{name}_high"]].to_dict()
+    return scores | ends
 
 
-def summary(settings: Mapping[str, Any], scores: Mapping[str, float], fit_seconds: float) -> str:
+def summary(
+    settings: Mapping[str, Any], metric: str, scores: Mapping[str, float], fit_seconds: float
+) -> str:
     """Word in a line how good the model is on validation, and what it cost."""
-    metric = settings["task"]["metric"]
     return (
         f"{settings['task']['name']} {settings['model']['name']}: "
         f"validation {metric} {scores[metric]:.3f} "

@@ -22,37 +22,19 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pipeline import paths
 from pipeline.config import code
-from pipeline.config.schema import FAMILIES, SCHEMAS, Model, Train
+from pipeline.config.schema import FAMILIES, SCHEMAS, Kind, Model, Train
 from pipeline.config.targets import anchored, check_targets
 from pipeline.errors import UserError, nearest
 from pipeline.paths import CONF, ROOT
 
+# What a kind of problem is given, wherever something is scored.
+KIND = ("task.kind", *(f"task.{one.name}" for one in fields(Kind)))
 # What a stage is made of, as written to its file: its result depends on these keys alone.
 SETTINGS = {
     "ingest": ("task.name", "task.kind", "task.source", "task.split"),
     "featurize": ("task.name", "task.kind", "task.views"),
-    "train": (
-        "seed",
-        "task.name",
-        "task.kind",
-        "task.metric",
-        "task.metrics",
-        "task.positive",
-        "task.threshold",
-        "model",
-    ),
-    "evaluate": (
-        "seed",
-        "models",
-        "task.name",
-        "task.kind",
-        "task.metric",
-        "task.metrics",
-        "task.positive",
-        "task.threshold",
-        "resamples",
-        "confidence",
-    ),
+    "train": ("seed", "task.name", *KIND, "model"),
+    "evaluate": ("seed", "models", "task.name", *KIND, "resamples", "confidence"),
 }
 # What else the command line of a stage may set.
 BESIDE = {
@@ -61,6 +43,7 @@ BESIDE = {
     "evaluate": ("tracking",),
     "adopt": (*SETTINGS["train"], "sweep", "dry_run"),
 }
+PROJECT = __name__.partition(".")[0]
 PARAMS: dict[str, type] = {"tasks": list, "models": list, "seed": int, "split_seed": int}
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 # What numpy's and scikit-learn's random states take.
@@ -373,12 +356,13 @@ def only_view(settings: dict[str, Any], view: str) -> dict[str, Any]:
 
 def code_of(stage: str, cfg: Any) -> list[str]:
     """List the dotted names that a stage runs because its settings say so."""
+    kind = f"{PROJECT}.problems.{cfg.task.kind}"
     if stage == "ingest":
-        return list(code.targets(cfg.task.source))
+        return [kind, *code.targets(cfg.task.source)]
     if stage == "featurize":
         return list(code.targets(cfg.task.views))
     metrics = [name for name in [cfg.task.metric, *cfg.task.metrics] if "." in name]
-    return [*metrics, *(code.targets(cfg.model.estimator) if stage == "train" else ())]
+    return [kind, *metrics, *(code.targets(cfg.model.estimator) if stage == "train" else ())]
 
 
 def model_file(model: str) -> dict[str, Any]:

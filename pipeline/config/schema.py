@@ -16,7 +16,17 @@ class Split:
 
 
 @dataclass
-class Task:
+class Kind:
+    """What a task sets for its kind of problem: parameters of classes in pipeline/problems/."""
+
+    metric: str = MISSING
+    metrics: list[str] = MISSING
+    positive: str | None = None
+    threshold: str | None = None
+
+
+@dataclass
+class Task(Kind):
     """One prediction problem: one file in conf/task/."""
 
     # of the file
@@ -25,10 +35,6 @@ class Task:
     source: dict[str, Any] = MISSING
     split: Split = MISSING
     views: dict[str, dict[str, Any]] = MISSING
-    metric: str = MISSING
-    metrics: list[str] = MISSING
-    positive: str | None = None
-    threshold: str | None = None
     # what the task sets for a model, read before the command line
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     # what a sweep of a model searches beside conf/sweep/<model>.yaml

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.evaluation.metrics import named
 from pipeline.problems import Metric, Predictions
 
 WEIGHTS_AT_ONCE = 4_000_000
@@ -79,8 +78,8 @@ def draws(
 
 def compare(
     predictions: Mapping[str, P],
-    deciding: Metric | str,
-    metrics: Sequence[Metric | str],
+    deciding: Metric,
+    metrics: Sequence[Metric],
     seed: int,
     resamples: int = 2000,
     confidence: float = 0.95,
@@ -115,17 +114,15 @@ def compare(
         ``behind_high``, never negative in ``behind`` itself.
     """
     first = next(iter(predictions.values()))
-    # Names come from the stages that do not talk to the problem yet.
-    deciding, *scored = (named(m, first) for m in [deciding, *metrics])
     whole = {
-        name: {m.name: m.once(of_model) for m in scored} for name, of_model in predictions.items()
+        name: {m.name: m.once(of_model) for m in metrics} for name, of_model in predictions.items()
     }
     parts: dict[str, dict[str, list[np.ndarray]]] = {
-        name: {m.name: [] for m in scored} for name in predictions
+        name: {m.name: [] for m in metrics} for name in predictions
     }
     for weights in draws(first.unit, first.stratum, resamples, seed):
         for name, of_model in predictions.items():
-            for m in scored:
+            for m in metrics:
                 parts[name][m.name].append(m(of_model, weights))
     drawn = {
         name: {m: np.concatenate(chunks) for m, chunks in by_metric.items()}

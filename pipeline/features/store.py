@@ -1,5 +1,6 @@
 """One view of a task on disk: arrays without pickle, the fitted featurizer beside them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,48 +12,60 @@ from pipeline.files import damaged, dvc_digest, missing, read_json
 from pipeline.storage import DAMAGE
 
 ABOUT, FEATURIZER = "view.json", "featurizer.skops"
+# What the names of arrays begin with that are neither X nor y.
+META = "meta/"
 
 
-class Numbers(NamedTuple):
-    """What a model is fitted on: for each example its numbers, a label, a group."""
+class Features(NamedTuple):
+    """
+    What a model is fitted on.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix with n rows
+        What the model sees of each example.
+    y : ndarray of shape (n,)
+        The target.
+    meta : mapping of str to ndarray of shape (n,)
+        What else is known of the examples, as `sources.examples.meta_of` returns it.
+    """
 
     X: np.ndarray | sparse.csr_matrix
     y: np.ndarray
-    group: np.ndarray
-    time_to_event: np.ndarray | None = None
+    meta: Mapping[str, np.ndarray]
 
 
-def save(path: Path, numbers: Numbers) -> None:
+def save(path: Path, features: Features) -> None:
     """
-    Write the numbers of one split as ``.npz``.
+    Write the features of one split as ``.npz``.
 
     Parameters
     ----------
     path : Path
         File to write.
-    numbers : Numbers
-        A dense array or a CSR matrix, labels, groups, and perhaps times;
-        the floats of `X` are stored in 32 bits.
+    features : Features
+        The floats of a dense or sparse `X` are stored in 32 bits.
     """
-    X = numbers.X
+    X = features.X
     if X.dtype == np.float64:
         X = X.astype(np.float32)
     if sparse.issparse(X):
         X = sparse.csr_matrix(X)
-        arrays = {
-            "data": X.data,
-            "indices": X.indices,
-            "indptr": X.indptr,
-            "shape": X.shape,
-        }
+        parts = ("data", "indices", "indptr", "shape")
+        arrays: dict[str, Any] = {part: getattr(X, part) for part in parts}
     else:
         arrays = {"X": X}
-    if numbers.time_to_event is not None:
-        arrays["time_to_event"] = numbers.time_to_event
-    np.savez(path, y=numbers.y.astype(str), group=numbers.group.astype(str), **arrays)
+    arrays["y"] = _plain(features.y)
+    arrays |= {f"{META}{name}": _plain(values) for name, values in features.meta.items()}
+    np.savez(path, **arrays)
 
 
-def load(path: Path) -> Numbers:
+def _plain(values: np.ndarray) -> np.ndarray:
+    """Return texts, which pandas keeps as objects, in a type that needs no pickle."""
+    return values.astype(str) if values.dtype == object else values
+
+
+def load(path: Path) -> Features:
     """
     Read what `save` wrote.
 
@@ -63,11 +76,16 @@ def load(path: Path) -> Numbers:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            rest = (stored["y"], stored["group"], stored.get("time_to_event"))
+            meta = {
+                name.removeprefix(META): stored[name]
+                for name in stored.files
+                if name.startswith(META)
+            }
             if "X" in stored:
-                return Numbers(stored["X"], *rest)
+                return Features(stored["X"], stored["y"], meta)
             triple = (stored["data"], stored["indices"], stored["indptr"])
-            return Numbers(sparse.csr_matrix(triple, shape=stored["shape"]), *rest)
+            X = sparse.csr_matrix(triple, shape=stored["shape"])
+            return Features(X, stored["y"], meta)
     except FileNotFoundError:
         raise missing(path) from None
     except DAMAGE as error:
@@ -90,7 +108,7 @@ def about(view: Path, ingested: Path) -> dict[str, Any]:
     UserError
         When the view is missing or damaged, or other examples were ingested since.
     """
-    told: dict[str, Any] = read_json(view / ABOUT)
-    if ingested.is_dir() and dvc_digest(ingested) != told["digest"]:
+    known: dict[str, Any] = read_json(view / ABOUT)
+    if ingested.is_dir() and dvc_digest(ingested) != known["digest"]:
         raise UserError(f"{ingested} has changed since it was featurized: featurize again")
-    return told
+    return known

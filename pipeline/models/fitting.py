@@ -9,15 +9,15 @@ import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
 from pipeline.errors import UserError
-from pipeline.features.store import Numbers
+from pipeline.features.store import Features
 
 Report = Callable[[int, Mapping[str, float]], None]
 
 
 def fit(
     model: Any,
-    train: Numbers,
-    validation: Numbers,
+    train: Features,
+    validation: Features,
     report: Report,
     checkpoint: Path | None = None,
 ) -> float:
@@ -28,7 +28,7 @@ def fit(
     ----------
     model : classifier
         One whose ``fit`` takes ``validation`` and ``report`` is given both.
-    train, validation : Numbers
+    train, validation : Features
         Examples to learn from, and to stop on.
     report : callable
         Called with a step and its losses.

@@ -351,9 +351,27 @@ class Problem(ABC):
 
         Raises
         ------
-        UserError
+        ModelError
             Names the method that it lacks.
         """
+
+    def encode(self, estimator: Any, target: np.ndarray) -> np.ndarray:
+        """
+        Return a target as an estimator takes it.
+
+        Parameters
+        ----------
+        estimator : estimator
+            To be fitted.
+        target : ndarray of shape (n,)
+            The column ``label`` of the examples.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            `target` itself, unless the kind knows of estimators that need another form.
+        """
+        return target
 
     @abstractmethod
     def outputs(self, estimator: Any, X: Any) -> np.ndarray:
@@ -374,7 +392,7 @@ class Problem(ABC):
 
         Raises
         ------
-        UserError
+        ModelError
             When the output is not what this kind needs.
         """
 
@@ -393,6 +411,18 @@ class Problem(ABC):
         dict
             Plain values, saved with the model; empty where there is nothing to choose.
         """
+
+    def check_decision(self, decision: Mapping[str, Any]) -> None:
+        """
+        Check what was saved of `decide`.
+
+        Raises
+        ------
+        UserError
+            When it is nothing that `decide` returns.
+        """
+        if decision:
+            raise UserError(f"decision {dict(decision)} is none of this kind of problem")
 
     @abstractmethod
     def predictions(
@@ -488,17 +518,15 @@ def problem(kind: str, settings: Mapping[str, Any] | None = None) -> Problem:
     """
     if kind not in kinds():
         raise UserError(f"task.kind: unknown '{kind}'{nearest(kind, kinds())}")
-    known: type[Problem] = getattr(
-        importlib.import_module(f"pipeline.problems.{kind}"), kind.capitalize()
-    )
-    given = {name: value for name, value in (settings or {}).items() if value is not None}
+    known: type[Problem] = getattr(importlib.import_module(f"{__name__}.{kind}"), kind.capitalize())
+    chosen = {name: value for name, value in (settings or {}).items() if value is not None}
     takes = {one.name for one in fields(known)} - {"target"}
-    for name in given:
+    for name in chosen:
         if name not in takes:
             raise UserError(f"task.{name}: {kind} does not take it{_known(takes)}")
-    if "metrics" in given:
-        given["metrics"] = tuple(given["metrics"])
-    return known(**given)
+    if "metrics" in chosen:
+        chosen["metrics"] = tuple(chosen["metrics"])
+    return known(**chosen)
 
 
 def _known(names: Iterable[str]) -> str:

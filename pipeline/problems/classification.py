@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import UserError, nearest
+from pipeline.errors import ModelError, UserError, nearest
 from pipeline.problems import Metric, Predictions, Problem, in_module, metric
+from pipeline.requirements import PROJECT, packages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Rounding in 32 bits: how far probabilities may be out of range, and their sum from 1.
-ROUNDING, SUM_ROUNDING = 1e-6, 1e-3
+# Estimators made of these take class names as labels. Other packages may want 0, 1, 2, ...
+TAKE_NAMES = {PROJECT, "sklearn", "lightgbm", "numpy", "scipy", "torch"}
+# How far a probability may be out of range, and the sum of a row from 1.
+TOLERANCE = 1e-5
 MOST_THRESHOLDS = 200
 EXAMPLES_PER_BIN = 20
 MOST_BINS = 10
@@ -391,12 +394,25 @@ class Classification(Problem):
     # Where models are fitted and predict
 
     def check_estimator(self, estimator: Any) -> None:
-        """Check that the estimator predicts probabilities."""
-        if not hasattr(estimator, "predict_proba"):
-            raise UserError(
-                f"model: {type(estimator).__name__} has no predict_proba, which classification "
-                "needs: take a classifier that predicts probabilities"
-            )
+        """Check that the estimator can be fitted and predicts probabilities."""
+        for method in ("fit", "predict_proba"):
+            if not hasattr(estimator, method):
+                raise ModelError(
+                    f"{type(estimator).__name__} has no {method}: "
+                    "it is not a classifier that predicts probabilities"
+                )
+
+    def encode(self, estimator: Any, target: np.ndarray) -> np.ndarray:
+        """
+        Return labels as an estimator takes them.
+
+        An estimator made of the project's, scikit-learn's and LightGBM's parts alone gets the
+        names of the classes. One with parts of another package gets integers, the places of
+        the classes in sorted order: XGBoost, for one, takes no names.
+        """
+        if packages(estimator) <= TAKE_NAMES:
+            return target
+        return np.searchsorted(self.classes, target)
 
     def outputs(self, estimator: Any, X: Any) -> np.ndarray:
         """
@@ -407,18 +423,27 @@ class Classification(Problem):
         ndarray of shape (n, n_classes)
             Rows sum to 1; columns are in the order of `classes`.
         """
-        name = f"model: {type(estimator).__name__}"
-        classes = [str(label) for label in getattr(estimator, "classes_", [])]
-        if classes != self.classes:
-            raise UserError(
-                f"{name} has the classes_ {classes}, not {self.classes}: they must be those of "
-                "the task, sorted"
-            )
-        probabilities = np.asarray(estimator.predict_proba(X))
-        wrong = _fault(probabilities, (X.shape[0], len(classes)))
+        name = type(estimator).__name__
+        self._check_classes(name, getattr(estimator, "classes_", None))
+        found = estimator.predict_proba(X)
+        try:
+            probabilities = np.asarray(found)
+        except ValueError:  # rows of several lengths
+            raise ModelError(f"the probabilities of {name} are no array") from None
+        wrong = _fault(probabilities, (X.shape[0], len(self.classes)))
         if wrong:
-            raise UserError(f"{name}: predict_proba returned {wrong}")
+            raise ModelError(f"the probabilities of {name} {wrong}")
         return probabilities
+
+    def _check_classes(self, name: str, found: Any) -> None:
+        """Check that the columns of the probabilities are the classes, in sorted order."""
+        if found is None:
+            raise ModelError(f"{name} has no classes_ after fit: which column is which?")
+        names = [str(label) for label in found]
+        if names in (self.classes, [str(number) for number in range(len(self.classes))]):
+            return
+        order = ", not in sorted order" if sorted(names) == self.classes else ""
+        raise ModelError(f"{name} has the classes {names}{order}; the data have {self.classes}")
 
     def decide(self, predictions: ClassPredictions) -> dict[str, Any]:
         """Choose the threshold of the positive class, if the task asks for one."""
@@ -426,6 +451,10 @@ class Classification(Problem):
             return {}
         chosen = best_threshold(self.find(self.threshold), predictions)
         return {"positive": self.positive, "threshold": chosen}
+
+    def check_decision(self, decision: Mapping[str, Any]) -> None:
+        """Check the class and its threshold."""
+        self._decided(decision)
 
     def predictions(
         self,
@@ -469,7 +498,7 @@ class Classification(Problem):
             return 0, None
         positive, threshold = decision.get("positive"), decision.get("threshold")
         if positive not in self.classes or not isinstance(threshold, float):
-            raise UserError(f"decision {dict(decision)} is damaged: train the model again")
+            raise UserError(f"decision {dict(decision)} is no class with its threshold")
         return self.classes.index(positive), threshold
 
     # Where models are compared
@@ -508,15 +537,20 @@ class Classification(Problem):
 def _fault(probabilities: np.ndarray, shape: tuple[int, int]) -> str | None:
     """State what is wrong with probabilities, if anything."""
     if probabilities.shape != shape:
-        return f"an array of shape {probabilities.shape}, not {shape}"
+        return (
+            f"have the shape {probabilities.shape}, not {shape}: "
+            "a row per example, a column per class"
+        )
+    if probabilities.dtype.kind not in "fiub":
+        return f"are of type {probabilities.dtype}, not numbers"
     if not np.isfinite(probabilities).all():
-        return "values that are not finite"
-    low, high = probabilities.min(initial=0), probabilities.max(initial=1)
-    if low < -ROUNDING or high > 1 + ROUNDING:
-        return f"values from {low:.3g} to {high:.3g}, which are no probabilities"
-    if (np.abs(probabilities.sum(1) - 1) > SUM_ROUNDING).any():
-        return "probabilities that do not sum to 1"
-    return None
+        return "are not finite"
+    low, high = probabilities.min(initial=0), probabilities.max(initial=0)
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
+        return f"are not between 0 and 1: one is {low if low < -TOLERANCE else high:.6g}"
+    sums = probabilities.sum(1, dtype=float)
+    off = np.abs(sums - 1) > TOLERANCE
+    return f"do not sum to 1: one sum is {sums[off][0]:.6g}" if off.any() else None
 
 
 def one_against_rest(predictions: ClassPredictions) -> list[int]:

@@ -13,8 +13,8 @@ from pipeline.features.inputs import finite, kind_of
 from pipeline.features.normaliser import normalise_each
 from pipeline.paths import ROOT
 
-# What is known of an example and no model may see; the last two need not be there.
-META = ["example_id", "label", "group", "time", "time_to_event"]
+# What is known of an example and no model may see; the last need not be there.
+META = ["example_id", "label", "group", "time"]
 # What else is known and travels to the metrics has a name that begins so. Of these, `unit` is
 # what the bootstrap draws, where that is not the group, and `stratum` what the split kept.
 META_PREFIX = "meta:"
@@ -33,8 +33,7 @@ class Source:
     ----------
     examples : DataFrame
         A row an example: ``example_id``, the inputs, ``label``, ``group``.
-        With ``time``, by which it can be sorted, it is split in that order;
-        ``time_to_event`` is how long until what is to be foretold happens.
+        With ``time``, by which it can be sorted, it is split in that order.
         ``group`` is what may not straddle a split. The bootstrap draws it too, unless
         ``meta:unit`` names what it shall draw. Further columns ``meta:<name>`` reach the
         metrics as ``<name>``.

@@ -49,6 +49,7 @@ def main() -> None:
         order["settings"],
         {"task": order["task"], "model": order["model"], "sweep": order["study"]},
         study.user_attrs.get(studies.RUN),
+        order["loss"],
     ) as run:
         study.set_user_attr(studies.RUN, run.id)
         if alone:  # whoever started this waits for one line

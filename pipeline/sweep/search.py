@@ -19,11 +19,11 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from pipeline import paths
+from pipeline import experiment, paths
 from pipeline.config import composition, schema, targets
 from pipeline.errors import UserError
-from pipeline.evaluation import metrics
 from pipeline.features import store
+from pipeline.problems import Problem
 from pipeline.progress import console
 from pipeline.sweep import space as spaces
 from pipeline.sweep import study as studies
@@ -37,6 +37,7 @@ class Asked(NamedTuple):
     """What a command asks for, checked."""
 
     cfg: schema.Train
+    problem: Problem
     space: Space
     overrides: list[str]
     n_trials: int
@@ -99,8 +100,7 @@ def prepared(context: HydraContext, composed: DictConfig, arguments: list[str]) 
     workers = count_workers(cfg, composed)
     view = paths.features_folder(cfg.task.name) / cfg.model.view
     about = store.about(view, paths.ingested_folder(cfg.task.name))
-    task = cfg.task
-    metrics.check(task.metric, task.metrics, task.positive, task.threshold, about["classes"])
+    kind = experiment.problem_of(cfg.task, about["target"])
     # What the command line sets is not searched.
     given = composition.overridden()
     space = spaces.parse({k: v for k, v in spaces.written(cfg).items() if k not in given} | asked)
@@ -109,9 +109,10 @@ def prepared(context: HydraContext, composed: DictConfig, arguments: list[str]) 
     check_keys(cfg, space)
     points = spaces.grid(space, fixed) if cfg.sweep.sampler == "grid" else None
     ranges = {parameter.key: parameter.written for parameter in space}
-    study = studies.opened(cfg, studies.tried(cfg, ranges, about), points)
+    known = studies.tried(cfg, ranges, about)
+    study = studies.opened(cfg, known, points, kind.deciding.greater_is_better)
     used = composition.merged(about["settings"], composition.settings("train", cfg))
-    return Asked(cfg, space, overrides, studies.wanted(cfg, points), workers, study, used)
+    return Asked(cfg, kind, space, overrides, studies.wanted(cfg, points), workers, study, used)
 
 
 def job_config(context: HydraContext, composed: DictConfig, overrides: list[str]) -> DictConfig:
@@ -172,7 +173,8 @@ def recording(asked: Asked) -> Iterator[None]:
         "uri": cfg.tracking.uri,
         "task": cfg.task.name,
         "model": cfg.model.name,
-        "metric": cfg.task.metric,
+        "metric": asked.problem.deciding.name,
+        "loss": asked.problem.loss,
         "n_trials": asked.n_trials,
         "settings": asked.settings | {"sweep": {"space": ranges}},
     }
@@ -279,9 +281,10 @@ def tell(asked: Asked) -> None:
         When more trials failed than may.
     """
     trials = asked.study.get_trials(deepcopy=False)[: asked.n_trials]
-    console.print(headline(asked.study, trials, asked.cfg.task.metric), markup=False)
+    metric = asked.problem.deciding.name
+    console.print(headline(asked.study, trials, metric), markup=False)
     if any(parameter.key == "seed" for parameter in asked.space):
-        for line in by_seeds(trials, asked.cfg.task.metric):
+        for line in by_seeds(trials, metric):
             console.print(line, markup=False)
     failed = failures(trials)
     for line in failed:

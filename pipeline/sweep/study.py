@@ -29,7 +29,6 @@ from optuna.trial import FrozenTrial, TrialState
 from pipeline import paths
 from pipeline.config import composition, schema
 from pipeline.errors import UserError, address, nearest
-from pipeline.evaluation.metrics import LOWER_IS_BETTER
 from pipeline.files import write_text
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -114,7 +113,10 @@ def connect(url: str) -> BaseStorage:
 
 
 def opened(
-    cfg: schema.Train, tried: dict[str, Any], points: list[dict[str, Any]] | None
+    cfg: schema.Train,
+    tried: dict[str, Any],
+    points: list[dict[str, Any]] | None,
+    greater_is_better: bool,
 ) -> optuna.Study:
     """
     Open the study of a sweep, made when it is new, with a trial for each one wanted.
@@ -128,6 +130,8 @@ def opened(
         is searched, and the space.
     points : list of dict, or None
         Values of each trial where they are known beforehand, as in a grid.
+    greater_is_better : bool
+        The direction of the metric that decides.
 
     Returns
     -------
@@ -148,7 +152,7 @@ def opened(
             optuna.create_study,
             storage=storage,
             study_name=cfg.sweep.study,
-            direction=direction(cfg.task.metric),
+            direction=StudyDirection.MAXIMIZE if greater_is_better else StudyDirection.MINIMIZE,
             load_if_exists=True,
         )
         study = create()
@@ -205,11 +209,6 @@ def tried(cfg: schema.Train, ranges: Mapping[str, Any], about: Mapping[str, Any]
 def ranges_of(tried: Mapping[str, Any]) -> dict[str, str]:
     """Read the space of a study out of what `tried` gave."""
     return {k.removeprefix(SPACE): v for k, v in tried.items() if k.startswith(SPACE)}
-
-
-def direction(metric: str) -> StudyDirection:
-    """Say which way a metric gets better."""
-    return StudyDirection.MINIMIZE if metric in LOWER_IS_BETTER else StudyDirection.MAXIMIZE
 
 
 def wanted(cfg: schema.Train, points: list[dict[str, Any]] | None) -> int:

@@ -11,7 +11,6 @@ from typing import Any
 from unittest import mock
 
 import joblib
-import numpy as np
 import optuna
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
@@ -19,16 +18,15 @@ from threadpoolctl import threadpool_limits
 
 from pipeline import experiment, paths
 from pipeline.config import composition, schema, targets
-from pipeline.errors import ModelError, UserError
-from pipeline.evaluation import metrics
-from pipeline.experiment import Examples
+from pipeline.errors import UserError
+from pipeline.experiment import Examples, Report
+from pipeline.problems import Problem
 from pipeline.process import alive
 from pipeline.sweep import study as studies
 from pipeline.sweep.space import Space
 
-Told = Callable[[int, Mapping[str, float]], None]
-# A curve is told to the study at steps that are this much further than the last, 1, 2, 3, 5,
-# 8, 12, ...: every trial at the same ones, and telling costs next to nothing.
+# A curve is reported to the study at steps that are this much further than the last, 1, 2, 3, 5,
+# 8, 12, ...: every trial at the same ones, and reporting costs next to nothing.
 FURTHER = 1.5
 
 
@@ -69,6 +67,7 @@ class Worker:
         folder = paths.sweep_folder(cfg.sweep.study)
         view = paths.features_folder(cfg.task.name) / cfg.model.view
         examples = experiment.load(view, paths.ingested_folder(cfg.task.name))
+        kind = experiment.problem_of(cfg.task, examples.about["target"])
         with threads(self.workers):
             while self.wanted():
                 with studies.claimed(study, folder, self.n_trials, self.sweep_id) as known:
@@ -80,7 +79,7 @@ class Worker:
                     checkpoint = folder / str(known.number) / "checkpoint.pt"
                     if not known.params:  # what is there is another study's
                         checkpoint.unlink(missing_ok=True)
-                    run(study, trial, known, choose, examples, checkpoint)
+                    run(study, trial, known, choose, kind, examples, checkpoint)
                     checkpoint.unlink(missing_ok=True)
 
     def wanted(self) -> bool:
@@ -93,19 +92,20 @@ def run(
     trial: optuna.Trial,
     known: FrozenTrial,
     choose: Callable[[], schema.Train],
+    kind: Problem,
     examples: Examples,
     checkpoint: Path,
 ) -> None:
     """
-    Run one trial, and tell its study how it ended.
+    Run one trial, and report to its study how it ended.
 
     What it raises is a result like another. Ctrl-C and SIGTERM are not: the trial stays
     as it is, to be gone on with.
     """
     try:
         cfg = choose()
-        told = reporting(study, trial, known.intermediate_values)
-        scores, seconds = scored(cfg, examples, told, checkpoint)
+        report = reporting(study, trial, known.intermediate_values, kind.loss)
+        scores, seconds = scored(cfg, kind, examples, report, checkpoint)
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
     except Exception as error:
@@ -113,7 +113,7 @@ def run(
         study.tell(trial, state=TrialState.FAIL)
     else:
         trial.set_user_attr(studies.SCORES, scores | {"fit_seconds": seconds})
-        study.tell(trial, scores[cfg.task.metric])
+        study.tell(trial, scores[kind.deciding.name])
 
 
 def chosen(
@@ -152,7 +152,7 @@ def chosen(
 
 
 def scored(
-    cfg: schema.Train, examples: Examples, told: Told, checkpoint: Path
+    cfg: schema.Train, kind: Problem, examples: Examples, report: Report, checkpoint: Path
 ) -> tuple[dict[str, float], float]:
     """
     Fit a model and score it on validation.
@@ -160,7 +160,7 @@ def scored(
     Returns
     -------
     scores : dict of str to float
-        Of the task's metrics.
+        In the task's metrics, as far as these are defined.
     seconds : float
         What the fit took.
 
@@ -169,46 +169,42 @@ def scored(
     ModelError
         When the model fails, or the deciding metric is not defined.
     """
-    task = cfg.task
     model = targets.build(cfg.model.estimator)
-    fitted = experiment.run(
-        model, examples, composition.settings("train", cfg)["task"], told, checkpoint
-    )
-    once = np.ones((1, len(fitted.predictions.actual)))
-    scores = metrics.score(task.metrics, fitted.predictions, once)
-    if np.isnan(scores[task.metric][0]):
-        raise ModelError(f"{task.metric} on validation is not defined")
-    return {name: float(values[0]) for name, values in scores.items()}, fitted.fit_seconds
+    fitted = experiment.run(model, examples, kind, report, checkpoint)
+    return experiment.scores(kind, fitted.predictions), fitted.fit_seconds
 
 
-def reporting(study: optuna.Study, trial: optuna.Trial, before: Mapping[int, float]) -> Told:
+def reporting(
+    study: optuna.Study, trial: optuna.Trial, before: Mapping[int, float], loss: str
+) -> Report:
     """
-    Give what passes a fit's curve to the study, and ends the fit when it is hopeless.
+    Return what passes a fit's curve to the study, and ends the fit when it is hopeless.
 
     Parameters
     ----------
     study : optuna.Study
-        Decides by the validation log loss, negative where higher is better.
+        Decides by the loss on validation, negative where higher is better.
     trial : optuna.Trial
         Whose curve it is.
     before : mapping of int to float
-        What was told before the trial was interrupted.
+        What was reported before the trial was interrupted.
+    loss : str
+        Name of the loss.
     """
     sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
     last = 0
 
-    def told(step: int, losses: Mapping[str, float]) -> None:
+    def report(step: int, losses: Mapping[str, float]) -> None:
         nonlocal last
-        loss = float(losses[experiment.LOSS])
         if step < last * FURTHER:
             return
         last = step
         if step not in before:
-            trial.report(sign * loss, step)
+            trial.report(sign * float(losses[f"validation/{loss}"]), step)
         if trial.should_prune():
             raise optuna.TrialPruned
 
-    return told
+    return report
 
 
 def reason(error: Exception) -> str:

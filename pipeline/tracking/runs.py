@@ -124,13 +124,13 @@ class Run:
 
     def model(self, manifest: Mapping[str, Any], folder: Path, trusted: list[str]) -> None:
         """
-        Log a trained model that answers raw input.
+        Log a trained model that predicts from raw input.
 
         Parameters
         ----------
         manifest : mapping
-            Its ``inputs``, the kind of each; ``example``, a few raw examples; ``classes``,
-            the labels that it can give; ``requirements``.
+            Its ``inputs`` and ``outputs``, the kind of each; ``example``, a few raw examples;
+            ``requirements``.
         folder : Path
             The trained model with its featurizer.
         trusted : list of str
@@ -139,11 +139,8 @@ class Run:
         # Of any type, since MLflow refuses what the model converts: whole numbers where there
         # were fractions in training, and dates as text.
         inputs: list[Any] = [ColSpec(AnyType(), name) for name in manifest["inputs"]]
-        answers: list[Any] = [
-            ColSpec(DataType.string, "label"),
-            *(ColSpec(DataType.double, f"probability_{name}") for name in manifest["classes"]),
-        ]
-        signature = ModelSignature(Schema(inputs), Schema(answers))
+        outputs: list[Any] = [ColSpec(DataType[k], n) for n, k in manifest["outputs"].items()]
+        signature = ModelSignature(Schema(inputs), Schema(outputs))
         with (
             logged.code(trusted) as code,
             _fluent(self.uri),

@@ -15,7 +15,6 @@ from pipeline.tracking.runs import Run, ending, process, started
 
 NUMBER = "trial"
 STATE = "trial.state"
-CURVE = "curve/validation/log_loss"
 ENDED = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 MOST_TRIALS = 50_000
 
@@ -30,11 +29,16 @@ class SweepRun(Run):
         As for `Run`.
     experiment_id : str
         Where the trials' runs are made.
+    loss : str
+        The loss whose values on validation are the trials' curves.
     """
 
-    def __init__(self, client: MlflowClient, uri: str, run_id: str, experiment_id: str) -> None:
+    def __init__(
+        self, client: MlflowClient, uri: str, run_id: str, experiment_id: str, loss: str
+    ) -> None:
         super().__init__(client, uri, run_id)
         self.experiment_id = experiment_id
+        self.loss = f"curve/validation/{loss}"
         below = f"tags.`mlflow.parentRunId` = '{run_id}'"
         found = client.search_runs([experiment_id], below, max_results=MOST_TRIALS)
         self.trials = {int(run.data.tags[NUMBER]): run.info.run_id for run in found}
@@ -52,7 +56,7 @@ class SweepRun(Run):
         """Make the run of a trial, or open it again where the trial was interrupted."""
         if number in self.trials:
             run_id = self.trials[number]
-            points = self.client.get_metric_history(run_id, CURVE)
+            points = self.client.get_metric_history(run_id, self.loss)
             self.steps[number] = {point.step for point in points}
             self.client.update_run(run_id, "RUNNING")
             for key, value in process().items():
@@ -78,7 +82,8 @@ class SweepRun(Run):
         """Give the points of a trial's curve that its run lacks."""
         new = [step for step in curve if step not in self.steps[number]]
         self.steps[number].update(new)
-        return [Metric(CURVE, curve[step], int(now.timestamp() * 1000), step) for step in new]
+        stamp = int(now.timestamp() * 1000)
+        return [Metric(self.loss, curve[step], stamp, step) for step in new]
 
     def advance(self, number: int, curve: Mapping[int, float]) -> None:
         """Write what a running trial's curve has got."""
@@ -106,7 +111,7 @@ class SweepRun(Run):
             ``complete``, ``pruned``, ``failed`` or ``interrupted``: a tag; the run's status is
             FINISHED, KILLED, FAILED or KILLED.
         curve : mapping of int to float
-            Validation log loss by step.
+            Loss on validation by step.
         scores : mapping of str to float
             Metrics under their full names.
         tags : mapping of str to str
@@ -138,6 +143,7 @@ def sweeping(
     settings: Mapping[str, Any],
     tags: Mapping[str, str],
     run_id: str | None,
+    loss: str,
 ) -> Iterator[SweepRun]:
     """
     Start the run of a sweep, or open the one that it has.
@@ -149,6 +155,8 @@ def sweeping(
     run_id : str or None
         The run that the sweep had when it was interrupted. One that the store
         lacks is made anew.
+    loss : str
+        As for `SweepRun`.
 
     Yields
     ------
@@ -160,12 +168,13 @@ def sweeping(
         found = _found(client, run_id) if run_id else None
         if found is None:
             with started(uri, root, experiment, name, settings, tags) as run:
-                yield SweepRun(client, uri, run.id, store.experiment(client, uri, experiment))
+                home = store.experiment(client, uri, experiment)
+                yield SweepRun(client, uri, run.id, home, loss)
             return
         client.update_run(found.info.run_id, "RUNNING")
         for key, value in process().items():
             client.set_tag(found.info.run_id, key, value)
-        again = SweepRun(client, uri, found.info.run_id, found.info.experiment_id)
+        again = SweepRun(client, uri, found.info.run_id, found.info.experiment_id, loss)
         with ending(again):
             yield again
 

@@ -57,11 +57,15 @@ DAMAGES = {
     "another model's estimator": (file_of_another_model, "estimator.skops is damaged"),
     "another task's model": (edited(task="genre"), "holds the model logistic_regression of genre"),
     "a decision about no class": (
-        edited(decision={"positive": 7, "threshold": None}),
-        "decision.positive 7 is no class",
+        edited(decision={"positive": 7, "threshold": 0.5}),
+        "is no class with its threshold",
     ),
     "trained on other data": (edited(data={"digest": "0"}), "was trained on other data"),
-    "trained for other classes": (edited(classes=["a", "malignant"]), "tells ['a', 'malignant']"),
+    "trained for another target": (
+        edited(target={"classes": ["a", "malignant"], "columns": []}),
+        "was trained for the target {'classes': ['a', 'malignant']",
+    ),
+    "of another kind": (edited(kind="regression"), "of regression, the data have"),
 }
 
 
@@ -115,7 +119,7 @@ def test_a_training_that_fails_is_a_result_under_dvc_and_an_error_by_hand(warm, 
     by_hand = reproduced.warm(warm, *command)
     under_dvc = reproduced.warm(warm, *command, DVC_STAGE="train@breast_cancer-neural_net")
 
-    reason = "NeuralNet: the validation log loss is nan at step 1"
+    reason = "NeuralNet: validation/log_loss is nan at step 1"
     assert (by_hand.returncode, by_hand.stderr) == (1, f"error: {reason}\n")
     assert under_dvc.returncode == 0
     assert under_dvc.stderr == f"breast_cancer neural_net failed: {reason}\n"
@@ -219,8 +223,8 @@ def test_two_logged_models_answer_in_one_process_each_with_its_own_code(
     reproduced.must_warm(warm, *plain, f"model={VICTIM}")
     reproduced.edit(
         "pipeline/scoring.py",
-        'answers.insert(0, "label", np.array(self.classes)[chosen])',
-        'answers.insert(0, "label", np.array(self.classes)[chosen]); answers["new"] = 1.0',
+        "return self.problem.frame(self.outputs(examples), self.decision)",
+        "return self.problem.frame(self.outputs(examples), self.decision).assign(new=1.0)",
     )
     reproduced.must_warm(warm, *plain, "model=neural_net")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", reproduced.store)

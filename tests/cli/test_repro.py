@@ -173,8 +173,8 @@ def stages(name: str, tasks=TASKS) -> set[str]:
         ),
         pytest.param(
             "pipeline/evaluation/plots.py",
-            "import numpy as np\n",
-            "import numpy as np\n\n",
+            "import pandas as pd\n",
+            "import pandas as pd\n\n",
             stages("evaluate"),
             id="the code of a plot: evaluate",
         ),
@@ -228,11 +228,11 @@ def stages(name: str, tasks=TASKS) -> set[str]:
             id="a text: ingest of its task",
         ),
         pytest.param(
-            "pipeline/evaluation/metrics.py",
+            "pipeline/problems/classification.py",
             "import numpy as np\n",
             "import numpy as np\n\n",
-            train() | stages("evaluate"),
-            id="the code of a metric: train and evaluate, which both score",
+            stages("ingest") | train() | stages("evaluate"),
+            id="the code of a kind of problem: what checks, learns and scores its targets",
         ),
         pytest.param(
             "conf/model/logistic_regression.yaml",

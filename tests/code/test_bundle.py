@@ -31,8 +31,9 @@ KNOWN = {
     "inputs": {"radius": "double", "texture": "double"},
     "may_miss": False,
     "example": PATIENTS.head(2).to_dict("records"),
-    "classes": ["benign", "malignant"],
-    "decision": {"positive": "malignant", "threshold": None},
+    "target": {"classes": ["benign", "malignant"], "columns": []},
+    "outputs": {"label": "string"},
+    "decision": {},
     "scores": {"accuracy": 0.5},
 }
 
@@ -104,11 +105,12 @@ def test_the_same_training_gives_the_same_bytes_anywhere(tmp_path):
     ("changes", "message"),
     [
         ({"format": 2}, "its format is 2, not 1"),
-        ({"classes": None}, "classes is None"),
+        ({"target": None}, "target is None"),
+        ({"kind": "clasification"}, "did you mean 'classification'?"),
         ({"model": 3}, "model is 3"),
-        ({"decision": {"positive": 7}}, "decision.positive 7 is no class"),
-        ({"decision": {"positive": None, "threshold": "x"}}, "decision.threshold is 'x'"),
-        ({"decision": {"positive": None, "threshold": True}}, "decision.threshold is True"),
+        ({"decision": {"positive": 7, "threshold": 0.5}}, "is no class with its threshold"),
+        ({"decision": {"positive": "benign", "threshold": "x"}}, "'threshold': 'x'} is no class"),
+        ({"decision": {"positive": "benign", "threshold": True}}, "is no class with its"),
     ],
     ids=str,
 )
@@ -215,6 +217,11 @@ def test_a_manifest_is_no_consent(third_party, tmp_path):
     storage.dump(StandardScaler().fit(PATIENTS), tmp_path / "featurizer.skops")
     bundle.write(folder, KNOWN, third_party, tmp_path / "featurizer.skops", TYPES)
 
-    assert scoring.load(folder, TYPES).predict(PATIENTS)["label"].isin(KNOWN["classes"]).all()
+    assert (
+        scoring.load(folder, TYPES)
+        .predict(PATIENTS)["label"]
+        .isin(KNOWN["target"]["classes"])
+        .all()
+    )
     with pytest.raises(UserError, match=r"not trusted: boost_zz\.Classifier"):
         scoring.load(folder)

@@ -1,11 +1,13 @@
 """Classification: what a target may be, what an estimator must return, and what is served."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from pipeline.errors import UserError
+from pipeline.errors import ModelError, UserError
 from pipeline.problems import problem
 
 KIND = problem("classification")
@@ -53,9 +55,12 @@ def test_the_target_is_described_by_its_classes_and_counted():
     assert KIND.headline(train) == "2 classes"
 
 
-def test_an_estimator_without_probabilities_is_refused_before_the_fit():
-    with pytest.raises(UserError, match=r"Ridge has no predict_proba"):
-        KIND.check_estimator(Ridge())
+@pytest.mark.parametrize(
+    ("estimator", "lacking"), [(Ridge(), "predict_proba"), (Fixed([[1, 0, 0]]), "fit")]
+)
+def test_what_is_no_classifier_is_refused_before_the_fit(estimator, lacking):
+    with pytest.raises(ModelError, match=f"{type(estimator).__name__} has no {lacking}"):
+        KIND.check_estimator(estimator)
 
     KIND.check_estimator(LogisticRegression())
 
@@ -63,25 +68,50 @@ def test_an_estimator_without_probabilities_is_refused_before_the_fit():
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [
-        (Fixed([[0.2, 0.2, np.nan]]), "not finite"),
-        (Fixed([[3.0, -1.0, -1.0]]), "from -1 to 3, which are no probabilities"),
-        (Fixed([[0.5, 0.5, 0.5]]), "do not sum to 1"),
-        (Fixed([[0.5, 0.5]]), r"shape \(1, 2\), not \(1, 3\)"),
-        (Fixed([[0.2, 0.3, 0.5]] * 2), r"shape \(2, 3\)"),
-        (Fixed([[0.2, 0.3, 0.5]], ["novel", "essay", "poetry"]), "sorted"),
-        (Fixed([[0.5, 0.5]], ["essay", "novel"]), "must be those of the task"),
-        (Ridge(), r"has the classes_ \[\]"),
+        (Fixed([[0.2, 0.2, np.nan]]), "are not finite"),
+        (Fixed([[0.2, 0.2, np.inf]]), "are not finite"),
+        (Fixed([[3.0, -1.0, -1.0]]), "are not between 0 and 1: one is -1"),
+        (Fixed([[3.0, 0.0, 0.0]]), "are not between 0 and 1: one is 3"),
+        (Fixed([[0.5, 0.5, 0.5]]), "do not sum to 1: one sum is 1.5"),
+        (Fixed([["much", "more", "most"]]), "are of type"),
+        (Fixed([[0.5, 0.5]]), "have the shape (1, 2), not (1, 3)"),
+        (Fixed([[0.2, 0.3, 0.5]] * 2), "have the shape (2, 3), not (1, 3)"),
+        (Fixed([[0.2, 0.3, 0.5]], ["novel", "essay", "poetry"]), "not in sorted order"),
+        (Fixed([[0.5, 0.5]], ["essay", "novel"]), "has the classes ['essay', 'novel']; the data"),
+        (Ridge(), "Ridge has no classes_ after fit"),
     ],
 )
 def test_what_is_no_probability_of_each_class_is_refused(estimator, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(ModelError, match=re.escape(message)):
         GENRES.outputs(estimator, np.zeros((1, 4)))
 
 
-def test_probabilities_rounded_to_32_bits_pass():
-    given = np.array([[1 / 3, 1 / 3, 1 / 3], [1.0000001, 0, 0]], dtype=np.float32)
+def test_rows_of_several_lengths_are_refused():
+    ragged = Fixed([[1, 0, 0]])
+    ragged.probabilities = [[1.0, 0.0, 0.0], [1.0]]
 
-    assert GENRES.outputs(Fixed(given), np.zeros((2, 4))).tolist() == given.tolist()
+    with pytest.raises(ModelError, match="are no array"):
+        GENRES.outputs(ragged, np.zeros((2, 4)))
+
+
+def test_probabilities_rounded_to_32_bits_pass():
+    rounded = np.array(
+        [[1 / 3, 1 / 3, 1 / 3], [1 + 1e-6, 0, 0], [0.3333333, 0.6666666, 0]], dtype=np.float32
+    )
+
+    assert GENRES.outputs(Fixed(rounded), np.zeros((3, 4))).tolist() == rounded.tolist()
+
+
+@pytest.mark.parametrize("classes", [["essay", "novel", "poetry"], [0, 1, 2]])
+def test_classes_are_names_or_their_places(classes):
+    assert GENRES.outputs(Fixed([[0.2, 0.3, 0.5]], classes), np.zeros((1, 4))).shape == (1, 3)
+
+
+def test_an_estimator_of_another_package_gets_numbers_as_labels():
+    labels = np.array(["poetry", "essay"])
+
+    assert GENRES.encode(LogisticRegression(), labels) is labels
+    assert GENRES.encode(Fixed([[1, 0, 0]]), labels).tolist() == [2, 0]
 
 
 def test_served_are_the_class_and_its_probabilities():
@@ -120,8 +150,8 @@ def test_without_a_threshold_there_is_nothing_to_decide():
 @pytest.mark.parametrize(
     ("decision", "message"),
     [
-        ({"positive": 7, "threshold": 0.5}, "damaged"),
-        ({"positive": "novel", "threshold": "high"}, "damaged"),
+        ({"positive": 7, "threshold": 0.5}, "is no class with its threshold"),
+        ({"positive": "novel", "threshold": "high"}, "is no class with its threshold"),
         ({"positive": "novel", "threshold": 0.5}, "is that of class 'novel', task.positive is"),
     ],
 )

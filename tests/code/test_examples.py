@@ -181,7 +181,7 @@ def test_the_kind_of_an_input_is_told_from_its_values(values, kind):
 
 
 def test_what_is_known_of_an_example_is_no_input(examples):
-    known = examples.assign(time=1, time_to_event=2, **{"meta:unit": "u", "meta:price": 3})
+    known = examples.assign(time=1, **{"meta:unit": "u", "meta:price": 3})
 
     assert inputs_of(known) == ["text", "size"]
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 
 from pipeline.errors import UserError
-from pipeline.features.store import Numbers
+from pipeline.features.store import Features
 from pipeline.models.fitting import fit, timed
 from pipeline.models.networks import MLP, SequenceGRU, TextCNN
 from pipeline.models.neural_net import NeuralNet
@@ -19,7 +19,7 @@ from pipeline.tasks.fake_news.network import PairCNN
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
 Y = np.where(X[:, 0] > 0, "a", "b")
-TRAIN, VALIDATION = Numbers(X[:40], Y[:40], Y[:40]), Numbers(X[40:], Y[40:], Y[40:])
+TRAIN, VALIDATION = Features(X[:40], Y[:40], {}), Features(X[40:], Y[40:], {})
 
 
 @pytest.fixture
@@ -49,10 +49,10 @@ def network(kind, **settings):
     return NeuralNet(functools.partial(kind, **settings), max_epochs=1, device="cpu")
 
 
-IDS = Numbers(np.ones((40, 5), dtype=np.int32), Y[:40], Y[:40])
-SPARSE = Numbers(sparse.csr_matrix(X[:40]), Y[:40], Y[:40])
-WINDOWS = Numbers(np.ones((40, 5, 2), dtype=np.float32), Y[:40], Y[:40])
-PAIRS = Numbers(np.ones((40, 2, 5), dtype=np.int32), Y[:40], Y[:40])
+IDS = Features(np.ones((40, 5), dtype=np.int32), Y[:40], {"group": Y[:40]})
+SPARSE = Features(sparse.csr_matrix(X[:40]), Y[:40], {"group": Y[:40]})
+WINDOWS = Features(np.ones((40, 5, 2), dtype=np.float32), Y[:40], {"group": Y[:40]})
+PAIRS = Features(np.ones((40, 2, 5), dtype=np.int32), Y[:40], {"group": Y[:40]})
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from pipeline.evaluate import Entry, plot_data
 from pipeline.evaluation import plots
 from pipeline.problems import classification
 from pipeline.problems.classification import Classification, ClassPredictions
@@ -87,32 +88,35 @@ def test_calibration_points_compare_probability_with_frequency():
     assert set(found["class"]) == {"yes"}
 
 
-def test_learning_points_have_a_row_a_step_and_split():
+def test_learning_points_have_a_row_per_step_and_loss():
     curve = [
         {"step": 1, "train/log_loss": 0.9, "validation/log_loss": 1.0},
         {"step": 2, "train/log_loss": 0.5, "validation/log_loss": 0.7},
     ]
 
-    assert plots.learning_points(curve, "log_loss").to_numpy().tolist() == [
-        [1, "train", 0.9],
-        [1, "validation", 1.0],
-        [2, "train", 0.5],
-        [2, "validation", 0.7],
+    assert plots.learning_points(curve).to_numpy().tolist() == [
+        [1, "train/log_loss", 0.9],
+        [1, "validation/log_loss", 1.0],
+        [2, "train/log_loss", 0.5],
+        [2, "validation/log_loss", 0.7],
     ]
 
 
 def test_learning_points_of_a_model_without_a_curve_are_none():
-    found = plots.learning_points([], "log_loss")
+    found = plots.learning_points([])
 
     assert found.empty
-    assert found.columns.tolist() == ["step", "split", "log_loss"]
+    assert found.columns.tolist() == ["step", "curve", "loss"]
 
 
 def test_plot_data_holds_every_model_of_every_file():
-    answers = {"one": some_answers(3), "other": some_answers(3)}
-    curves = {"one": [], "other": [{"step": 1, "train/log_loss": 0.9}]}
+    points = [{"step": 1, "train/log_loss": 0.9}]
+    entries = {
+        name: Entry({"curve": curve}, "", None, {"test": some_answers(3)}, {}, {})
+        for name, curve in (("one", []), ("other", points))
+    }
 
-    found = plots.plot_data(answers, curves, list("abc"))
+    found = plot_data(Classification(target={"classes": list("abc")}), entries)
 
     models = {name: set(points["model"]) for name, points in found.items()}
     both = {"one", "other"}

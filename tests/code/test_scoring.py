@@ -14,7 +14,8 @@ from pipeline.features.text import TokenIds, WordCount
 from pipeline.models.baseline import WordCountRule
 from pipeline.models.networks import TextCNN
 from pipeline.models.neural_net import NeuralNet
-from pipeline.scoring import Scorer
+from pipeline.problems import problem
+from pipeline.scoring import Predictor
 
 RNG = np.random.default_rng(0)
 PATIENTS = pd.DataFrame(RNG.normal(5, 3, size=(40, 2)), columns=["radius", "texture"])
@@ -24,31 +25,34 @@ TEXTS = pd.DataFrame({"text": ["the wind", "word " * 200, "word " * 2000]})
 KINDS = np.array(["poetry", "essay", "novel"])
 
 
+def predictor(featurizer, estimator, classes, inputs=TEXT):
+    kind = problem("classification").on({"classes": classes, "columns": []})
+    return Predictor(featurizer, estimator, inputs, False, kind, {})
+
+
 @pytest.fixture
 def patients():
     """Fit a model as train does, on numbers of 32 bits."""
     scaler = StandardScaler().fit(PATIENTS)
     X = scaler.transform(PATIENTS).astype(np.float32)
-    kinds = dict.fromkeys(PATIENTS, "double")
-    model = LogisticRegression().fit(X, DIAGNOSES)
-    return Scorer(scaler, model, ["benign", "malignant"], kinds)
+    model, inputs = LogisticRegression().fit(X, DIAGNOSES), dict.fromkeys(PATIENTS, "double")
+    return predictor(scaler, model, ["benign", "malignant"], inputs)
 
 
 @pytest.fixture
 def rule():
     counter = WordCount().fit(TEXTS)
     rule = WordCountRule().fit(counter.transform(TEXTS), KINDS)
-    return Scorer(counter, rule, sorted(KINDS), TEXT)
+    return predictor(counter, rule, sorted(map(str, KINDS)))
 
 
 def network():
     ids = TokenIds(max_length=5, min_texts=1).fit(TEXTS)
     model = NeuralNet(TextCNN, max_epochs=2, device="cpu", random_state=0)
-    return Scorer(ids, model.fit(ids.transform(TEXTS), KINDS), sorted(KINDS), TEXT)
+    return predictor(ids, model.fit(ids.transform(TEXTS), KINDS), sorted(map(str, KINDS)))
 
 
 def save(scorer, folder):
-    classes = [str(name) for name in scorer.classes]
     known = {
         "kind": "classification",
         "task": "some",
@@ -61,8 +65,9 @@ def save(scorer, folder):
         "inputs": scorer.inputs,
         "may_miss": scorer.may_miss,
         "example": [],
-        "classes": classes,
-        "decision": {"positive": classes[scorer.positive], "threshold": scorer.threshold},
+        "target": scorer.problem.target,
+        "outputs": {},
+        "decision": scorer.decision,
         "scores": {},
     }
     folder.mkdir()
@@ -72,13 +77,13 @@ def save(scorer, folder):
 
 def test_inputs_and_classes_are_those_of_training(patients):
     assert patients.inputs == {"radius": "double", "texture": "double"}
-    assert patients.classes == ["benign", "malignant"]
+    assert patients.problem.classes == ["benign", "malignant"]
 
 
 def test_probabilities_are_the_models_on_numbers_of_32_bits(patients):
     z = (PATIENTS - PATIENTS.mean()) / PATIENTS.std(ddof=0)
 
-    found = patients.probabilities(PATIENTS)
+    found = patients.outputs(PATIENTS)
 
     logit = z.to_numpy() @ patients.estimator.coef_[0] + patients.estimator.intercept_[0]
     np.testing.assert_allclose(found[:, 1], 1 / (1 + np.exp(-logit)), rtol=1e-4)
@@ -88,7 +93,7 @@ def test_probabilities_are_the_models_on_numbers_of_32_bits(patients):
 def test_order_and_number_of_the_columns_do_not_matter(patients):
     other = PATIENTS.assign(name="x")[["name", "texture", "radius"]]
 
-    np.testing.assert_array_equal(patients.probabilities(other), patients.probabilities(PATIENTS))
+    np.testing.assert_array_equal(patients.outputs(other), patients.outputs(PATIENTS))
 
 
 @pytest.mark.parametrize(
@@ -100,16 +105,16 @@ def test_order_and_number_of_the_columns_do_not_matter(patients):
 )
 def test_a_missing_column_is_told_by_name(patients, columns, message):
     with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
-        patients.probabilities(PATIENTS[columns])
+        patients.outputs(PATIENTS[columns])
 
 
 @pytest.mark.parametrize("served", [PATIENTS.round(), PATIENTS.round().astype(str)])
 def test_numbers_are_answered_whatever_type_they_come_in(patients, served):
     whole = served.astype(float).astype(int) if served["radius"].dtype == float else served
 
-    expected = patients.probabilities(PATIENTS.round())
+    expected = patients.outputs(PATIENTS.round())
 
-    np.testing.assert_array_equal(patients.probabilities(whole), expected)
+    np.testing.assert_array_equal(patients.outputs(whole), expected)
 
 
 def test_a_table_without_rows_has_an_empty_answer(patients):
@@ -140,7 +145,8 @@ def test_the_label_is_the_most_probable_class(patients):
 
 @pytest.mark.parametrize("threshold", [0.2, 0.9])
 def test_the_label_is_the_positive_class_from_its_threshold_on(patients, tmp_path, threshold):
-    save(patients._replace(positive=1, threshold=threshold), tmp_path / "it")
+    decision = {"positive": "malignant", "threshold": threshold}
+    save(patients._replace(decision=decision), tmp_path / "it")
 
     found = scoring.load(tmp_path / "it").predict(PATIENTS)
 
@@ -152,7 +158,7 @@ def test_the_label_is_the_positive_class_from_its_threshold_on(patients, tmp_pat
 def test_what_is_no_probability_is_refused_and_not_answered(patients):
     patients.estimator.coef_[0, 0] = np.nan
 
-    with pytest.raises(ModelError, match="not finite for 40 of 40 examples"):
+    with pytest.raises(ModelError, match="are not finite"):
         patients.predict(PATIENTS)
 
 

@@ -9,10 +9,10 @@ from scipy import sparse
 
 from pipeline.errors import UserError
 from pipeline.features import store
-from pipeline.features.store import Numbers
+from pipeline.features.store import Features
 
 Y = np.array(["novel", "poetry", "novel"])
-GROUP = np.array(["Brontë", "Keats", "Brontë"], dtype=object)
+META = {"group": np.array(["Brontë", "Keats", "Brontë"], dtype=object)}
 
 
 @pytest.mark.parametrize(
@@ -25,21 +25,21 @@ GROUP = np.array(["Brontë", "Keats", "Brontë"], dtype=object)
     ids=["floats", "ids", "windows"],
 )
 def test_dense_numbers_are_read_as_they_were_written(X, tmp_path):
-    store.save(tmp_path / "train.npz", Numbers(X, Y, GROUP))
+    store.save(tmp_path / "train.npz", Features(X, Y, META))
 
     found = store.load(tmp_path / "train.npz")
 
     np.testing.assert_array_equal(found.X, X)
     assert found.X.dtype == X.dtype
     assert found.y.tolist() == Y.tolist()
-    assert found.group.tolist() == GROUP.tolist()
+    assert found.meta["group"].tolist() == META["group"].tolist()
 
 
 @pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])
 def test_sparse_numbers_stay_sparse(form, tmp_path):
     # The last row and column are empty: the shape is not to be had from the entries.
     X = np.array([[0, 1.5, 0], [2, 0, 0], [0, 0, 0]], dtype=np.float32)
-    store.save(tmp_path / "train.npz", Numbers(form(X), Y, GROUP))
+    store.save(tmp_path / "train.npz", Features(form(X), Y, META))
 
     found = store.load(tmp_path / "train.npz").X
 
@@ -51,7 +51,7 @@ def test_sparse_numbers_stay_sparse(form, tmp_path):
 @pytest.mark.parametrize("form", [np.array, sparse.csr_matrix])
 def test_floats_are_stored_in_32_bits(form, tmp_path):
     X = np.array([[0.1], [0.0], [1 / 3]])
-    store.save(tmp_path / "train.npz", Numbers(form(X), Y, GROUP))
+    store.save(tmp_path / "train.npz", Features(form(X), Y, META))
 
     found = store.load(tmp_path / "train.npz").X
 
@@ -63,7 +63,7 @@ def test_floats_are_stored_in_32_bits(form, tmp_path):
 
 def test_the_same_numbers_give_the_same_bytes(tmp_path):
     for name in ("first.npz", "second.npz"):
-        store.save(tmp_path / name, Numbers(np.eye(3, dtype=np.float32), Y, GROUP))
+        store.save(tmp_path / name, Features(np.eye(3, dtype=np.float32), Y, META))
 
     assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
 
@@ -93,7 +93,7 @@ def npz(**arrays):
         b"",
         b"not an archive",
         npz(X=np.eye(3), y=Y)[:-30],
-        npz(X=np.eye(3), y=Y),
+        npz(X=np.eye(3)),
         npz(y=Y, group=Y, data=np.ones(2)),
         npz(y=Y, group=Y, data=[1.0], indices=[0], indptr=[0, 9], shape=[1, 1]),
         npz(X=np.array([{"an": "object"}], dtype=object), y=Y, group=Y),
@@ -103,7 +103,7 @@ def npz(**arrays):
         "empty",
         "text",
         "cut",
-        "no groups",
+        "no target",
         "half sparse",
         "wrong sparse",
         "pickled objects",
@@ -118,10 +118,28 @@ def test_a_damaged_file_is_told_by_name(content, tmp_path):
         store.load(path)
 
 
-def test_times_to_the_event_are_kept_where_there_are_some(tmp_path):
-    left = np.array([3.0, 2.0, 0.0])
-    for name, times in (("with", left), ("without", None)):
-        store.save(tmp_path / name, Numbers(np.eye(3), Y, GROUP, times))
+def test_what_else_is_known_is_kept_in_its_own_type(tmp_path):
+    known = {
+        "group": np.array(["a", "b", "c"], dtype=object),
+        "time_to_event": np.array([3.0, 2.0, 0.0]),
+        "stratum": np.array([1, 0, 1]),
+    }
+    store.save(tmp_path / "train.npz", Features(np.eye(3), Y, known))
 
-    assert store.load(tmp_path / "with.npz").time_to_event.tolist() == left.tolist()
-    assert store.load(tmp_path / "without.npz").time_to_event is None
+    found = store.load(tmp_path / "train.npz").meta
+
+    assert {name: values.tolist() for name, values in found.items()} == {
+        name: values.tolist() for name, values in known.items()
+    }
+    assert found["time_to_event"].dtype == float
+    assert found["stratum"].dtype == known["stratum"].dtype
+
+
+@pytest.mark.parametrize("y", [np.array([1.5, -2, 0.1]), np.array([1, 0, 3])], ids=str)
+def test_a_target_of_numbers_stays_one(y, tmp_path):
+    store.save(tmp_path / "train.npz", Features(np.eye(3), y, {}))
+
+    found = store.load(tmp_path / "train.npz").y
+
+    assert found.dtype == y.dtype
+    np.testing.assert_array_equal(found, y)

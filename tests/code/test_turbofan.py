@@ -55,7 +55,7 @@ def expected(cycles, remaining, prefix, horizon, window):
             yield {
                 "example_id": f"{prefix}-{engine:03d}-{cycle:03d}",
                 "group": f"{prefix}-{engine:03d}",
-                "time_to_event": left,
+                "meta:time_to_event": left,
                 "label": "fails" if left <= horizon else "runs",
                 "setting_1": [engine * 1000 + c for c in seen],
                 "sensor_21": [engine * 1000 + c + 0.23 for c in seen],
@@ -89,7 +89,7 @@ def test_every_column_has_its_place_in_the_file(hangar):
 def test_the_last_cycle_of_an_engine_that_ran_to_failure_has_none_left(hangar):
     last = fly(hangar).examples.groupby("group").last()
 
-    assert last["time_to_event"].tolist() == [0, 0]
+    assert last["meta:time_to_event"].tolist() == [0, 0]
     assert last["label"].tolist() == ["fails", "fails"]
 
 
@@ -97,7 +97,7 @@ def test_the_test_is_the_last_cycle_of_each_test_engine(hangar):
     test = fly(hangar).test
 
     assert test["example_id"].tolist() == ["test-001-006", "test-002-002", "test-003-005"]
-    assert test["time_to_event"].tolist() == REMAINING
+    assert test["meta:time_to_event"].tolist() == REMAINING
     assert test["label"].tolist() == ["fails", "runs", "runs"]
 
 

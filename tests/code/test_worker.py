@@ -17,9 +17,9 @@ def study() -> optuna.Study:
 def test_a_long_curve_is_told_at_few_steps_the_same_for_every_trial(study):
     first, second = study.ask(), study.ask()
     for trial, last in ((first, 500), (second, 100)):
-        told = reporting(study, trial, {})
+        report = reporting(study, trial, {}, "some_loss")
         for step in range(1, last + 1):
-            told(step, {"validation/log_loss": 1 / step})
+            report(step, {"validation/some_loss": 1 / step})
     long, short = (trial.intermediate_values for trial in study.get_trials())
     assert list(long)[:6] == [1, 2, 3, 5, 8, 12]
     assert len(long) < 20
@@ -31,9 +31,9 @@ def test_a_long_curve_is_told_at_few_steps_the_same_for_every_trial(study):
 def test_what_was_told_before_an_interruption_is_not_told_again(study):
     trial = study.ask()
     trial.report(-0.5, 1)
-    told = reporting(study, trial, {1: -0.5})
+    report = reporting(study, trial, {1: -0.5}, "some_loss")
     for step in (1, 2):
-        told(step, {"validation/log_loss": 0.25})
+        report(step, {"validation/some_loss": 0.25})
     assert study.get_trials()[0].intermediate_values == {1: -0.5, 2: -0.25}
 
 

@@ -34,7 +34,7 @@ def test_every_cycle_of_100_engines_that_failed_is_there_to_learn_from(parts):
     assert len(known) == 20631
     assert known["group"].nunique() == 100
     assert parts["train"]["group"].nunique() == 80
-    assert (known.groupby("group")["time_to_event"].min() == 0).all()
+    assert (known.groupby("group")["meta:time_to_event"].min() == 0).all()
     assert (known.groupby("group")["label"].value_counts()[:, "fails"] == HORIZON + 1).all()
 
 
@@ -47,7 +47,7 @@ def test_no_engine_is_in_two_splits(parts):
 def test_the_test_is_the_official_one(parts, raw):
     test = parts["test"]
 
-    assert test["time_to_event"].tolist() == raw["RUL_FD001"].tolist()
+    assert test["meta:time_to_event"].tolist() == raw["RUL_FD001"].tolist()
     assert test["label"].value_counts().to_dict() == {"runs": 75, "fails": 25}
     assert test["group"].tolist() == [f"test-{engine:03d}" for engine in range(1, 101)]
     last = {row[0]: row for row in raw["test_FD001"]}
@@ -60,9 +60,9 @@ def test_the_slice_holds_every_cycle_of_every_test_engine(parts, raw):
 
     assert len(cycles) == len(raw["test_FD001"]) == 13096
     assert set(parts["test"]["example_id"]) < set(cycles["example_id"])
-    by_engine = cycles.groupby("group")["time_to_event"]
+    by_engine = cycles.groupby("group")["meta:time_to_event"]
     assert by_engine.min().tolist() == raw["RUL_FD001"].tolist()
-    assert cycles["label"].eq("fails").equals(cycles["time_to_event"] <= HORIZON)
+    assert cycles["label"].eq("fails").equals(cycles["meta:time_to_event"] <= HORIZON)
 
 
 @pytest.mark.parametrize(("part", "file"), [("train", "train_FD001"), ("test", "test_FD001")])

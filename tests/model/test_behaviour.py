@@ -25,7 +25,7 @@ def examples(repro, task: str, split: str = "test") -> pd.DataFrame:
     return pd.read_parquet(repro.root / "data" / "ingested" / task / f"{split}.parquet")
 
 
-def trained(repro, task: str, model: str) -> scoring.Scorer:
+def trained(repro, task: str, model: str) -> scoring.Predictor:
     return scoring.load(repro.root / "models" / task / model)
 
 
@@ -37,7 +37,7 @@ def swept_folders(swept) -> dict[str, Path]:
 
 @pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
 def test_probabilities_are_those_of_all_classes_and_sum_to_1(repro, task, model):
-    given = trained(repro, task, model).probabilities(examples(repro, task))
+    given = trained(repro, task, model).outputs(examples(repro, task))
     assert given.min() >= 0
     np.testing.assert_allclose(given.sum(1), 1, atol=1e-6)
 
@@ -45,9 +45,9 @@ def test_probabilities_are_those_of_all_classes_and_sum_to_1(repro, task, model)
 @pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
 def test_an_answer_does_not_depend_on_the_examples_beside_it(repro, task, model):
     scorer, test = trained(repro, task, model), examples(repro, task)
-    together = scorer.probabilities(test)
-    backwards = scorer.probabilities(test[::-1])[::-1]
-    alone = np.vstack([scorer.probabilities(test.iloc[[row]]) for row in range(10)])
+    together = scorer.outputs(test)
+    backwards = scorer.outputs(test[::-1])[::-1]
+    alone = np.vstack([scorer.outputs(test.iloc[[row]]) for row in range(10)])
     np.testing.assert_allclose(backwards, together, atol=1e-5)
     np.testing.assert_allclose(alone, together[:10], atol=1e-5)
 
@@ -56,7 +56,7 @@ def test_an_answer_does_not_depend_on_the_examples_beside_it(repro, task, model)
 def test_white_space_after_a_text_changes_no_answer(repro, model):
     scorer, test = trained(repro, "genre", model), examples(repro, "genre")
     spaced = test.assign(text=test["text"] + " \n")
-    np.testing.assert_allclose(scorer.probabilities(spaced), scorer.probabilities(test), atol=1e-6)
+    np.testing.assert_allclose(scorer.outputs(spaced), scorer.outputs(test), atol=1e-6)
 
 
 @pytest.mark.parametrize("model", ["logistic_regression", "neural_net"])
@@ -70,8 +70,8 @@ def test_the_same_seed_gives_the_same_model_in_another_process(repro, swept, mod
     """One was trained by `dvc repro`, the other beside three others by a parallel sweep."""
     folder = swept_folders(swept)[model]
     test = examples(repro, "breast_cancer")
-    once = trained(repro, "breast_cancer", model).probabilities(test)
-    again = scoring.load(folder).probabilities(test)
+    once = trained(repro, "breast_cancer", model).outputs(test)
+    again = scoring.load(folder).outputs(test)
     np.testing.assert_array_equal(once, again)
     scores = repro.root / "metrics" / "breast_cancer" / f"{model}.json"
     assert scores.read_bytes() == folder.with_name("metrics.json").read_bytes()
@@ -83,8 +83,8 @@ def test_the_same_seed_gives_the_same_trees(warm, swept, reproduced, model):
     assert done.returncode == 0, done.stderr
     test = examples(swept, "breast_cancer")
     np.testing.assert_array_equal(
-        trained(reproduced, "breast_cancer", model).probabilities(test),
-        scoring.load(swept_folders(swept)[model]).probabilities(test),
+        trained(reproduced, "breast_cancer", model).outputs(test),
+        scoring.load(swept_folders(swept)[model]).outputs(test),
     )
 
 
@@ -104,7 +104,7 @@ def test_a_logged_model_answers_raw_input_as_the_one_in_models(repro, task, mode
     scorer = trained(repro, task, model)
     classes = sorted(test["label"].unique())
     assert list(answers) == ["label", *(f"probability_{name}" for name in classes)]
-    np.testing.assert_array_equal(answers.iloc[:, 1:].to_numpy(), scorer.probabilities(test))
+    np.testing.assert_array_equal(answers.iloc[:, 1:].to_numpy(), scorer.outputs(test))
     assert answers["label"].tolist() == scorer.predict(test)["label"].tolist()
 
 
@@ -146,7 +146,7 @@ def test_a_model_logged_by_a_sweep_answers_as_the_one_in_its_folder(swept, model
     test = examples(swept, "breast_cancer")
     inputs = test.drop(columns=["example_id", "label", "group"])
     answers = logged(swept, "breast_cancer", model, monkeypatch).predict(inputs)
-    expected = scoring.load(swept_folders(swept)[model]).probabilities(test)
+    expected = scoring.load(swept_folders(swept)[model]).outputs(test)
     np.testing.assert_array_equal(answers.iloc[:, 1:].to_numpy(), expected)
 
 

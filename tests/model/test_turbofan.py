@@ -64,9 +64,11 @@ def test_the_warning_comes_most_of_the_30_cycles_ahead(flown):
 def test_an_engine_is_thought_more_of_the_farther_it_is_from_failure(flown, cycles, model):
     sample = cycles.sample(2000, random_state=0)
     scorer = scoring.load(flown.root / "models/turbofan" / model)
-    fails = scorer.probabilities(sample)[:, scorer.classes.index("fails")]
+    fails = scorer.outputs(sample)[:, scorer.problem.classes.index("fails")]
 
-    by_time = pd.Series(fails).groupby(pd.cut(sample["time_to_event"].array, [-1, 30, 60, 400]))
+    by_time = pd.Series(fails).groupby(
+        pd.cut(sample["meta:time_to_event"].array, [-1, 30, 60, 400])
+    )
     near, middle, far = by_time.mean()
 
     assert near > 0.5 > middle > far
@@ -86,7 +88,7 @@ def test_a_logged_model_answers_histories_of_any_length(flown, cycles, model, mo
     longer = inputs.map(lambda history: [0.0] * 50 + [history[0]] * 50 + list(history))
     logged = load_model(f"runs:/{run.info.run_id}/model")
 
-    expected = scorer.probabilities(inputs)
+    expected = scorer.outputs(inputs)
     np.testing.assert_array_equal(logged.predict(lists).iloc[:, 1:], expected)
     np.testing.assert_array_equal(logged.predict(longer).iloc[:, 1:], expected)
 

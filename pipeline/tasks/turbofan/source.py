@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.errors import UserError
 from pipeline.sources.download import fetch, remotes
-from pipeline.sources.examples import Source
+from pipeline.sources.examples import META_PREFIX, Source
 
 READINGS = [f"setting_{n}" for n in range(1, 4)] + [f"sensor_{n}" for n in range(1, 22)]
 
@@ -89,7 +89,7 @@ def examples(
     Returns
     -------
     DataFrame
-        ``example_id``, the inputs, ``label``, ``group``, ``time_to_event`` in cycles.
+        ``example_id``, the inputs, ``label``, ``group``, and in cycles ``meta:time_to_event``.
     """
     engine = readings.groupby("engine")
     after_last = remaining[engine.ngroup()]
@@ -103,7 +103,7 @@ def examples(
             **{name: windows(readings[name], starts, ends) for name in READINGS},
             "label": np.where(time_to_event <= horizon, "fails", "runs"),
             "group": group,
-            "time_to_event": time_to_event,
+            f"{META_PREFIX}time_to_event": time_to_event,
         }
     )
 
