@@ -1,4 +1,4 @@
-"""Fitting any classifier, with progress and learning curves where it tells them."""
+"""Fitting any estimator, with progress and learning curves where it tells them."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -22,11 +22,11 @@ def fit(
     checkpoint: Path | None = None,
 ) -> float:
     """
-    Fit a classifier.
+    Fit an estimator.
 
     Parameters
     ----------
-    model : classifier
+    model : estimator
         One whose ``fit`` takes ``validation`` and ``report`` is given both.
     train, validation : Features
         Examples to learn from, and to stop on.

@@ -1,100 +1,61 @@
-"""Another kind of problem is one class: ingest, the split and the comparison take it as it is."""
+"""Another kind of problem is one class: the stages take it as it is, and name none."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+import importlib
+import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from pipeline import problems
 from pipeline.errors import UserError
 from pipeline.evaluation.comparison import compare
 from pipeline.ingest import card, checked, summary
-from pipeline.problems import Predictions, Problem, in_module, metric
+from pipeline.paths import ROOT
 from pipeline.sources.examples import Source, meta_of
 from pipeline.sources.split import split
 
-
-@dataclass(frozen=True)
-class Amounts(Predictions):
-    predicted: np.ndarray
-
-
-@metric(greater_is_better=False)
-def mae(predictions, weights):
-    return weights @ np.abs(predictions.predicted - predictions.actual) / weights.sum(1)
-
-
-@metric("price", greater_is_better=False)
-def cost(predictions, weights):
-    error = np.abs(predictions.predicted - predictions.actual)
-    return weights @ (error * predictions.meta["price"])
-
-
-@dataclass(frozen=True)
-class Amount(Problem):
-    loss: ClassVar[str] = "squared_error"
-    METRICS: ClassVar = in_module(globals())
-
-    def checked(self, target):
-        numbers = pd.to_numeric(target, errors="coerce")
-        if numbers.isna().any():
-            example = numbers.index[numbers.isna()][0]
-            raise UserError(f"column 'label', example {example}: '{target[example]}' is no number")
-        return numbers
-
-    def check_enough(self, examples, needed, advice):
-        if examples["group"].nunique() < needed:
-            raise UserError(f"too few examples: {advice(len(examples))}")
-
-    def strata(self, examples):
-        return pd.qcut(examples["label"], 4, labels=False).to_numpy()
-
-    def check_parts(self, parts, advice):
-        pass
-
-    def describe(self, train):
-        return {"mean": float(train["label"].mean())}
-
-    def summarize(self, examples):
-        return {"mean": float(examples["label"].mean())}
-
-    def headline(self, examples):
-        return f"mean {examples['label'].mean():.1f}"
-
-    def check_estimator(self, estimator):
-        pass
-
-    def outputs(self, estimator, X):
-        return estimator.predict(X)
-
-    def decide(self, predictions):
-        return {}
-
-    def predictions(self, target, outputs, meta, decision=None):
-        return Amounts(target, outputs, meta=meta)
-
-    def frame(self, outputs, decision):
-        return pd.DataFrame({"label": outputs})
-
-    def columns(self):
-        return {"label": "double"}
-
-    def plot_data(self, predictions):
-        return {}
-
-    def figure(self, title, predictions):
-        raise NotImplementedError
+KINDS = Path(__file__).parents[1] / "kinds"
+# What stages are made of, and what reads and writes their results.
+STAGES = [
+    *(f"{name}.py" for name in ("ingest", "featurize", "train", "evaluate", "experiment")),
+    *("scoring.py", "bundle.py", "formats.py", "adopt.py", "compose.py", "models/fitting.py"),
+    *("features/store.py", "sources/split.py", "sources/examples.py"),
+    *("sweep/*.py", "tracking/*.py", "evaluation/*.py"),
+]
+MODULES = [path for stage in STAGES for path in sorted(ROOT.glob(f"pipeline/{stage}"))]
+MODULES = [path for stage in STAGES for path in sorted(ROOT.glob(f"pipeline/{stage}"))]
+# The names of kinds, and the words of the one that there is.
+WORDS = re.compile(
+    r"predict_proba|classes_\b|log.?loss|classif|regress|positive|threshold|probabilit", re.I
+)
 
 
-def test_a_kind_of_numbers_goes_from_source_to_board():
+@pytest.fixture
+def amount(monkeypatch):
+    """Add a kind to those that the project has."""
+    monkeypatch.setattr(problems, "__path__", [*problems.__path__, str(KINDS)])
+    yield importlib.import_module("pipeline.problems.amount").Amount
+    sys.modules.pop("pipeline.problems.amount")
+    monkeypatch.delattr(problems, "amount")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_stage_names_a_kind_of_problem_or_its_words(module):
+    lines = module.read_text("utf-8").splitlines()
+    assert [line for line in lines if WORDS.search(line)] == []
+
+
+def test_a_kind_of_numbers_goes_from_source_to_board(amount):
     x = np.random.default_rng(0).normal(size=200)
     ids = [f"e{i}" for i in range(200)]
     examples = pd.DataFrame({"example_id": ids, "x": x, "label": 3 * x + 1, "group": ids})
     examples["label"] = examples["label"].map("{:.6f}".format)  # texts, as a file gives them
     examples["meta:price"] = 2.0
-    kind = Amount("mae", ("mae", "cost"))
+    kind = amount("mae", ("mae", "cost"))
     source = Source(examples, [])
 
     sound, _, _, dropped = checked(source, kind)
@@ -121,8 +82,8 @@ def test_a_kind_of_numbers_goes_from_source_to_board():
     assert len(set(test["meta:stratum"])) == 4
 
 
-def test_a_target_of_another_kind_is_told_by_example():
+def test_a_target_of_another_kind_is_told_by_example(amount):
     examples = pd.DataFrame({"example_id": ["e0"], "x": [1.0], "label": ["red"], "group": ["g"]})
 
     with pytest.raises(UserError, match="example e0: 'red' is no number"):
-        checked(Source(examples, []), Amount())
+        checked(Source(examples, []), amount())
