@@ -290,6 +290,10 @@ class Problem(ABC):
                 f"task.metric '{self.metric}' is not among task.metrics "
                 f"[{', '.join(self.metrics)}]: add it"
             )
+        names = [known.name for known in self.reported]
+        for name in names:
+            if names.count(name) > 1:
+                raise UserError(f"task.metrics: two are shown as '{name}': leave one out")
         for known in self.reported:
             for need in sorted(known.needs - self.has):
                 raise UserError(f"task.metrics: {self.lack(known.name, need)}")

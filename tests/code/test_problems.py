@@ -84,6 +84,11 @@ def test_a_metric_is_a_function_with_its_name_and_its_needs():
         (settings(metrics=["accuracy", "f1_bening"]), "did you mean 'f1_benign'?"),
         (settings("xyz", ["xyz"]), "'xyz'; known: accuracy, average_precision"),
         (settings(metrics=["log_loss"]), "'accuracy' is not among task.metrics"),
+        (settings(metrics=["accuracy", "accuracy"]), "two are shown as 'accuracy'"),
+        (
+            settings(metrics=["accuracy", "pipeline.problems.classification.accuracy"]),
+            "two are shown as 'accuracy'",
+        ),
         (settings(positive="malign"), "did you mean 'malignant'?"),
         (settings("roc_auc", ["roc_auc"]), "set task.positive to one of benign, malignant"),
         (settings(threshold="f1"), "a threshold is about one class"),
