@@ -114,6 +114,7 @@ def test_the_board_in_json_holds_what_the_others_are_written_from(repro):
 def test_a_training_that_fails_is_a_result_under_dvc_and_an_error_by_hand(warm, reproduced):
     """A network that diverges, as its file says."""
     reproduced.edit("conf/model/neural_net.yaml", "lr: 0.002", "lr: 1.0e+30")
+    reproduced.must_warm(warm, "pipeline.compose")
     command = ("pipeline.train", "task=breast_cancer", "model=neural_net")
 
     by_hand = reproduced.warm(warm, *command)

@@ -179,7 +179,7 @@ def stages(name: str, tasks=TASKS) -> set[str]:
             id="the code of a plot: evaluate",
         ),
         pytest.param(
-            "pipeline/sources/breast_cancer.py",
+            "pipeline/tasks/breast_cancer/source.py",
             "import hashlib",
             "import hashlib  # now",
             stages("ingest", ["breast_cancer"]),
