@@ -84,7 +84,7 @@ def zipf(rng: np.random.Generator, rows: int) -> np.ndarray:
 def peak(clone: Path, stage: str, *overrides: str) -> tuple[float, float]:
     """Run a stage; give its seconds, and the most gigabytes of memory that it held."""
     start = time.perf_counter()
-    command = [sys.executable, "-m", f"pipeline.{stage}", "task=csv", *overrides]
+    command = [sys.executable, "-m", f"pipeline.{stage}", "task=table", *overrides]
     process = subprocess.Popen(command, cwd=clone)
     _, status, used = os.wait4(process.pid, 0)
     if status:

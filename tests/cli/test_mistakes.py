@@ -159,7 +159,7 @@ MISTAKES = {
         "train model=baseline architecture=word_count", ["length", "breast_cancer"]
     ),
     "a task without a name": Mistake("ingest task.name=", ["task.name", "cannot be set"]),
-    "a task outside conf": Mistake("ingest task=../task/csv", ["'../task/csv'", "not a name"]),
+    "a task outside conf": Mistake("ingest task=../task/table", ["'../task/table'", "not a name"]),
     "a task that is null": Mistake("ingest task=null", ["task=", "name of a file"]),
     "a study outside its folder": Mistake("train sweep.study=../x", ["sweep.study", "'../x'"]),
     "seed above 32 bits": Mistake("train seed=4294967296", ["seed", "4294967295"]),

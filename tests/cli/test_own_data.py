@@ -55,12 +55,12 @@ def own(clone, warm, empty_store, tmp_path_factory):
     project = clone.copy(tmp_path_factory.mktemp("own") / "bakeoff", empty_store)
     churn().to_csv(project.root.parent / "churn.csv", index=False)
     place = ["task.source.path=../churn.csv", "task.source.label=left"]
-    return project, stages(project, warm, "csv", *place)
+    return project, stages(project, warm, "table", *place)
 
 
 def test_a_table_goes_from_file_to_leaderboard(own):
     project, said = own
-    board = pd.read_csv(project.root / "reports" / "csv" / "leaderboard.csv").set_index("model")
+    board = pd.read_csv(project.root / "reports" / "table" / "leaderboard.csv").set_index("model")
     # What decides is in the columns: a model that reads them all is nearly always right.
     assert board.loc["logistic_regression", "f1_macro"] > 0.85
     assert board.loc["baseline", "f1_macro"] < 0.5
@@ -70,7 +70,7 @@ def test_a_table_goes_from_file_to_leaderboard(own):
 def test_featurize_says_which_column_is_what(own):
     _, (_, said, *_) = own
     assert (
-        "csv: numbers: paid, member; dates: since; categories: plan; texts: note; "
+        "table: numbers: paid, member; dates: since; categories: plan; texts: note; "
         "left out, another value in each row: customer\n"
     ) in said
 
@@ -81,7 +81,7 @@ def served(own):
     import mlflow.pyfunc
 
     project, _ = own
-    (run,) = (run for run in project.runs("csv") if run.info.run_name == "logistic_regression")
+    (run,) = (run for run in project.runs("table") if run.info.run_name == "logistic_regression")
     with pytest.MonkeyPatch.context() as patch:
         # Not MLflow's own setting, which would stand against the environment of later tests.
         patch.setenv("MLFLOW_TRACKING_URI", project.store)
@@ -105,7 +105,7 @@ def test_the_logged_model_says_what_each_column_is(served):
 def sent(own) -> pd.DataFrame:
     """Give the rows of the user's file that are the test examples, as pandas reads them."""
     project, _ = own
-    test = pd.read_parquet(project.root / "data/ingested/csv/test.parquet")
+    test = pd.read_parquet(project.root / "data/ingested/table/test.parquet")
     return pd.read_csv(project.root.parent / "churn.csv").iloc[test["example_id"].astype(int) - 1]
 
 
@@ -115,7 +115,7 @@ def probabilities(served, frame) -> np.ndarray:
 
 def test_rows_of_the_file_itself_have_the_probabilities_of_evaluate(own, served, sent):
     project, _ = own
-    predictions = pd.read_parquet(project.root / "reports/csv/predictions.parquet")
+    predictions = pd.read_parquet(project.root / "reports/table/predictions.parquet")
     expected = predictions[predictions["model"] == "logistic_regression"]
     columns = ["probability_no", "probability_yes"]
     np.testing.assert_array_equal(probabilities(served, sent), expected[columns])
@@ -240,10 +240,10 @@ def test_the_logged_model_answers_a_frame_as_it_does_json(served):
 def test_paths_are_relative_to_where_the_user_stands(own, tmp_path):
     project, _ = own
     churn().to_csv(tmp_path / "here.csv", index=False)
-    command = ["task=csv", "task.source.path=here.csv", "task.source.label=left"]
+    command = ["task=table", "task.source.path=here.csv", "task.source.label=left"]
     done = project.stage("ingest", *command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "csv: 2 classes; train 192, validation 48, test 60\n"
+    assert done.stdout == "table: 2 classes; train 192, validation 48, test 60\n"
     assert [path.name for path in tmp_path.iterdir()] == ["here.csv"]
 
 
@@ -253,8 +253,8 @@ PARAMS = "tasks: [churn]\nmodels: [baseline]\nseed: 0\nsplit_seed: 0\n"
 def test_a_new_task_is_a_copy_of_the_file_in_conf(clone, empty_store, tmp_path):
     project = clone.copy(tmp_path / "bakeoff", empty_store)
     root = project.root
-    task = (root / "conf/task/csv.yaml").read_text("utf-8")
-    task = task.replace("data/csv/data.csv", "data/churn/customers.csv")
+    task = (root / "conf/task/table.yaml").read_text("utf-8")
+    task = task.replace("data/table/data.csv", "data/churn/customers.csv")
     task = task.replace("label: label", "label: left")
     (root / "conf/task/churn.yaml").write_text(task, "utf-8")
     (root / "data/churn").mkdir()
@@ -271,9 +271,14 @@ def test_a_new_task_is_a_copy_of_the_file_in_conf(clone, empty_store, tmp_path):
 
 
 def test_git_leaves_the_users_data_alone_but_not_the_page_about_it(clone):
-    places = ["csv/data.csv", "csv/README.md", "text_folder/good/a.txt", "text_folder/README.md"]
+    places = [
+        "table/data.csv",
+        "table/README.md",
+        "text_folder/good/a.txt",
+        "text_folder/README.md",
+    ]
     done = clone.run("git", "check-ignore", *(f"data/{place}" for place in places))
-    assert done.stdout.split() == ["data/csv/data.csv", "data/text_folder/good/a.txt"]
+    assert done.stdout.split() == ["data/table/data.csv", "data/text_folder/good/a.txt"]
 
 
 def reviews(rows=60) -> pd.DataFrame:
@@ -362,7 +367,7 @@ def test_a_mistake_is_told_and_leaves_nothing_behind(fresh, warm, files, name):
     table.write_bytes(content if isinstance(content, bytes) else content.encode())
     before = files(fresh.root)
 
-    command = ["task=csv", "task.source.path=mine/table.csv", *overrides.split()]
+    command = ["task=table", "task.source.path=mine/table.csv", *overrides.split()]
     done = fresh.warm(warm, "pipeline.ingest", *command)
 
     assert done.returncode == 1, done.stdout
@@ -377,37 +382,37 @@ def test_a_leak_is_warned_of_and_goes_on(fresh, warm):
     leaking = churn().assign(refunded=lambda rows: rows["left"].eq("yes").astype(int))
     leaking.to_csv(table, index=False)
 
-    command = ["task=csv", "task.source.path=mine/table.csv", "task.source.label=left"]
+    command = ["task=table", "task.source.path=mine/table.csv", "task.source.label=left"]
     done = fresh.warm(warm, "pipeline.ingest", *command)
 
     assert done.returncode == 0, done.stderr
     assert "warning: column 'refunded' tells the label by itself" in done.stdout
-    card = json.loads((fresh.root / "data/ingested/csv/card.json").read_text("utf-8"))
+    card = json.loads((fresh.root / "data/ingested/table/card.json").read_text("utf-8"))
     assert len(card["warnings"]) == 1
 
 
 def test_a_table_of_few_different_rows_keeps_them_all(fresh, warm):
     rows = [f"{plan},{stay}\n" for plan in "abcd" for stay in ["yes"] * 30 + ["no"] * 20]
     (fresh.root / "mine" / "table.csv").write_text("plan,label\n" + "".join(rows), "utf-8")
-    done = fresh.warm(warm, "pipeline.ingest", "task=csv", "task.source.path=mine/table.csv")
-    assert done.stdout.startswith("csv: 2 classes; train 128, validation 32, test 40\nwarning: ")
+    done = fresh.warm(warm, "pipeline.ingest", "task=table", "task.source.path=mine/table.csv")
+    assert done.stdout.startswith("table: 2 classes; train 128, validation 32, test 40\nwarning: ")
 
     place = "mine/table.csv"
-    command = ["task=csv", f"task.source.path={place}", f"task.source.test={place}"]
+    command = ["task=table", f"task.source.path={place}", f"task.source.test={place}"]
     done = fresh.warm(warm, "pipeline.ingest", *command)
-    assert done.stdout.startswith("csv: 2 classes; train 160, validation 40, test 200\nwarning: ")
+    assert done.stdout.startswith("table: 2 classes; train 160, validation 40, test 200\nwarning: ")
 
 
 def test_a_table_of_identifiers_alone_is_told(fresh, warm):
     rows = "".join(f"id{number},{'yes' if number % 2 else 'no'}\n" for number in range(40))
     (fresh.root / "mine" / "table.csv").write_text(f"who,label\n{rows}", "utf-8")
-    done = fresh.warm(warm, "pipeline.ingest", "task=csv", "task.source.path=mine/table.csv")
+    done = fresh.warm(warm, "pipeline.ingest", "task=table", "task.source.path=mine/table.csv")
     assert done.returncode == 0, done.stderr
 
-    done = fresh.warm(warm, "pipeline.featurize", "task=csv")
+    done = fresh.warm(warm, "pipeline.featurize", "task=table")
 
     assert done.returncode == 1
     assert "there is no column to learn from: left out, another value in each row: who" in (
         done.stderr
     )
-    assert not (fresh.root / "data/features/csv").exists()
+    assert not (fresh.root / "data/features/table").exists()

@@ -145,7 +145,7 @@ def test_every_task_and_model_of_params_yaml_has_a_file():
         ("ingest", ["split_seed=-1"], "split_seed: -1 is not between 0 and 4294967295"),
         ("train", ["task.name=x"], "task.name"),
         ("ingest", ["task.name="], "task.name cannot be set"),
-        ("ingest", ["task=../task/csv"], "task: '../task/csv' is not a name"),
+        ("ingest", ["task=../task/table"], "task: '../task/table' is not a name"),
         ("train", ["sweep.study=../x"], "sweep.study: '../x' is not a name"),
         ("train", ["sweep.study="], "sweep.study: '' is not a name"),
         ("train", ["architecture=text_cnm"], "Could not find 'architecture/text_cnm'"),
