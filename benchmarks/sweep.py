@@ -31,7 +31,7 @@ from pipeline_total import ROOT, output
 from report import machine, spread, table
 
 from pipeline.config import JOURNAL
-from pipeline.features import store
+from pipeline.features import views
 from pipeline.models.trees import LightGBM
 from pipeline.problems import problem
 from pipeline.sweep import study
@@ -89,7 +89,7 @@ def swept(clone: Path, name: str, overrides: list[str]) -> tuple[float, float]:
 def bare(clone: Path, name: str) -> float:
     """Search as a script of one's own does, over the ranges of a sweep."""
     view = clone / "data" / "features" / "breast_cancer" / "engineered"
-    train, validation = (store.load(view / f"{split}.npz") for split in ("train", "validation"))
+    train, validation = (views.load(view / f"{split}.npz") for split in ("train", "validation"))
     written = OmegaConf.load(clone / "conf" / "model" / "lightgbm.yaml")
     written.random_state = 0
     fixed = {key: written[key] for key in written if key not in ("family", "view", "_target_")}

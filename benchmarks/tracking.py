@@ -44,7 +44,7 @@ from sklearn.ensemble import RandomForestClassifier
 from pipeline import experiment, paths, train
 from pipeline.command import run
 from pipeline.config import schema, targets
-from pipeline.features import store
+from pipeline.features import views
 from pipeline.models.fitting import fit
 from pipeline.progress import console
 
@@ -132,10 +132,10 @@ def turn(cfg: schema.Train) -> dict[str, float]:
     return {way.__name__: seconds(way, cfg) for way in ways}
 
 
-def data(cfg: schema.Train) -> list[store.Features]:
+def data(cfg: schema.Train) -> list[views.Features]:
     """Read what to fit and what to validate on."""
     view = paths.features_folder(cfg.task.name) / cfg.model.view
-    return [store.load(view / f"{split}.npz") for split in ("train", "validation")]
+    return [views.load(view / f"{split}.npz") for split in ("train", "validation")]
 
 
 def seconds(way: Callable[[schema.Train], None], cfg: schema.Train) -> float:

@@ -11,7 +11,7 @@ import yaml
 from pipeline import command, experiment, paths
 from pipeline.config import composition, schema
 from pipeline.errors import UserError, address
-from pipeline.features import store
+from pipeline.features import views
 from pipeline.files import write_text
 from pipeline.progress import console
 from pipeline.sweep import study as studies
@@ -22,7 +22,7 @@ from pipeline.sweep.table import best, headline
 def main(cfg: schema.Adopt) -> None:
     """Write the best trial's settings into a file of conf/adopted/, and show the change."""
     view = paths.features_folder(cfg.task.name) / cfg.model.view
-    about = store.about(view, paths.ingested_folder(cfg.task.name))
+    about = views.about(view, paths.ingested_folder(cfg.task.name))
     metric = experiment.problem_of(cfg.task, about["target"]).deciding.name
     study = found(cfg, about)
     trials = study.get_trials(deepcopy=False)

@@ -18,6 +18,12 @@ def address(url: str) -> str:
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
+def encoding_fault(error: UnicodeDecodeError) -> str:
+    """Describe where bytes are not in the encoding that they should be in."""
+    line = error.object.count(b"\n", 0, error.start) + 1
+    return f"is not {error.encoding}: byte 0x{error.object[error.start]:02x} in line {line}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """
     Suggest the right spelling of a name.

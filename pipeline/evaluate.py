@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pipeline import bundle, command, experiment, paths, scoring, tracking
+from pipeline import bundle, command, experiment, paths, predictor, tracking
 from pipeline.config import composition, schema
 from pipeline.errors import ModelError, UserError
 from pipeline.evaluation import board as boards_of
@@ -153,16 +153,16 @@ def entry(
             f"{folder} was trained for the target {manifest['target']} of {manifest['kind']}, the "
             f"data have {kind.target} of {task.kind}: train {model} again"
         )
-    predictor = scoring.load(folder, composition.model_file(model).get("trusted", []))
+    trained = predictor.load(folder, composition.model_file(model).get("trusted", []))
     predictions, frames, milliseconds = {}, {}, {}
     for name, part in parts.items():
         try:
-            outputs, milliseconds[name] = timed(predictor.outputs, part[inputs_of(part)])
+            outputs, milliseconds[name] = timed(trained.outputs, part[inputs_of(part)])
         except (UserError, OSError, MemoryError):
             raise
         except Exception as error:
             raise ModelError(f"it failed on {name}: {experiment.reason(error)}") from error
-        target, decision = part["label"].to_numpy(), predictor.decision
+        target, decision = part["label"].to_numpy(), trained.decision
         predictions[name] = kind.predictions(target, outputs, meta_of(part), decision)
         frames[name] = kind.frame(outputs, decision)
     with tracking.told():

@@ -12,8 +12,8 @@ import numpy as np
 
 from pipeline.config import schema
 from pipeline.errors import ModelError, UserError
-from pipeline.features import store
-from pipeline.features.store import Features
+from pipeline.features import views
+from pipeline.features.views import Features
 from pipeline.models.fitting import fit, timed
 from pipeline.problems import Predictions, Problem, problem
 
@@ -88,8 +88,8 @@ def load(view: Path, ingested: Path) -> Examples:
     UserError
         When a file is missing or damaged, or other examples were ingested since.
     """
-    train, validation = (store.load(view / f"{split}.npz") for split in ("train", "validation"))
-    return Examples(train, validation, store.about(view, ingested))
+    train, validation = (views.load(view / f"{split}.npz") for split in ("train", "validation"))
+    return Examples(train, validation, views.about(view, ingested))
 
 
 def run(

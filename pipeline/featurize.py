@@ -8,9 +8,9 @@ import pandas as pd
 from pipeline import command, paths, storage
 from pipeline.config import composition, schema, targets
 from pipeline.errors import UserError
-from pipeline.features import store
+from pipeline.features import views
 from pipeline.features.inputs import kind_of
-from pipeline.features.store import Features
+from pipeline.features.views import Features
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
 from pipeline.progress import console, track
 from pipeline.sources.examples import inputs_of, meta_of
@@ -31,11 +31,11 @@ def main(cfg: schema.Stage) -> None:
             X = fitted(featurizer, view, train)
             X_validation = featurizer.transform(validation[inputs_of(validation)])
             (folder / view).mkdir()
-            store.save(folder / view / "train.npz", features(X, train))
-            store.save(folder / view / "validation.npz", features(X_validation, validation))
-            storage.dump(featurizer, folder / view / store.FEATURIZER)
+            views.save(folder / view / "train.npz", features(X, train))
+            views.save(folder / view / "validation.npz", features(X_validation, validation))
+            storage.dump(featurizer, folder / view / views.FEATURIZER)
             of_view = {"settings": composition.only_view(used, view)}
-            write_json(folder / view / store.ABOUT, about | of_view)
+            write_json(folder / view / views.ABOUT, about | of_view)
             size = " × ".join(f"{n:,}" for n in X.shape[1:])
             console.print(f"{cfg.task.name}: view {view}, {size} numbers an example")
             if hasattr(featurizer, "summary"):

@@ -21,7 +21,7 @@ from pipeline.config import composition, schema, targets
 from pipeline.errors import ModelError, UserError
 from pipeline.evaluation.comparison import compare
 from pipeline.experiment import Examples, Fitted
-from pipeline.features import store
+from pipeline.features import views
 from pipeline.files import aside, put, size, write_json
 from pipeline.problems import Predictions, Problem
 from pipeline.progress import Bar, console
@@ -114,7 +114,7 @@ def train(
             | described(examples, kind, fitted)
             | {"scores": scores, "curve": curve.points},
             estimator,
-            view / store.FEATURIZER,
+            view / views.FEATURIZER,
             model.trusted,
         )
     except ModelError as error:

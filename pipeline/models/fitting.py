@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
 from pipeline.errors import UserError
-from pipeline.features.store import Features
+from pipeline.features.views import Features
 
 Report = Callable[[int, Mapping[str, float]], None]
 

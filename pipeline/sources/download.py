@@ -1,6 +1,5 @@
 """Files from the network, or from a folder that mirrors it, checked by hash."""
 
-import hashlib
 import os
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -12,6 +11,7 @@ import pooch
 import requests
 
 from pipeline.errors import UserError
+from pipeline.files import sha256
 from pipeline.progress import track
 
 AT_ONCE = 8
@@ -100,8 +100,7 @@ def _one(file: Remote, mirror: Path | None, cache: pooch.Pooch) -> Path:
 
 
 def _verified(path: Path, file: Remote) -> Path:
-    with path.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    digest = sha256(path)
     if digest != file.sha256:
         raise UserError(f"{path}: sha256 is {digest}, expected {file.sha256}; replace the file")
     return path

@@ -1,6 +1,5 @@
 """Tables of the user's own: CSV, Parquet or JSON-lines with a column that is to be foretold."""
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, json, parquet
 
-from pipeline.errors import UserError, nearest
+from pipeline.errors import UserError, encoding_fault, nearest
+from pipeline.files import sha256
 from pipeline.sources.examples import (
     CONTRADICTION,
     META,
@@ -23,7 +23,6 @@ from pipeline.sources.examples import (
     inputs_of,
     origin_of,
 )
-from pipeline.sources.text import decoding_problem
 
 # More different numbers than this may be a quantity rather than classes.
 MOST_NUMBERS = 20
@@ -122,7 +121,7 @@ def read(
     alike = alike_by_chance(parts[0])
     return Source(
         parts[0],
-        [origin_of(file, digest(file)) for file in files],
+        [origin_of(file, sha256(file)) for file in files],
         test=parts[1] if test is not None else None,
         may_miss=True,
         may_repeat=alike > 0,
@@ -345,12 +344,6 @@ def alike_by_chance(examples: pd.DataFrame) -> int:
     return alike if dropped.get(CONTRADICTION, 0) > alike * MOST_CONTRADICTIONS else 0
 
 
-def digest(file: Path) -> str:
-    """Give the sha256 of a file."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
 def _csv(file: Path, texts: list[str]) -> pa.Table:
     with file.open("rb") as content:
         header = content.readline()
@@ -393,7 +386,7 @@ def _unreadable(file: Path, reason: str) -> UserError:
         try:
             file.read_bytes().decode("utf-8")
         except UnicodeDecodeError as error:
-            return UserError(f"{file} {decoding_problem(error)}; save it as UTF-8")
+            return UserError(f"{file} {encoding_fault(error)}; save it as UTF-8")
     if "Row #" in reason:
         return UserError(f"{file}: {_line(reason)}; row 1 is the header")
     # The rows of JSON are counted from 0, and anew in each block.

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, encoding_fault
+from pipeline.files import sha256
 from pipeline.sources import table
 from pipeline.sources.examples import Source, origin_of
-from pipeline.sources.text import decoding_problem
 
 OTHERS = "files that are not .txt were not read: {:,}, such as {}"
 
@@ -54,7 +54,7 @@ def read(
 def _from_table(file: Path, columns: dict[str, str]) -> Source:
     rows = table.load(file, columns).select(list(columns.values()))
     (examples,) = table.examples([file], [rows], columns)
-    return Source(examples, [origin_of(file, table.digest(file))])
+    return Source(examples, [origin_of(file, sha256(file))])
 
 
 def _from_folder(folder: Path) -> Source:
@@ -82,7 +82,7 @@ def _from_folder(folder: Path) -> Source:
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise UserError(f"{file} {decoding_problem(error)}; save it as UTF-8") from None
+            raise UserError(f"{file} {encoding_fault(error)}; save it as UTF-8") from None
         group = place.parts[1] if len(place.parts) > 2 else place.as_posix()
         rows.append((place.as_posix(), text, place.parts[0], group))
     examples = pd.DataFrame(rows, columns=["example_id", "text", "label", "group"])

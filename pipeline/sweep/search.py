@@ -22,7 +22,7 @@ from omegaconf import DictConfig, open_dict
 from pipeline import experiment, paths
 from pipeline.config import composition, schema, targets
 from pipeline.errors import UserError
-from pipeline.features import store
+from pipeline.features import views
 from pipeline.problems import Problem
 from pipeline.progress import console
 from pipeline.sweep import space as spaces
@@ -99,7 +99,7 @@ def prepared(context: HydraContext, composed: DictConfig, arguments: list[str]) 
     studies.check(cfg.sweep)
     workers = count_workers(cfg, composed)
     view = paths.features_folder(cfg.task.name) / cfg.model.view
-    about = store.about(view, paths.ingested_folder(cfg.task.name))
+    about = views.about(view, paths.ingested_folder(cfg.task.name))
     kind = experiment.problem_of(cfg.task, about["target"])
     # What the command line sets is not searched.
     given = composition.overridden()

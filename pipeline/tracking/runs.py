@@ -148,7 +148,7 @@ class Run:
         ):
             mlflow.pyfunc.log_model(
                 name="model",
-                loader_module=f"{code.name}.scoring",
+                loader_module=f"{code.name}.predictor",
                 data_path=str(folder),
                 code_paths=[str(code)],
                 pip_requirements=manifest["requirements"],

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from mlflow.pyfunc import load_model
 
-from pipeline import bundle, scoring
+from pipeline import bundle, predictor
 
 MODELS = Path("models", "breast_cancer")
 VICTIM = "logistic_regression"
@@ -146,7 +146,7 @@ def test_two_trainings_at_once_each_keep_their_own_model_and_scores(reproduced):
     assert sorted(float(run.data.params["model.C"]) for run in runs) == wanted
     for run in runs:
         place = reproduced.root / "runs" / "breast_cancer" / VICTIM / run.info.run_id
-        model = scoring.load(place / "model")
+        model = predictor.load(place / "model")
         assert float(run.data.params["model.C"]) == model.estimator.C
         assert bundle.digest(place / "model") == run.data.tags["bundle"]
         scores = json.loads((place / "metrics.json").read_text())
@@ -180,7 +180,7 @@ def test_a_plain_training_by_hand_makes_the_model_that_is_compared(warm, reprodu
 
     reproduced.must_warm(warm, "pipeline.train", "task=breast_cancer", f"model={VICTIM}")
 
-    assert scoring.load(reproduced.root / MODELS / VICTIM).estimator.C == 2.0
+    assert predictor.load(reproduced.root / MODELS / VICTIM).estimator.C == 2.0
     assert not (reproduced.root / "runs").exists()
 
 
@@ -223,7 +223,7 @@ def test_two_logged_models_answer_in_one_process_each_with_its_own_code(
     plain = ("pipeline.train", "task=breast_cancer")
     reproduced.must_warm(warm, *plain, f"model={VICTIM}")
     reproduced.edit(
-        "pipeline/scoring.py",
+        "pipeline/predictor.py",
         "return self.problem.frame(self.outputs(examples), self.decision)",
         "return self.problem.frame(self.outputs(examples), self.decision).assign(new=1.0)",
     )

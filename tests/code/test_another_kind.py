@@ -22,8 +22,8 @@ KINDS = Path(__file__).parents[1] / "kinds"
 # What stages are made of, and what reads and writes their results.
 STAGES = [
     *(f"{name}.py" for name in ("ingest", "featurize", "train", "evaluate", "experiment")),
-    *("scoring.py", "bundle.py", "formats.py", "adopt.py", "compose.py", "models/fitting.py"),
-    *("features/store.py", "sources/split.py", "sources/examples.py"),
+    *("predictor.py", "bundle.py", "formats.py", "adopt.py", "compose.py", "models/fitting.py"),
+    *("features/views.py", "sources/split.py", "sources/examples.py"),
     *("sweep/*.py", "tracking/*.py", "evaluation/*.py"),
 ]
 MODULES = [path for stage in STAGES for path in sorted(ROOT.glob(f"pipeline/{stage}"))]

@@ -11,7 +11,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from pipeline import bundle, scoring, storage
+from pipeline import bundle, predictor, storage
 from pipeline.errors import ModelError, UserError
 from pipeline.models.neural_net import NeuralNet
 from pipeline.models.trees import LightGBM
@@ -118,7 +118,7 @@ def test_a_wrong_manifest_is_refused(model, changes, message):
     edit(model, **changes)
 
     with pytest.raises(UserError, match=re.escape(message)) as caught:
-        scoring.load(model)
+        predictor.load(model)
 
     assert str(model / bundle.MANIFEST) in str(caught.value)
 
@@ -137,7 +137,7 @@ def test_a_file_of_another_model_is_refused(model, tmp_path, name):
     shutil.copy(tmp_path / "other" / name, model / name)
 
     with pytest.raises(UserError, match=f"{name} is damaged"):
-        scoring.load(model)
+        predictor.load(model)
 
 
 def test_a_failed_training_says_why(tmp_path):
@@ -145,14 +145,14 @@ def test_a_failed_training_says_why(tmp_path):
 
     assert bundle.read(tmp_path)["family"] == "classical"
     with pytest.raises(ModelError, match="its training failed: it diverged"):
-        scoring.load(tmp_path)
+        predictor.load(tmp_path)
 
 
 def test_an_unknown_format_is_told(model):
     edit(model, estimator={"format": "skopz"})
 
     with pytest.raises(UserError, match=r"unknown format 'skopz'.*did you mean 'skops'"):
-        scoring.load(model)
+        predictor.load(model)
 
 
 THIRD_PARTY = '''
@@ -218,10 +218,10 @@ def test_a_manifest_is_no_consent(third_party, tmp_path):
     bundle.write(folder, KNOWN, third_party, tmp_path / "featurizer.skops", TYPES)
 
     assert (
-        scoring.load(folder, TYPES)
+        predictor.load(folder, TYPES)
         .predict(PATIENTS)["label"]
         .isin(KNOWN["target"]["classes"])
         .all()
     )
     with pytest.raises(UserError, match=r"not trusted: boost_zz\.Classifier"):
-        scoring.load(folder)
+        predictor.load(folder)

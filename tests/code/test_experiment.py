@@ -17,8 +17,8 @@ from pipeline import experiment
 from pipeline.config import schema
 from pipeline.errors import ModelError, UserError
 from pipeline.experiment import Examples
-from pipeline.features import store
-from pipeline.features.store import Features
+from pipeline.features import views
+from pipeline.features.views import Features
 from pipeline.files import dvc_digest, write_json
 from pipeline.models.neural_net import NeuralNet
 from pipeline.models.trees import LightGBM
@@ -175,9 +175,9 @@ def view(tmp_path):
     ingested.mkdir()
     view.mkdir()
     for split in ("train", "validation"):
-        store.save(view / f"{split}.npz", Features(X, Y, {}))
+        views.save(view / f"{split}.npz", Features(X, Y, {}))
     about = {"target": TARGET, "digest": dvc_digest(ingested)}
-    write_json(view / store.ABOUT, about)
+    write_json(view / views.ABOUT, about)
     return view, ingested, about
 
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 
 from pipeline.errors import UserError
-from pipeline.features.store import Features
+from pipeline.features.views import Features
 from pipeline.models.fitting import fit, timed
 from pipeline.models.networks import MLP, SequenceGRU, TextCNN
 from pipeline.models.neural_net import NeuralNet

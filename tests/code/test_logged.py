@@ -11,7 +11,7 @@ PACKAGE = {
     "__init__.py": "",
     "consent.py": "TRUSTED = []\n",
     "answer.py": "ANSWER = 1\n",
-    "scoring.py": (
+    "predictor.py": (
         "import pipeline.answer\n"
         "from pipeline import consent\n\n"
         "def now():\n    return pipeline.answer.ANSWER, consent.TRUSTED\n\n"
@@ -31,14 +31,14 @@ def package(tmp_path):
 
 @pytest.fixture
 def imported(monkeypatch):
-    """Import the scoring of a copy, and forget it in the end."""
+    """Import the predictor of a copy, and forget it in the end."""
     before = set(sys.modules)
 
-    def scoring(folder):
+    def predictor(folder):
         monkeypatch.syspath_prepend(folder.parent)
-        return importlib.import_module(f"{folder.name}.scoring")
+        return importlib.import_module(f"{folder.name}.predictor")
 
-    yield scoring
+    yield predictor
     for name in set(sys.modules) - before:
         del sys.modules[name]
 

@@ -11,7 +11,7 @@ import torch
 from mlflow.pyfunc import load_model
 from sklearn import datasets
 
-from pipeline import scoring
+from pipeline import predictor
 
 EXPERIMENTS = [
     (task, model)
@@ -25,38 +25,38 @@ def examples(repro, task: str, split: str = "test") -> pd.DataFrame:
     return pd.read_parquet(repro.root / "data" / "ingested" / task / f"{split}.parquet")
 
 
-def trained(repro, task: str, model: str) -> scoring.Predictor:
-    return scoring.load(repro.root / "models" / task / model)
+def load(repro, task: str, model: str) -> predictor.Predictor:
+    return predictor.load(repro.root / "models" / task / model)
 
 
 def swept_folders(swept) -> dict[str, Path]:
-    """Give the folder of each model of the sweep."""
+    """Return the folder of each model of the sweep."""
     manifests = (swept.root / "multirun").glob("*/*/*/model/bundle.json")
     return {json.loads(path.read_text("utf-8"))["model"]: path.parent for path in manifests}
 
 
 @pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
 def test_probabilities_are_those_of_all_classes_and_sum_to_1(repro, task, model):
-    given = trained(repro, task, model).outputs(examples(repro, task))
+    given = load(repro, task, model).outputs(examples(repro, task))
     assert given.min() >= 0
     np.testing.assert_allclose(given.sum(1), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
 def test_an_answer_does_not_depend_on_the_examples_beside_it(repro, task, model):
-    scorer, test = trained(repro, task, model), examples(repro, task)
-    together = scorer.outputs(test)
-    backwards = scorer.outputs(test[::-1])[::-1]
-    alone = np.vstack([scorer.outputs(test.iloc[[row]]) for row in range(10)])
+    trained, test = load(repro, task, model), examples(repro, task)
+    together = trained.outputs(test)
+    backwards = trained.outputs(test[::-1])[::-1]
+    alone = np.vstack([trained.outputs(test.iloc[[row]]) for row in range(10)])
     np.testing.assert_allclose(backwards, together, atol=1e-5)
     np.testing.assert_allclose(alone, together[:10], atol=1e-5)
 
 
 @pytest.mark.parametrize("model", ["baseline", "logistic_regression", "neural_net"])
 def test_white_space_after_a_text_changes_no_answer(repro, model):
-    scorer, test = trained(repro, "genre", model), examples(repro, "genre")
+    trained, test = load(repro, "genre", model), examples(repro, "genre")
     spaced = test.assign(text=test["text"] + " \n")
-    np.testing.assert_allclose(scorer.outputs(spaced), scorer.outputs(test), atol=1e-6)
+    np.testing.assert_allclose(trained.outputs(spaced), trained.outputs(test), atol=1e-6)
 
 
 @pytest.mark.parametrize("model", ["logistic_regression", "neural_net"])
@@ -70,8 +70,8 @@ def test_the_same_seed_gives_the_same_model_in_another_process(repro, swept, mod
     """One was trained by `dvc repro`, the other beside three others by a parallel sweep."""
     folder = swept_folders(swept)[model]
     test = examples(repro, "breast_cancer")
-    once = trained(repro, "breast_cancer", model).outputs(test)
-    again = scoring.load(folder).outputs(test)
+    once = load(repro, "breast_cancer", model).outputs(test)
+    again = predictor.load(folder).outputs(test)
     np.testing.assert_array_equal(once, again)
     scores = repro.root / "metrics" / "breast_cancer" / f"{model}.json"
     assert scores.read_bytes() == folder.with_name("metrics.json").read_bytes()
@@ -83,8 +83,8 @@ def test_the_same_seed_gives_the_same_trees(warm, swept, reproduced, model):
     assert done.returncode == 0, done.stderr
     test = examples(swept, "breast_cancer")
     np.testing.assert_array_equal(
-        trained(reproduced, "breast_cancer", model).outputs(test),
-        scoring.load(swept_folders(swept)[model]).outputs(test),
+        load(reproduced, "breast_cancer", model).outputs(test),
+        predictor.load(swept_folders(swept)[model]).outputs(test),
     )
 
 
@@ -101,11 +101,11 @@ def test_a_logged_model_answers_raw_input_as_the_one_in_models(repro, task, mode
     test = examples(repro, task)
     inputs = test.drop(columns=["example_id", "label", "group"])
     answers = logged(repro, task, model, monkeypatch).predict(inputs)
-    scorer = trained(repro, task, model)
+    trained = load(repro, task, model)
     classes = sorted(test["label"].unique())
     assert list(answers) == ["label", *(f"probability_{name}" for name in classes)]
-    np.testing.assert_array_equal(answers.iloc[:, 1:].to_numpy(), scorer.outputs(test))
-    assert answers["label"].tolist() == scorer.predict(test)["label"].tolist()
+    np.testing.assert_array_equal(answers.iloc[:, 1:].to_numpy(), trained.outputs(test))
+    assert answers["label"].tolist() == trained.predict(test)["label"].tolist()
 
 
 def originals(repro, task: str) -> pd.DataFrame:
@@ -133,12 +133,10 @@ def test_the_original_examples_have_the_probabilities_of_evaluate(repro, task, m
 
 @pytest.mark.parametrize("model", ["baseline", "logistic_regression", "neural_net"])
 def test_a_text_is_answered_alike_however_it_was_typed(repro, model):
-    scorer, test = trained(repro, "genre", model), examples(repro, "genre")
+    trained, test = load(repro, "genre", model), examples(repro, "genre")
     typed = test["text"].str.replace("'", "’").str.replace(" ", "\r\n ")
     assert (typed.str.contains("’")).any()
-    np.testing.assert_array_equal(
-        scorer.probabilities(test.assign(text=typed)), scorer.probabilities(test)
-    )
+    np.testing.assert_array_equal(trained.outputs(test.assign(text=typed)), trained.outputs(test))
 
 
 @pytest.mark.parametrize("model", SWEPT)
@@ -146,7 +144,7 @@ def test_a_model_logged_by_a_sweep_answers_as_the_one_in_its_folder(swept, model
     test = examples(swept, "breast_cancer")
     inputs = test.drop(columns=["example_id", "label", "group"])
     answers = logged(swept, "breast_cancer", model, monkeypatch).predict(inputs)
-    expected = scoring.load(swept_folders(swept)[model]).outputs(test)
+    expected = predictor.load(swept_folders(swept)[model]).outputs(test)
     np.testing.assert_array_equal(answers.iloc[:, 1:].to_numpy(), expected)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import scoring
+from pipeline import predictor
 
 ARTICLE = (
     "Police in the town of Varn have found the missing ferry captain alive. "
@@ -49,9 +49,9 @@ def test_headlines_of_another_topic_are_unrelated(judged):
         "Apple to sell a watch made of gold": "unrelated",
         "Giant crab seen in English harbour": "unrelated",
     }
-    scorer = scoring.load(judged.root / "models/fake_news/lightgbm")
+    trained = predictor.load(judged.root / "models/fake_news/lightgbm")
 
-    answers = scorer.predict(pd.DataFrame({"headline": list(headlines), "body": ARTICLE}))
+    answers = trained.predict(pd.DataFrame({"headline": list(headlines), "body": ARTICLE}))
 
     found = answers["label"].where(answers["label"] == "unrelated", "related")
     assert found.tolist() == list(headlines.values())
@@ -65,7 +65,7 @@ def test_pairs_of_the_challenges_files_have_the_probabilities_of_evaluate(judged
     pairs = stances.merge(bodies, how="left", on="Body ID")
     sent = pairs.rename(columns={"Headline": "headline", "articleBody": "body"})
 
-    found = scoring.load(judged.root / "models/fake_news/lightgbm").probabilities(sent)
+    found = predictor.load(judged.root / "models/fake_news/lightgbm").outputs(sent)
 
     predictions = pd.read_parquet(judged.root / "reports/fake_news/predictions.parquet")
     expected = predictions[predictions["model"] == "lightgbm"].filter(like="probability_")

@@ -5,7 +5,7 @@ import urllib.parse
 import numpy as np
 import pandas as pd
 
-from pipeline import scoring
+from pipeline import predictor
 
 
 def test_learning_beats_counting_words_on_unseen_authors(warm, gutenberg, mirror):
@@ -33,7 +33,7 @@ def test_learning_beats_counting_words_on_unseen_authors(warm, gutenberg, mirror
         assert all(passage in whole for passage in of_it)
     predictions = pd.read_parquet(gutenberg.root / "reports/genre_gutenberg/predictions.parquet")
     expected = predictions[predictions["model"] == "logistic_regression"]
-    scorer = scoring.load(gutenberg.root / "models/genre_gutenberg/logistic_regression")
+    trained = predictor.load(gutenberg.root / "models/genre_gutenberg/logistic_regression")
     np.testing.assert_array_equal(
-        scorer.probabilities(test[["text"]]), expected.filter(like="probability_")
+        trained.outputs(test[["text"]]), expected.filter(like="probability_")
     )

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from mlflow.pyfunc import load_model
 
-from pipeline import scoring
+from pipeline import predictor
 
 MODELS = ["baseline", "lightgbm", "neural_net"]
 
@@ -63,8 +63,8 @@ def test_the_warning_comes_most_of_the_30_cycles_ahead(flown):
 @pytest.mark.parametrize("model", ["lightgbm", "neural_net"])
 def test_an_engine_is_thought_more_of_the_farther_it_is_from_failure(flown, cycles, model):
     sample = cycles.sample(2000, random_state=0)
-    scorer = scoring.load(flown.root / "models/turbofan" / model)
-    fails = scorer.outputs(sample)[:, scorer.problem.classes.index("fails")]
+    trained = predictor.load(flown.root / "models/turbofan" / model)
+    fails = trained.outputs(sample)[:, trained.problem.classes.index("fails")]
 
     by_time = pd.Series(fails).groupby(
         pd.cut(sample["meta:time_to_event"].array, [-1, 30, 60, 400])
@@ -81,14 +81,14 @@ def test_a_logged_model_answers_histories_of_any_length(flown, cycles, model, mo
     monkeypatch.syspath_prepend(".")  # so that sys.path is put back afterwards
     (run,) = (run for run in flown.runs("turbofan") if run.info.run_name == model)
     inputs = cycles.filter(regex="^(setting|sensor)_").iloc[[0, 1, 10, 200]]
-    scorer = scoring.load(flown.root / "models/turbofan" / model)
+    trained = predictor.load(flown.root / "models/turbofan" / model)
 
     # As JSON brings them: lists, which may be shorter or longer than what a model looks at.
     lists = inputs.map(list)
     longer = inputs.map(lambda history: [0.0] * 50 + [history[0]] * 50 + list(history))
     logged = load_model(f"runs:/{run.info.run_id}/model")
 
-    expected = scorer.outputs(inputs)
+    expected = trained.outputs(inputs)
     np.testing.assert_array_equal(logged.predict(lists).iloc[:, 1:], expected)
     np.testing.assert_array_equal(logged.predict(longer).iloc[:, 1:], expected)
 
@@ -100,7 +100,7 @@ def test_readings_of_nasas_file_have_the_probabilities_of_evaluate(flown, mirror
     engines = [rows[rows[:, 0] == engine, 2:] for engine in np.unique(rows[:, 0])]
     sent = pd.DataFrame({n: [e[:, i].tolist() for e in engines] for i, n in enumerate(names)})
 
-    found = scoring.load(flown.root / "models/turbofan" / model).probabilities(sent)
+    found = predictor.load(flown.root / "models/turbofan" / model).outputs(sent)
 
     predictions = pd.read_parquet(flown.root / "reports/turbofan/predictions.parquet")
     expected = predictions[(predictions["model"] == model) & (predictions["part"] == "test")]

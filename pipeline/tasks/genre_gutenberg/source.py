@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, encoding_fault
 from pipeline.sources.download import fetch, remotes
 from pipeline.sources.examples import Source
-from pipeline.sources.text import decoding_problem
 
 _START = re.compile(r"\*\*\* ?START OF TH.*?\*\*\*", re.DOTALL)
 # Some books advertise others after their last page.
@@ -122,6 +121,6 @@ def _decoded(path: Path, encoding: str) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} {decoding_problem(error)}") from None
+        raise UserError(f"{path} {encoding_fault(error)}") from None
     except LookupError:
         raise UserError(f"{path}: the manifest names an unknown encoding, '{encoding}'") from None

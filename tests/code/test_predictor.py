@@ -8,14 +8,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from pipeline import bundle, scoring, storage
+from pipeline import bundle, predictor, storage
 from pipeline.errors import ModelError, UserError
 from pipeline.features.text import TokenIds, WordCount
 from pipeline.models.baseline import WordCountRule
 from pipeline.models.networks import TextCNN
 from pipeline.models.neural_net import NeuralNet
+from pipeline.predictor import Predictor
 from pipeline.problems import problem
-from pipeline.scoring import Predictor
 
 RNG = np.random.default_rng(0)
 PATIENTS = pd.DataFrame(RNG.normal(5, 3, size=(40, 2)), columns=["radius", "texture"])
@@ -25,7 +25,7 @@ TEXTS = pd.DataFrame({"text": ["the wind", "word " * 200, "word " * 2000]})
 KINDS = np.array(["poetry", "essay", "novel"])
 
 
-def predictor(featurizer, estimator, classes, inputs=TEXT):
+def make_predictor(featurizer, estimator, classes, inputs=TEXT):
     kind = problem("classification").on({"classes": classes, "columns": []})
     return Predictor(featurizer, estimator, inputs, False, kind, {})
 
@@ -36,23 +36,23 @@ def patients():
     scaler = StandardScaler().fit(PATIENTS)
     X = scaler.transform(PATIENTS).astype(np.float32)
     model, inputs = LogisticRegression().fit(X, DIAGNOSES), dict.fromkeys(PATIENTS, "double")
-    return predictor(scaler, model, ["benign", "malignant"], inputs)
+    return make_predictor(scaler, model, ["benign", "malignant"], inputs)
 
 
 @pytest.fixture
 def rule():
     counter = WordCount().fit(TEXTS)
     rule = WordCountRule().fit(counter.transform(TEXTS), KINDS)
-    return predictor(counter, rule, sorted(map(str, KINDS)))
+    return make_predictor(counter, rule, sorted(map(str, KINDS)))
 
 
 def network():
     ids = TokenIds(max_length=5, min_texts=1).fit(TEXTS)
     model = NeuralNet(TextCNN, max_epochs=2, device="cpu", random_state=0)
-    return predictor(ids, model.fit(ids.transform(TEXTS), KINDS), sorted(map(str, KINDS)))
+    return make_predictor(ids, model.fit(ids.transform(TEXTS), KINDS), sorted(map(str, KINDS)))
 
 
-def save(scorer, folder):
+def save(made, folder):
     known = {
         "kind": "classification",
         "task": "some",
@@ -62,17 +62,17 @@ def save(scorer, folder):
         "data": {},
         "settings": {},
         "curve": [],
-        "inputs": scorer.inputs,
-        "may_miss": scorer.may_miss,
+        "inputs": made.inputs,
+        "may_miss": made.may_miss,
         "example": [],
-        "target": scorer.problem.target,
+        "target": made.problem.target,
         "outputs": {},
-        "decision": scorer.decision,
+        "decision": made.decision,
         "scores": {},
     }
     folder.mkdir()
-    storage.dump(scorer.featurizer, folder.with_name("featurizer.skops"))
-    bundle.write(folder, known, scorer.estimator, folder.with_name("featurizer.skops"), [])
+    storage.dump(made.featurizer, folder.with_name("featurizer.skops"))
+    bundle.write(folder, known, made.estimator, folder.with_name("featurizer.skops"), [])
 
 
 def test_inputs_and_classes_are_those_of_training(patients):
@@ -148,7 +148,7 @@ def test_the_label_is_the_positive_class_from_its_threshold_on(patients, tmp_pat
     decision = {"positive": "malignant", "threshold": threshold}
     save(patients._replace(decision=decision), tmp_path / "it")
 
-    found = scoring.load(tmp_path / "it").predict(PATIENTS)
+    found = predictor.load(tmp_path / "it").predict(PATIENTS)
 
     alarm = found["probability_malignant"] >= threshold
     assert 0 < alarm.sum() < len(alarm)
@@ -171,7 +171,7 @@ def test_one_row_is_answered_as_among_others(patients):
 def test_a_saved_classifier_is_loaded_with_its_featurizer(patients, tmp_path):
     save(patients, tmp_path / "it")
 
-    found = scoring.load(tmp_path / "it")
+    found = predictor.load(tmp_path / "it")
 
     assert {path.name for path in (tmp_path / "it").iterdir()} == {
         "estimator.skops",
@@ -182,10 +182,10 @@ def test_a_saved_classifier_is_loaded_with_its_featurizer(patients, tmp_path):
 
 
 def test_a_saved_network_is_loaded_with_its_featurizer(tmp_path):
-    scorer = network()
-    save(scorer, tmp_path / "it")
+    made = network()
+    save(made, tmp_path / "it")
 
-    found = scoring.load(tmp_path / "it")
+    found = predictor.load(tmp_path / "it")
 
     assert {path.name for path in (tmp_path / "it").iterdir()} == {
         "network.json",
@@ -193,7 +193,7 @@ def test_a_saved_network_is_loaded_with_its_featurizer(tmp_path):
         "featurizer.skops",
         "bundle.json",
     }
-    pd.testing.assert_frame_equal(found.predict(TEXTS), scorer.predict(TEXTS))
+    pd.testing.assert_frame_equal(found.predict(TEXTS), made.predict(TEXTS))
 
 
 @pytest.mark.parametrize("name", ["estimator.skops", "featurizer.skops", "bundle.json"])
@@ -202,4 +202,4 @@ def test_a_missing_file_is_told_by_name(rule, tmp_path, name):
     (tmp_path / "it" / name).unlink()
 
     with pytest.raises(UserError, match=f"{re.escape(str(tmp_path / 'it' / name))} does not exist"):
-        scoring.load(tmp_path / "it")
+        predictor.load(tmp_path / "it")

@@ -10,8 +10,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from pipeline import storage
 from pipeline.errors import UserError
+from pipeline.features.columns import Columns, DateParts, OneHot, Topics, column_kind
 from pipeline.features.inputs import conform, kind_of
-from pipeline.features.table import Columns, DateParts, OneHot, Topics, column_kind
 
 WORDS = ["slow", "fast", "late", "kind", "good", "bad", "old", "new", "red", "blue"]
 ROWS = 40
@@ -231,7 +231,7 @@ def test_there_are_no_more_components_than_words():
 
 
 def test_components_are_learned_from_evenly_chosen_texts(monkeypatch):
-    monkeypatch.setattr("pipeline.features.table.MOST_TEXTS", 2)
+    monkeypatch.setattr("pipeline.features.columns.MOST_TEXTS", 2)
     # of five texts the first and the fourth are chosen; only they have the words 0 and 1
     weights = sparse.csr_matrix(
         [[2.0, 0, 0], [0, 0, 9], [0, 0, 9], [0, 1.0, 0], [0, 0, 9]], dtype=np.float32

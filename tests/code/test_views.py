@@ -8,8 +8,8 @@ import pytest
 from scipy import sparse
 
 from pipeline.errors import UserError
-from pipeline.features import store
-from pipeline.features.store import Features
+from pipeline.features import views
+from pipeline.features.views import Features
 
 Y = np.array(["novel", "poetry", "novel"])
 META = {"group": np.array(["Brontë", "Keats", "Brontë"], dtype=object)}
@@ -25,9 +25,9 @@ META = {"group": np.array(["Brontë", "Keats", "Brontë"], dtype=object)}
     ids=["floats", "ids", "windows"],
 )
 def test_dense_numbers_are_read_as_they_were_written(X, tmp_path):
-    store.save(tmp_path / "train.npz", Features(X, Y, META))
+    views.save(tmp_path / "train.npz", Features(X, Y, META))
 
-    found = store.load(tmp_path / "train.npz")
+    found = views.load(tmp_path / "train.npz")
 
     np.testing.assert_array_equal(found.X, X)
     assert found.X.dtype == X.dtype
@@ -39,9 +39,9 @@ def test_dense_numbers_are_read_as_they_were_written(X, tmp_path):
 def test_sparse_numbers_stay_sparse(form, tmp_path):
     # The last row and column are empty: the shape is not to be had from the entries.
     X = np.array([[0, 1.5, 0], [2, 0, 0], [0, 0, 0]], dtype=np.float32)
-    store.save(tmp_path / "train.npz", Features(form(X), Y, META))
+    views.save(tmp_path / "train.npz", Features(form(X), Y, META))
 
-    found = store.load(tmp_path / "train.npz").X
+    found = views.load(tmp_path / "train.npz").X
 
     assert sparse.issparse(found)
     assert found.dtype == np.float32
@@ -51,9 +51,9 @@ def test_sparse_numbers_stay_sparse(form, tmp_path):
 @pytest.mark.parametrize("form", [np.array, sparse.csr_matrix])
 def test_floats_are_stored_in_32_bits(form, tmp_path):
     X = np.array([[0.1], [0.0], [1 / 3]])
-    store.save(tmp_path / "train.npz", Features(form(X), Y, META))
+    views.save(tmp_path / "train.npz", Features(form(X), Y, META))
 
-    found = store.load(tmp_path / "train.npz").X
+    found = views.load(tmp_path / "train.npz").X
 
     assert found.dtype == np.float32
     np.testing.assert_array_equal(
@@ -63,7 +63,7 @@ def test_floats_are_stored_in_32_bits(form, tmp_path):
 
 def test_the_same_numbers_give_the_same_bytes(tmp_path):
     for name in ("first.npz", "second.npz"):
-        store.save(tmp_path / name, Features(np.eye(3, dtype=np.float32), Y, META))
+        views.save(tmp_path / name, Features(np.eye(3, dtype=np.float32), Y, META))
 
     assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
 
@@ -72,7 +72,7 @@ def test_a_missing_file_is_told_by_name(tmp_path):
     path = tmp_path / "train.npz"
 
     with pytest.raises(UserError, match=f"{re.escape(str(path))} does not exist"):
-        store.load(path)
+        views.load(path)
 
 
 def npy(array):
@@ -115,7 +115,7 @@ def test_a_damaged_file_is_told_by_name(content, tmp_path):
     path.write_bytes(content)
 
     with pytest.raises(UserError, match=f"{re.escape(str(path))} is damaged"):
-        store.load(path)
+        views.load(path)
 
 
 def test_what_else_is_known_is_kept_in_its_own_type(tmp_path):
@@ -124,9 +124,9 @@ def test_what_else_is_known_is_kept_in_its_own_type(tmp_path):
         "time_to_event": np.array([3.0, 2.0, 0.0]),
         "stratum": np.array([1, 0, 1]),
     }
-    store.save(tmp_path / "train.npz", Features(np.eye(3), Y, known))
+    views.save(tmp_path / "train.npz", Features(np.eye(3), Y, known))
 
-    found = store.load(tmp_path / "train.npz").meta
+    found = views.load(tmp_path / "train.npz").meta
 
     assert {name: values.tolist() for name, values in found.items()} == {
         name: values.tolist() for name, values in known.items()
@@ -137,9 +137,9 @@ def test_what_else_is_known_is_kept_in_its_own_type(tmp_path):
 
 @pytest.mark.parametrize("y", [np.array([1.5, -2, 0.1]), np.array([1, 0, 3])], ids=str)
 def test_a_target_of_numbers_stays_one(y, tmp_path):
-    store.save(tmp_path / "train.npz", Features(np.eye(3), y, {}))
+    views.save(tmp_path / "train.npz", Features(np.eye(3), y, {}))
 
-    found = store.load(tmp_path / "train.npz").y
+    found = views.load(tmp_path / "train.npz").y
 
     assert found.dtype == y.dtype
     np.testing.assert_array_equal(found, y)
