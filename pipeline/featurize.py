@@ -55,7 +55,7 @@ def fitted(featurizer: Any, view: str, train: pd.DataFrame) -> Any:
     """
     try:
         return featurizer.fit_transform(train[inputs_of(train)], train["label"])
-    except ValueError as error:  # so scikit-learn tells of settings
+    except (TypeError, ValueError) as error:  # scikit-learn refuses settings with these
         raise UserError(f"task.views.{view}: {str(error).splitlines()[0]}") from error
 
 

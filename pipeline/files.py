@@ -10,6 +10,8 @@ import shutil
 import socket
 import tempfile
 import uuid
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +23,19 @@ from pipeline.process import alive
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# What reading a zip file whose bytes were changed can raise.
+ZIP_DAMAGE = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @contextmanager

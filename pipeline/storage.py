@@ -1,35 +1,49 @@
 """
-Fitted scikit-learn objects on disk, through skops: nothing is pickled or unpickled.
+Write and read fitted scikit-learn objects through skops, without pickle.
 
-What is trusted is said by the code and by whoever calls it, never by the file itself.
+The code and its caller decide which types are trusted, never the file itself.
 """
 
 import importlib
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import sklearn.utils
 from sklearn.base import BaseEstimator
 
 from pipeline.errors import UserError
-from pipeline.files import damaged, missing
+from pipeline.files import ZIP_DAMAGE, damaged, missing
 
-# To list the types that it trusts, skops imports every module of scikit-learn and
-# with them torch: seconds. `_trusted` asks about the types at hand instead.
-with patch.object(sklearn.utils, "all_estimators", return_value=[]):
-    import skops.io as skops
 
-# The name under which files know this project. A logged model has a copy of another name.
+def _import_skops() -> Any:
+    """
+    Import skops without the list of estimators that it makes when it is imported.
+
+    For that list skops imports every module of scikit-learn, and with them torch, which takes
+    seconds. `_is_trusted` looks at the types at hand instead.
+    """
+    utils: Any = sklearn.utils
+    listing = utils.all_estimators
+    utils.all_estimators = list
+    try:
+        import skops.io
+
+        return skops.io
+    finally:
+        utils.all_estimators = listing
+
+
+skops = _import_skops()
+
+# Files call this project KNOWN_AS. The copy that a logged model brings has another name.
 KNOWN_AS, PROJECT = "pipeline", __name__.partition(".")[0]
-# Where estimators are trusted for what they are: scikit-learn's, as by skops, and the project's.
+# Estimators of these packages are trusted: scikit-learn's, as skops does, and the project's.
 ESTIMATORS = ("sklearn.", *(f"{PROJECT}.{room}." for room in ("features", "models", "tasks")))
-# What they are made of.
+# Types that estimators are made of.
 TRUSTED = {
     "collections.OrderedDict",
     "collections.defaultdict",
@@ -44,27 +58,15 @@ TRUSTED = {
     "lightgbm.sklearn.LGBMClassifier",
     "sklearn.tree._tree.Tree",
 }
-# What reading a zip file whose bytes were changed can raise.
-DAMAGE = (
-    AttributeError,
-    EOFError,
-    KeyError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def dump(fitted: Any, path: Path, trusted: Collection[str] = ()) -> None:
     """
-    Write a fitted object; the same object always gives the same bytes.
+    Write a fitted object. The same object always becomes the same bytes.
 
-    skops names things by their address in memory and stamps the time. Both
-    are replaced here, so that DVC sees a change only where there is one.
+    skops names objects by their address in memory and records the time. Both are
+    replaced, so that DVC sees a change only where there is one.
 
     Parameters
     ----------
@@ -81,11 +83,11 @@ def dump(fitted: Any, path: Path, trusted: Collection[str] = ()) -> None:
         When it holds a type that `load` would refuse.
     """
     content = skops.dumps(fitted)
-    strange = _strange(content, trusted)
-    if strange:
-        consent = ", ".join(sorted({*trusted, *strange}))
+    untrusted = _list_untrusted(content, trusted)
+    if untrusted:
+        consent = ", ".join(sorted({*trusted, *untrusted}))
         raise UserError(
-            f"{type(fitted).__name__} holds types that are not trusted: {', '.join(strange)}; "
+            f"{type(fitted).__name__} holds types that are not trusted: {', '.join(untrusted)}; "
             f"if they are safe to load, its file in conf/model/ says so: trusted: [{consent}]"
         )
     with zipfile.ZipFile(io.BytesIO(content)) as raw:
@@ -128,17 +130,17 @@ def load(path: Path, trusted: Collection[str] = ()) -> Any:
     if not path.is_file():
         raise missing(path)
     try:
-        content = _renamed(path.read_bytes())
-        strange = _strange(content, trusted)
-        if strange:
-            raise UserError(f"{path} holds types that are not trusted: {', '.join(strange)}")
+        content = _rename_project(path.read_bytes())
+        untrusted = _list_untrusted(content, trusted)
+        if untrusted:
+            raise UserError(f"{path} holds types that are not trusted: {', '.join(untrusted)}")
         return skops.loads(content, trusted=skops.get_untrusted_types(data=content))
-    except DAMAGE as error:
+    except ZIP_DAMAGE as error:
         raise damaged(path, error) from None
 
 
-def _renamed(content: bytes) -> bytes:
-    """Name the project's types in a file as they are called where it is read."""
+def _rename_project(content: bytes) -> bytes:
+    """Rename the project's types in a file to the package that reads it."""
     if PROJECT == KNOWN_AS:
         return content
     renamed = io.BytesIO()
@@ -152,13 +154,14 @@ def _renamed(content: bytes) -> bytes:
     return renamed.getvalue()
 
 
-def _strange(content: bytes, trusted: Collection[str]) -> list[str]:
+def _list_untrusted(content: bytes, trusted: Collection[str]) -> list[str]:
     """List the types in a file that are not trusted."""
     types = skops.get_untrusted_types(data=content)
-    return [name for name in types if name not in trusted and not _trusted(name)]
+    return [name for name in types if name not in trusted and not _is_trusted(name)]
 
 
-def _trusted(name: str) -> bool:
+def _is_trusted(name: str) -> bool:
+    """Return whether a type is listed, or is an estimator of a trusted package."""
     if name in TRUSTED:
         return True
     module, _, attribute = name.rpartition(".")

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pipeline.features.normaliser import Normaliser
@@ -216,10 +216,6 @@ class TokenIds(TransformerMixin, BaseEstimator):
     """
 
     PADDING, UNKNOWN, FIRST = 0, 1, 2
-    _parameter_constraints: ClassVar = {
-        "max_length": [Interval(Integral, 1, None, closed="left")],
-        "min_texts": [Interval(Integral, 1, None, closed="left")],
-    }
 
     def __init__(self, max_length: int = 400, min_texts: int = 2) -> None:
         self.max_length = max_length
@@ -227,9 +223,8 @@ class TokenIds(TransformerMixin, BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
         """Learn which tokens are known."""
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(), type(self).__name__
-        )
+        for name in ("max_length", "min_texts"):
+            check_scalar(getattr(self, name), name, Integral, min_val=1)
         texts = Counter(token for tokens in self._tokens(X) for token in set(tokens))
         known = [(-n, token) for token, n in texts.items() if n >= self.min_texts]
         if not known:

@@ -8,8 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from pipeline.errors import UserError
-from pipeline.files import damaged, dvc_digest, missing, read_json
-from pipeline.storage import DAMAGE
+from pipeline.files import ZIP_DAMAGE, damaged, dvc_digest, missing, read_json
 
 ABOUT, FEATURIZER = "view.json", "featurizer.skops"
 # What the names of arrays begin with that are neither X nor y.
@@ -88,7 +87,7 @@ def load(path: Path) -> Features:
             return Features(X, stored["y"], meta)
     except FileNotFoundError:
         raise missing(path) from None
-    except DAMAGE as error:
+    except ZIP_DAMAGE as error:
         raise damaged(path, error) from None
 
 

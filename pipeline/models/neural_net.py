@@ -26,7 +26,7 @@ from pipeline.models.fitting import Report
 from pipeline.models.training import LOG_LOSS, train
 
 # What rebuilding a network from a recipe that was changed can raise.
-DAMAGE = (RuntimeError, KeyError, TypeError, AttributeError, ValueError)
+DAMAGE = (RuntimeError, ImportError, KeyError, TypeError, AttributeError, ValueError)
 WEIGHTS, RECIPE = "network.pt", "network.json"
 # Recipes name a network by its place in this package, of which a logged model has a copy of
 # another name, and only where networks are kept.
@@ -227,14 +227,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             self.n_features_in_ = recipe["n_features"]
             self.n_epochs_ = recipe["n_epochs"]
             self.module_ = network(n_outputs=len(self.classes_), **self.dimensions_).eval()
-        except (
-            RuntimeError,
-            ImportError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            ValueError,
-        ) as error:
+        except DAMAGE as error:
             raise damaged(folder / RECIPE, error) from None
         try:
             self.module_.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))

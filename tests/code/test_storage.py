@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.utils
 import skops.io as skops
 from lightgbm import LGBMRegressor
 from sklearn.dummy import DummyClassifier
@@ -19,6 +20,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
+from sklearn.utils import discovery
 
 from pipeline import storage
 from pipeline.errors import UserError
@@ -227,3 +229,8 @@ def test_a_pickle_is_refused_and_not_run(tmp_path):
         storage.load(path)
 
     assert not (tmp_path / "sprung").exists()
+
+
+def test_scikit_learns_list_of_estimators_is_itself_again_once_skops_is_imported():
+    assert sklearn.utils.all_estimators is discovery.all_estimators
+    assert storage.skops is sys.modules["skops.io"]

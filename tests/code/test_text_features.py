@@ -108,8 +108,8 @@ def test_min_texts_decides_which_tokens_are_known(min_texts, known):
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"max_length": 0}, "'max_length' parameter of TokenIds must be an int in the range"),
-        ({"min_texts": 0}, "'min_texts' parameter of TokenIds must be an int in the range"),
+        ({"max_length": 0}, "max_length == 0, must be >= 1"),
+        ({"min_texts": 0}, "min_texts == 0, must be >= 1"),
         ({"min_texts": 9}, "no token is in 9 texts: lower min_texts"),
     ],
 )
