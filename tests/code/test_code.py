@@ -1,7 +1,8 @@
-"""dvc.yaml names exactly the code that a stage runs."""
+"""What imports what: dvc.yaml names it, and it goes from top to bottom."""
 
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 import yaml
@@ -10,6 +11,52 @@ from pipeline.config import code
 from pipeline.paths import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+# What a stage of the task `table` loads beside its own code.
+TABLE = ["pipeline.problems.classification"]
+ADDED = {
+    "compose": [],
+    "ingest": [*TABLE, "pipeline.sources.table"],
+    "featurize": ["pipeline.features.columns"],
+    "train": [*TABLE, "sklearn.linear_model"],
+    "evaluate": [*TABLE, "pipeline.features.columns", "sklearn.linear_model"],
+}
+UNUSED = {"torch", "lightgbm", "optuna", "ray", "dvc", "matplotlib", "pooch", "unittest.mock"}
+TRACKING = {"mlflow", "sqlalchemy", "fastapi"}
+HEAVY = {
+    "compose": UNUSED | TRACKING | {"numpy", "pandas", "pyarrow", "scipy", "sklearn", "skops"},
+    "ingest": UNUSED | TRACKING | {"sklearn.ensemble", "sklearn.linear_model", "skops"},
+    "featurize": UNUSED | TRACKING,
+    "train": UNUSED,
+    "evaluate": UNUSED,
+}
+# Modules and packages of the project, from top to bottom. A module imports from its own room and
+# from lower layers; rooms of one layer do not import each other.
+LAYERS = (
+    "compose ingest featurize train evaluate leaderboard adopt",
+    "command",
+    "sweep",
+    "experiment",
+    "config",
+    "evaluation predictor tracking",
+    "bundle",
+    "formats tasks",
+    "models sources storage",
+    "problems features",
+    "files progress requirements",
+    "consent errors paths process",
+)
+ONLY_IN = {
+    "mlflow": {"tracking"},
+    "sqlalchemy": {"tracking"},
+    "skops": {"storage"},
+    "hydra": {"command", "compose", "config", "sweep"},
+    "omegaconf": {"command", "config", "sweep"},
+    "optuna": {"adopt", "sweep"},
+    "torch": {"models", "tasks"},
+    "lightgbm": {"models"},
+    "pooch": {"sources"},
+    "dvc": set(),
+}
 
 
 def named(stage):
@@ -30,6 +77,24 @@ def dotted(file):
     return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+def room(name):
+    """Return the module or package right below the project's package."""
+    return name.split(".")[1]
+
+
+FILES = [file for file in (ROOT / "pipeline").rglob("*.py") if file.name != "__init__.py"]
+FILES += [file for file in (ROOT / "pipeline").glob("*/__init__.py") if code._holds_code(file)]
+IMPORTS = {
+    dotted(file): {
+        dotted(other)
+        for name in code._imported(file)
+        for other in code._files(name)
+        if other != ROOT / "pipeline/__init__.py"
+    }
+    for file in FILES
+}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_the_code_that_it_imports_and_on_no_other(stage):
     names = {file.relative_to(ROOT).as_posix() for file in named(stage)}
@@ -37,22 +102,57 @@ def test_a_stage_depends_on_the_code_that_it_imports_and_on_no_other(stage):
     assert names == imported
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_what_importing_a_stage_loads_is_in_its_closure(stage):
-    """Python itself, rather than a reading of the source, says what is imported."""
+@cache
+def loaded(stage):
+    """Import a stage, then what its table task with a linear model adds; list the modules."""
     program = (
         f"import sys, pipeline.{stage}\n"
         "files = [getattr(module, '__file__', None) for module in sys.modules.values()]\n"
-        "print(*filter(None, files), sep='\\n')"
+        "print(*filter(None, files), sep='\\n')\n"
+        f"{''.join(f'import {name}; ' for name in ADDED[stage])}\n"
+        "print('modules:', *sys.modules)"
     )
-    loaded = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, text=True
-    ).stdout.splitlines()
-    own = {line for line in loaded if line.startswith(f"{ROOT}/pipeline/")}
+    )
+    files, _, modules = done.stdout.partition("modules:")
+    return set(files.splitlines()), set(modules.split())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_importing_a_stage_loads_is_in_its_closure(stage):
+    """Python itself, rather than a reading of the source, decides what is imported."""
+    own = {file for file in loaded(stage)[0] if file.startswith(f"{ROOT}/pipeline/")}
     assert own
     closure = {str(file) for file in code.closure([f"pipeline.{stage}"])}
-    empty = {line for line in own if line.endswith("__init__.py")}
+    empty = {file for file in own if file.endswith("__init__.py")}
     assert own - closure <= empty
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_loads_no_heavy_package_that_it_does_not_use(stage):
+    assert HEAVY[stage] & loaded(stage)[1] == set()
+
+
+def test_every_import_leads_to_a_lower_layer():
+    level = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms.split()}
+    upwards = [
+        f"{name} imports {other}"
+        for name, others in IMPORTS.items()
+        for other in others
+        if room(other) != room(name) and level[room(other)] <= level[room(name)]
+    ]
+    assert upwards == []
+
+
+@pytest.mark.parametrize("package", ONLY_IN)
+def test_a_package_is_imported_in_its_rooms_only(package):
+    rooms = {
+        room(dotted(file))
+        for file in FILES
+        if package in {name.partition(".")[0] for name in code._imported(file)}
+    }
+    assert rooms == ONLY_IN[package]
 
 
 def test_code_for_type_checkers_and_of_other_packages_does_not_count(tmp_path, monkeypatch):
