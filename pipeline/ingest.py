@@ -1,4 +1,4 @@
-"""Stage 1: examples in, checked and split."""
+"""Stage 1: read examples, check them, and split them."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from pipeline.sources.examples import (
     Source,
     check,
     drop_duplicates,
-    drop_known,
+    drop_test_examples,
     inputs_of,
     meta_of,
 )
@@ -22,15 +22,15 @@ from pipeline.sources.split import split
 
 
 def main(cfg: schema.Stage) -> None:
-    """Read a task's examples, check them, split them, and write them with their card."""
+    """Read the examples of a task, check them, split them, and write them with their card."""
     kind = problem(cfg.task.kind)
     source: Source = targets.build(cfg.task.source)
-    examples, test, slices, dropped = checked(source, kind)
+    examples, test, slices, dropped = clean(source, kind)
     shares = cfg.task.split
     try:
         parts = split(examples, shares.test, shares.validation, shares.seed, kind, test) | slices
     except UserError as error:
-        raise UserError(f"{error}{left_out(dropped)}") from None
+        raise UserError(f"{error}{describe_dropped(dropped)}") from None
     with new_folder(paths.ingested_folder(cfg.task.name)) as folder:
         for name, part in parts.items():
             part.to_parquet(folder / f"{name}.parquet", index=False)
@@ -41,54 +41,54 @@ def main(cfg: schema.Stage) -> None:
         console.print(f"warning: {warning}", style="bold yellow", markup=False)
 
 
-def checked(
+def clean(
     source: Source, kind: Problem
 ) -> tuple[pd.DataFrame, pd.DataFrame | None, dict[str, pd.DataFrame], dict[str, int]]:
     """
-    Check all that a source gave, and leave out what may not be learned from.
+    Check everything that a source returns, and drop examples that may not be used in training.
 
     Parameters
     ----------
     source : Source
-        What was read. Its own test examples are checked and kept as they are.
+        The examples. Its own test examples are checked and kept as they are.
     kind : Problem
         Checks the target.
 
     Returns
     -------
     examples : DataFrame
-        Without duplicates, contradictions, and what is among the test examples,
-        unless the source says that examples may repeat.
+        Without duplicates, contradictions and examples that are also in the test, unless
+        the source allows repeated examples.
     test : DataFrame or None
-        The source's own test examples.
+        The test examples of the source.
     slices : dict of str to DataFrame
-        Its further test examples.
+        The further test examples of the source.
     dropped : dict of str to int
-        Rows left out, by reason.
+        Number of dropped rows by reason.
 
     Raises
     ------
     UserError
-        When a check fails.
+        If a check fails.
     """
 
-    def sound(part: pd.DataFrame) -> pd.DataFrame:
+    def check_part(part: pd.DataFrame) -> pd.DataFrame:
         check(part, source.may_miss)
         if "label" not in part:
             raise UserError("column 'label' is missing")
-        target = kind.checked(part["label"].set_axis(part["example_id"]))
+        target = kind.check_target(part["label"].set_axis(part["example_id"]))
         return part.assign(label=target.to_numpy())
 
-    test = None if source.test is None else sound(source.test)
-    slices = {name: sound(part) for name, part in source.slices.items()}
-    examples, dropped = sound(source.examples), source.dropped
+    test = None if source.test is None else check_part(source.test)
+    slices = {name: check_part(part) for name, part in source.slices.items()}
+    examples, dropped = check_part(source.examples), source.dropped
     if not source.may_repeat:
         examples, again = drop_duplicates(examples)
         dropped = dropped | again
     if test is not None:
-        unknown, known = drop_known(examples, test)
+        untested, tested = drop_test_examples(examples, test)
         if not source.may_repeat:
-            examples, dropped = unknown, dropped | known
+            examples, dropped = untested, dropped | tested
     return examples, test, slices, dropped
 
 
@@ -101,20 +101,20 @@ def card(
     Parameters
     ----------
     source : Source
-        What was read.
+        The examples as they were read.
     kind : Problem
         Describes the target.
     parts : dict of str to DataFrame
         The splits and slices.
     dropped : dict of str to int
-        Rows left out, by reason.
+        Number of dropped rows by reason.
 
     Returns
     -------
     dict
-        Plain values for ``card.json``: origin, inputs and whether they may lack values, what
-        models must know of the target, rows dropped and why, warnings, and per split the
-        number of examples, of groups, and a summary of the target.
+        Plain values for ``card.json``: the origin, the inputs and whether their values may
+        be missing, the target as models need it, dropped rows by reason, warnings, and per
+        split the number of examples and groups and a summary of the target.
     """
     train = parts["train"]
     target = kind.describe(train)
@@ -141,13 +141,13 @@ def card(
 def summary(
     task: str, kind: Problem, parts: dict[str, pd.DataFrame], dropped: dict[str, int]
 ) -> str:
-    """Sum up in a line what was ingested."""
+    """Return one line about the ingested examples."""
     counts = ", ".join(f"{name} {len(part):,}" for name, part in parts.items())
-    return f"{task}: {kind.headline(parts['train'])}; {counts}{left_out(dropped)}"
+    return f"{task}: {kind.headline(parts['train'])}; {counts}{describe_dropped(dropped)}"
 
 
-def left_out(dropped: dict[str, int]) -> str:
-    """State how many rows were left out, and why."""
+def describe_dropped(dropped: dict[str, int]) -> str:
+    """Return how many rows were dropped for each reason, as the end of a line."""
     return "".join(f"; {count:,} dropped ({why})" for why, count in dropped.items())
 
 

@@ -157,7 +157,7 @@ class Problem(ABC):
     # Where examples are ingested
 
     @abstractmethod
-    def checked(self, target: pd.Series) -> pd.Series:
+    def check_target(self, target: pd.Series) -> pd.Series:
         """
         Check the target as a source gives it, and cast it to the type that the stages use.
 

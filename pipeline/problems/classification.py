@@ -283,7 +283,7 @@ class Classification(Problem):
 
     # Where examples are ingested
 
-    def checked(self, target: pd.Series) -> pd.Series:
+    def check_target(self, target: pd.Series) -> pd.Series:
         """Check that each label is a text that is not empty."""
         strange = [not isinstance(label, str) or not label for label in target]
         if any(strange):

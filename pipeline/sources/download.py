@@ -1,4 +1,4 @@
-"""Files from the network, or from a folder that mirrors it, checked by hash."""
+"""Download files, or find them in a folder that mirrors the network, and check their hashes."""
 
 import os
 import urllib.parse
@@ -19,41 +19,40 @@ AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Remote:
-    """A file on the network whose bytes are known."""
+    """A file on the network, and the hash that it must have."""
 
     url: str
     sha256: str
 
 
 def remotes(manifest: pd.DataFrame) -> list[Remote]:
-    """Name the files of a manifest, a row each, by its columns ``url`` and ``sha256``."""
+    """Return the files of a manifest, one per row, from its columns ``url`` and ``sha256``."""
     return [Remote(*pair) for pair in manifest[["url", "sha256"]].itertuples(index=False)]
 
 
 def fetch(files: list[Remote]) -> list[Path]:
     """
-    Bring files to this machine, eight at a time.
+    Download files to this machine, eight at a time.
 
-    What is complete in the cache is not fetched again, so that a cut download
-    goes on where it stopped. The environment variable ``BAKEOFF_MIRROR`` names a
-    folder to look in before the network: ``https://HOST/PATH`` is expected at
-    ``HOST/PATH`` below it.
+    Files that are complete in the cache are not downloaded again, so that an interrupted
+    download continues with the next file. The environment variable ``BAKEOFF_MIRROR`` names
+    a folder to search before the network. It holds ``https://HOST/PATH`` at ``HOST/PATH``.
 
     Parameters
     ----------
     files : list of Remote
-        What to fetch.
+        Files to download.
 
     Returns
     -------
     list of Path
-        Where each file is, in the order of `files`.
+        The place of each file on this machine, in the order of `files`.
 
     Raises
     ------
     UserError
-        When a file can be had neither from the mirror, the cache nor the
-        network, or its bytes are not what their hash says.
+        If a file is in neither the mirror, the cache nor on the network, or if its hash is
+        not the expected one.
     """
     named = os.environ.get("BAKEOFF_MIRROR")
     mirror = Path(named) if named else None
@@ -68,7 +67,7 @@ def fetch(files: list[Remote]) -> list[Path]:
     )
     pooch.get_logger().setLevel("ERROR")
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        waiting = {pool.submit(_one, file, mirror, cache): file for file in files}
+        waiting = {pool.submit(_fetch_one, file, mirror, cache): file for file in files}
         try:
             for future in track(as_completed(waiting), "downloading", len(files)):
                 future.result()
@@ -78,14 +77,14 @@ def fetch(files: list[Remote]) -> list[Path]:
     return [future.result() for future in waiting]
 
 
-def _one(file: Remote, mirror: Path | None, cache: pooch.Pooch) -> Path:
+def _fetch_one(file: Remote, mirror: Path | None, cache: pooch.Pooch) -> Path:
     if mirror is not None:
         parts = urllib.parse.urlsplit(file.url)
         mirrored = mirror.joinpath(parts.netloc, urllib.parse.unquote(parts.path.lstrip("/")))
         if mirrored.is_file():
-            return _verified(mirrored, file)
+            return _verify(mirrored, file)
     try:
-        # Streamed, as by default, the answer that there is no such file is never closed.
+        # pooch streams by default, and then never closes the response to a missing file.
         return Path(cache.fetch(file.sha256, downloader=pooch.HTTPDownloader(stream=False)))
     except requests.RequestException as error:
         raise UserError(
@@ -99,7 +98,7 @@ def _one(file: Remote, mirror: Path | None, cache: pooch.Pooch) -> Path:
         ) from None
 
 
-def _verified(path: Path, file: Remote) -> Path:
+def _verify(path: Path, file: Remote) -> Path:
     digest = sha256(path)
     if digest != file.sha256:
         raise UserError(f"{path}: sha256 is {digest}, expected {file.sha256}; replace the file")

@@ -1,4 +1,4 @@
-"""What every source gives, and what is checked of it."""
+"""Define what every source returns, and check it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,48 +13,46 @@ from pipeline.features.inputs import finite, kind_of
 from pipeline.features.normaliser import normalise_each
 from pipeline.paths import ROOT
 
-# What is known of an example and no model may see; the last need not be there.
+# Columns that no model may see. The last one is optional.
 META = ["example_id", "label", "group", "time"]
-# What else is known and travels to the metrics has a name that begins so. Of these, `unit` is
-# what the bootstrap draws, where that is not the group, and `stratum` what the split kept.
+# Further columns for metrics have names with this prefix. `unit` is what the bootstrap draws if
+# that is not the group. `stratum` is what a random split keeps the shares of.
 META_PREFIX = "meta:"
 CONTRADICTION = "same inputs, different labels"
 
-# What must hold of values, and which of a column's do.
+# A condition in words, and a function that returns which values of a column meet it.
 Rule = tuple[str, Callable[[pd.Series], Any]]
 
 
 @dataclass
 class Source:
     """
-    Examples as they were read.
+    Examples as a source reads them.
 
     Attributes
     ----------
     examples : DataFrame
-        A row an example: ``example_id``, the inputs, ``label``, ``group``.
-        With ``time``, by which it can be sorted, it is split in that order.
-        ``group`` is what may not straddle a split. The bootstrap draws it too, unless
-        ``meta:unit`` names what it shall draw. Further columns ``meta:<name>`` reach the
-        metrics as ``<name>``.
-        An input holds numbers, booleans, dates, texts, or in each row a
-        sequence of numbers.
+        A row per example: ``example_id``, the inputs, ``label``, ``group``. If there is a
+        column ``time``, the split is by time. Examples of one ``group`` stay in one part
+        of the split. The bootstrap draws groups too, or ``meta:unit`` if that column is
+        there. Further columns ``meta:<name>`` reach the metrics as ``<name>``. An input
+        holds numbers, booleans, dates, texts, or one sequence of numbers per row.
     origin : list of dict
-        Where each file came from: ``path``, as of `origin_of`, or ``url``, and
+        The origin of each file: ``path`` as `origin_of` returns it, or ``url``, and
         ``sha256``.
     test : DataFrame, optional
-        The test examples, where the data comes with its own; `examples` are
-        then split in train and validation alone.
+        The test examples, if the data comes with its own. `examples` are then split into
+        train and validation only.
     slices : dict of str to DataFrame
-        Further test examples, each set scored by itself.
+        Further sets of test examples, each scored by itself.
     dropped : dict of str to int
         Rows that the source left out, by reason.
     may_miss : bool
         Whether inputs may lack values.
     may_repeat : bool
-        Whether examples with the same inputs are cases of their own, not copies.
+        Whether examples with the same inputs are separate cases, not copies.
     warnings : list of str
-        What the user should know, such as an input that tells the label.
+        Messages for the user, such as an input that equals the label one to one.
     """
 
     examples: pd.DataFrame
@@ -69,13 +67,13 @@ class Source:
 
 def origin_of(path: Path, sha256: str) -> dict[str, str]:
     """
-    Describe a file or folder, the same way on every machine and in every clone.
+    Return the origin of a file or folder, the same on every machine and in every clone.
 
     Returns
     -------
     dict
-        ``path``, relative to the project's root, or outside of it the name alone,
-        and ``sha256``.
+        ``path`` relative to the project's root, or only the name if it is outside, and
+        ``sha256``.
     """
     place = path.resolve()
     within = place.is_relative_to(ROOT)
@@ -83,18 +81,18 @@ def origin_of(path: Path, sha256: str) -> dict[str, str]:
 
 
 def inputs_of(examples: pd.DataFrame) -> list[str]:
-    """Name the columns that a model may see."""
+    """Return the names of the columns that a model may see."""
     return [c for c in examples.columns if c not in META and not c.startswith(META_PREFIX)]
 
 
 def meta_of(examples: pd.DataFrame) -> dict[str, np.ndarray]:
     """
-    Return what is known of examples beside inputs and target, for metrics and the bootstrap.
+    Return the columns of examples that metrics and the bootstrap read.
 
     Returns
     -------
     dict of str to ndarray
-        ``group``, and each column ``meta:<name>`` under ``<name>``.
+        ``group``, and each column ``meta:<name>`` as ``<name>``.
     """
     names = [c for c in examples.columns if c.startswith(META_PREFIX)]
     own = {name.removeprefix(META_PREFIX): examples[name].to_numpy() for name in names}
@@ -103,12 +101,12 @@ def meta_of(examples: pd.DataFrame) -> dict[str, np.ndarray]:
 
 def check(examples: pd.DataFrame, may_miss: bool = False) -> pd.DataFrame:
     """
-    Check examples against the contract with the stages that follow.
+    Check examples against the contract with the later stages.
 
     Parameters
     ----------
     examples : DataFrame
-        What a source gave.
+        As a source returns them.
     may_miss : bool, default=False
         Whether inputs may lack values.
 
@@ -120,7 +118,7 @@ def check(examples: pd.DataFrame, may_miss: bool = False) -> pd.DataFrame:
     Raises
     ------
     UserError
-        Names the first column, example and rule that failed, and how many more did.
+        With the first column, example and rule that failed, and how many more failed.
     """
     rows = examples.reset_index(drop=True)
     rules = {"example_id": [THERE, *TEXT, UNIQUE], "group": [THERE, *TEXT]}
@@ -143,12 +141,12 @@ def check(examples: pd.DataFrame, may_miss: bool = False) -> pd.DataFrame:
 
 
 def _breaches(values: pd.Series, rules: list[Rule]) -> Iterator[tuple[str, pd.Index]]:
-    """Yield each rule that rows break, with these; a row is held against one rule only."""
+    """Yield each broken rule and the rows that break it. A row is reported for one rule only."""
     for rule, holds in rules:
         held = np.asarray(holds(values), dtype=bool)
         if not held.all():
             yield rule, values.index[~held]
-        # what is missing breaks no other rule
+        # A missing value breaks no other rule.
         values = values[held & values.notna().to_numpy()]
 
 
@@ -176,7 +174,7 @@ RULES: dict[str, list[Rule]] = {
 
 def drop_duplicates(examples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """
-    Keep the first of examples whose inputs are the same, texts but for quotes and white space.
+    Keep the first of examples with the same inputs, with texts compared after normalising.
 
     Parameters
     ----------
@@ -186,10 +184,10 @@ def drop_duplicates(examples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int
     Returns
     -------
     kept : DataFrame
-        No two rows with the same inputs. Inputs that occur under two labels
-        are contradictions and are dropped altogether.
+        No two rows with the same inputs. Examples with the same inputs and different
+        labels contradict each other, and all of them are dropped.
     dropped : dict
-        Reason to number of rows.
+        Number of rows by reason.
     """
     repeated = _comparable(examples)
     repeated = repeated[repeated.duplicated(keep=False)]
@@ -205,14 +203,16 @@ def drop_duplicates(examples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int
     return kept.reset_index(drop=True), {why: n for why, n in dropped.items() if n}
 
 
-def drop_known(examples: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+def drop_test_examples(
+    examples: pd.DataFrame, test: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """
-    Leave out of the examples to learn from what is among the test examples.
+    Drop the examples that are also among the test examples.
 
     Parameters
     ----------
     examples : DataFrame
-        To learn from.
+        Examples to fit on and to validate on.
     test : DataFrame
         Test examples with the same inputs.
 
@@ -221,12 +221,12 @@ def drop_known(examples: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame
     kept : DataFrame
         Examples whose inputs are not those of a test example.
     dropped : dict
-        Reason to number of rows.
+        Number of rows by reason.
 
     Raises
     ------
     UserError
-        When the two do not have the same inputs, or a group is in both.
+        If the two do not have the same inputs, or share a group.
     """
     differing = set(inputs_of(examples)) ^ set(inputs_of(test))
     if differing:
@@ -238,16 +238,16 @@ def drop_known(examples: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame
         raise UserError(
             f"group '{min(shared)}' is in the examples and in the test examples"
             f"{f' (and {len(shared) - 1:,} more)' if len(shared) > 1 else ''}: "
-            "a test on what was seen in training tells nothing"
+            "a test on what was seen in training is worth nothing"
         )
     both = pd.concat([_comparable(test), _comparable(examples)])
-    known = both.duplicated().to_numpy()[len(test) :]
-    kept = examples[~known].reset_index(drop=True)
-    return kept, {"also among the test examples": int(known.sum())} if known.any() else {}
+    tested = both.duplicated().to_numpy()[len(test) :]
+    kept = examples[~tested].reset_index(drop=True)
+    return kept, {"also among the test examples": int(tested.sum())} if tested.any() else {}
 
 
 def _comparable(examples: pd.DataFrame) -> pd.DataFrame:
-    """Take the inputs so that rows can be compared: sequences as bytes, texts normalised."""
+    """Return inputs that can be compared by row: sequences as bytes, texts normalised."""
     comparable = {
         "sequence": lambda values: [np.asarray(one, float).tobytes() for one in values],
         "string": normalise_each,

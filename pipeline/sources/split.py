@@ -1,4 +1,4 @@
-"""Held-out examples: stratified with groups kept whole, or the latest."""
+"""Split examples: at random with groups kept whole and strata's shares kept, or by time."""
 
 from itertools import count
 
@@ -20,7 +20,7 @@ def split(
     validation: float,
     seed: int,
     problem: Problem,
-    given: pd.DataFrame | None = None,
+    own_test: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:
     """
     Split examples into train, validation and test.
@@ -28,45 +28,45 @@ def split(
     Parameters
     ----------
     examples : DataFrame
-        With columns ``label`` and ``group``; with a column ``time``, the latest
-        are held out.
+        With columns ``label`` and ``group``. If there is a column ``time``, the latest
+        examples are held out.
     test : float
         Share of the examples, above 0 and at most 0.5. The nearest 1/k is taken.
     validation : float
-        Share of what test leaves, likewise.
+        Share of the remaining examples, in the same range and rounded likewise.
     seed : int
-        Decides who goes where.
+        Seed of the random split.
     problem : Problem
         Names the strata whose shares a random split keeps.
-    given : DataFrame, optional
-        Test examples; then all of `examples` are for train and validation.
+    own_test : DataFrame, optional
+        The test examples of the source. All of `examples` then go to train and validation.
 
     Returns
     -------
     dict of str to DataFrame
         ``train``, ``validation`` and ``test``, each in the order of `examples`.
-        No group is in two of them. Those that keep the shares of strata have a column
-        ``meta:stratum``: neither the latest examples nor test examples of their own do.
+        No group is in two of them. Parts that were split at random have a column
+        ``meta:stratum``, because they keep the shares of the strata.
 
     Raises
     ------
     UserError
-        When a share is out of range, or the problem refuses what there is.
+        If a share is out of range, or the problem refuses the examples or their parts.
     """
     _check_shares(test=test, validation=validation)
     testing, validating = _parts(test), _parts(validation)
     if examples.empty:
         raise UserError("there are no examples")
-    own_test, in_time = given is not None, "time" in examples
-    least, needed = (2, validating) if own_test else (4, _needed(testing, validating))
+    has_test, in_time = own_test is not None, "time" in examples
+    least, needed = (2, validating) if has_test else (4, _needed(testing, validating))
 
-    def more(there: int) -> str:
+    def advise_more(there: int) -> str:
         return "add some" + (", or raise task.split shares" if there >= least else "")
 
-    def elsewhere(lacking: list[str]) -> str:
-        if own_test and lacking == ["test"]:
+    def advise_moving(lacking: list[str]) -> str:
+        if has_test and lacking == ["test"]:
             return "add examples of it to the test, or leave it out of the others"
-        if own_test and "test" not in lacking and len(lacking) == 2:
+        if has_test and "test" not in lacking and len(lacking) == 2:
             return "give it examples to learn from, or leave it out of the test"
         if in_time:
             return (
@@ -75,15 +75,15 @@ def split(
             )
         return "give it more examples, or change task.split or seed"
 
-    problem.check_enough(examples, 1 if in_time else needed, more)
+    problem.check_enough(examples, 1 if in_time else needed, advise_more)
     if not in_time:
         examples = examples.assign(**{STRATUM: problem.strata(examples)})
-    if given is None:
-        held_out = _held_out(examples, testing, seed)
-        given, examples = examples[held_out], examples[~held_out]
-    held_out = _held_out(examples, validating, seed)
-    parts = {"train": examples[~held_out], "validation": examples[held_out], "test": given}
-    problem.check_parts(parts, elsewhere)
+    if own_test is None:
+        held_out = _hold_out(examples, testing, seed)
+        own_test, examples = examples[held_out], examples[~held_out]
+    held_out = _hold_out(examples, validating, seed)
+    parts = {"train": examples[~held_out], "validation": examples[held_out], "test": own_test}
+    problem.check_parts(parts, advise_moving)
     return {name: part.reset_index(drop=True) for name, part in parts.items()}
 
 
@@ -94,17 +94,17 @@ def _check_shares(**shares: float) -> None:
 
 
 def _parts(share: float) -> int:
-    """Find the k whose 1/k is nearest to a share."""
+    """Return the k whose 1/k is nearest to a share."""
     below = int(1 / share)
     return min((below, below + 1), key=lambda k: abs(1 / k - share))
 
 
 def _needed(testing: int, validating: int) -> int:
-    """Count the examples of a stratum that leave one for each fold when test is held out."""
+    """Return how many examples a stratum needs to leave one per fold once test is held out."""
     return next(n for n in count(testing) if n - -(-n // testing) >= validating)
 
 
-def _held_out(examples: pd.DataFrame, parts: int, seed: int) -> np.ndarray:
+def _hold_out(examples: pd.DataFrame, parts: int, seed: int) -> np.ndarray:
     if "time" in examples:
         return _latest(examples["time"], parts)
     strata, group = examples[STRATUM].to_numpy(), examples["group"].to_numpy()
@@ -118,7 +118,7 @@ def _held_out(examples: pd.DataFrame, parts: int, seed: int) -> np.ndarray:
 
 
 def _latest(time: pd.Series, parts: int) -> np.ndarray:
-    """Choose the last of equal parts; what happened at one time is not torn apart."""
+    """Return the latest of equal parts as a mask. Examples of one time stay together."""
     border = time.sort_values().iloc[-(len(time) // parts)]
     if border == time.min():
         raise UserError(

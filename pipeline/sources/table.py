@@ -1,4 +1,4 @@
-"""Tables of the user's own: CSV, Parquet or JSON-lines with a column that is to be foretold."""
+"""Read a table of the user's own: CSV, Parquet or JSON-lines with a column to predict."""
 
 import re
 from collections import Counter
@@ -24,21 +24,22 @@ from pipeline.sources.examples import (
     origin_of,
 )
 
-# More different numbers than this may be a quantity rather than classes.
+# A label with more different numbers than this may be a quantity rather than classes.
 MOST_NUMBERS = 20
-# Classes come again: at least so many rows for each, on average.
-ROWS_A_CLASS = 5
-# The share of rows alike whose labels differ, above which they are no copies of one another.
+# Classes repeat: there are at least this many rows per class on average.
+ROWS_PER_CLASS = 5
+# Rows with equal inputs are no copies when a larger share of them than this differ in the label.
 MOST_CONTRADICTIONS = 0.1
-# The first rows, and the share of their values above which a text is meant to be a number.
+# A text column is probably meant to hold numbers if a larger share than MOSTLY of its first
+# LOOKED_AT rows are numbers.
 LOOKED_AT, MOSTLY = 1000, 0.8
 NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 COMMA = r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+"
-# Bytes that are parsed at once, and the most that a row may have.
+# Bytes that are parsed at once. A row may not have more.
 BLOCK = 1 << 24
 SHOWN = 5
 LEAK = (
-    "column '{}' tells the label by itself: if it is not known when the answer is wanted, "
+    "column '{}' tells the label by itself: if it is not known when a prediction is wanted, "
     "add it to task.source.ignore"
 )
 NUMBERED = (
@@ -69,17 +70,17 @@ def read(
     ignore: list[str] | None = None,
 ) -> Source:
     """
-    Read a table whose columns are inputs, but for those that are named here.
+    Read a table whose columns are inputs, except those that the parameters name.
 
     Parameters
     ----------
     path : Path
         A file ``.csv``, ``.tsv``, ``.parquet``, ``.jsonl`` or ``.ndjson``.
     label : str
-        The column to be foretold.
+        The column to predict.
     group : str, optional
-        A column whose value no two splits may share, such as the patient.
-        Without it each row stands alone.
+        A column whose values no two splits may share, such as the patient.
+        Without it each row is a group of its own.
     time : str, optional
         A column of times or numbers; the latest rows are held out.
     test : Path, optional
@@ -90,18 +91,18 @@ def read(
     Returns
     -------
     Source
-        As `examples` gives it, without columns that count the rows, and with a
-        warning of each input that tells the label.
+        With what `examples` returns, without columns that count the rows, and with a
+        warning for each input that equals the label one to one.
 
     Raises
     ------
     UserError
-        For a file that cannot be read, a column that cannot be used, and a
-        label that is missing in a row or is a quantity.
+        If a file cannot be read, a column cannot be used, or the label is missing in a
+        row or is a quantity.
     """
     if group is not None and time is not None:
         raise UserError(
-            "task.source.group and task.source.time are both given: rows are held out "
+            "task.source.group and task.source.time are both set: rows are held out "
             "by group or by time; set one of them to null"
         )
     columns = {"label": label, "group": group, "time": time}
@@ -144,30 +145,30 @@ def load(
     file: Path, roles: Mapping[str, str], ignore: Sequence[str] = (), texts: Sequence[str] = ()
 ) -> pa.Table:
     """
-    Read a table as it is.
+    Read a table without changing its values.
 
     Parameters
     ----------
     file : Path
-        Its suffix says what it is.
+        Its suffix names its format.
     roles : mapping of str to str
         Columns that it must have, by key of ``task.source``.
     ignore : sequence of str
         Columns to leave out.
     texts : sequence of str
-        Columns of CSV that hold text even where they look like numbers; those
-        of `roles` do anyhow, except for ``time``.
+        Columns of CSV to read as text even if they look like numbers. The columns of
+        `roles` are read as text anyway, except ``time``.
 
     Returns
     -------
     pyarrow.Table
-        With a row at least.
+        With at least one row.
 
     Raises
     ------
     UserError
-        When the file is missing, of an unknown type, damaged or empty, when it
-        lacks a column, or has two of one name.
+        If the file is missing, of an unknown type, damaged or empty, lacks a column, or
+        has two columns of one name.
     """
     if not file.is_file():
         raise UserError(f"{file} is not a file: task.source names a table, {', '.join(READERS)}")
@@ -206,29 +207,29 @@ def examples(
     files: Sequence[Path], tables: Sequence[pa.Table], roles: Mapping[str, str]
 ) -> list[pd.DataFrame]:
     """
-    Make examples of the rows of tables.
+    Convert the rows of tables to examples.
 
     Parameters
     ----------
     files : sequence of Path
-        Where the tables were read: one to learn from, and perhaps one to test on.
+        The files of the tables: the examples to fit on, and optionally the test examples.
     tables : sequence of pyarrow.Table
         With the same columns.
     roles : mapping of str to str
-        Which columns are ``label``, and perhaps ``group`` or ``time``.
+        The columns that are ``label``, and optionally ``group`` or ``time``.
 
     Returns
     -------
     list of DataFrame
-        ``example_id`` is the number of the row from 1, in the second table
-        with ``test-`` before it. Numbers come as floats, and so do booleans
-        where some are missing; times of day and durations in seconds; times in
-        UTC. An input with a name of `META` has ``_`` after it.
+        ``example_id`` is the number of the row from 1, in the second table with the
+        prefix ``test-``. Numbers become floats, and so do booleans if some are missing.
+        Times of day and durations become seconds. Times become UTC. An input with a name
+        in `META` gets the suffix ``_``.
 
     Raises
     ------
     UserError
-        For a column that cannot be used.
+        If a column cannot be used.
     """
     try:
         whole = pa.concat_tables(tables, promote_options="permissive")
@@ -250,11 +251,11 @@ def examples(
     for file, table, prefix in zip(files, tables, ("", "test-"), strict=False):
         rows = np.arange(1, len(table) + 1)
         ids = pc.binary_join_element_wise(prefix, pa.array(rows).cast(pa.string()), "")
-        known = {role: columns[name].slice(start, len(table)) for role, name in roles.items()}
-        for role, column in known.items():
+        meta = {role: columns[name].slice(start, len(table)) for role, name in roles.items()}
+        for role, column in meta.items():
             _check_complete(file, role, roles[role], column)
         own = {name: column.slice(start, len(table)) for name, column in inputs.items()}
-        part = pa.table({"example_id": ids, "group": ids} | known | own)
+        part = pa.table({"example_id": ids, "group": ids} | meta | own)
         parts.append(part.to_pandas(split_blocks=True, self_destruct=True))
         start += len(table)
     return parts
@@ -262,32 +263,34 @@ def examples(
 
 def leaks(examples: pd.DataFrame) -> list[str]:
     """
-    Name the inputs whose values stand one to one for the labels.
+    Return the names of inputs whose values map one to one to the labels.
 
     Parameters
     ----------
     examples : DataFrame
-        With ``label``; a missing value counts as a value.
+        With ``label``. A missing value counts as a value.
     """
-    labels, known = pd.factorize(examples["label"])
+    labels, classes = pd.factorize(examples["label"])
     found = []
     for name in inputs_of(examples):
         values, distinct = pd.factorize(examples[name], use_na_sentinel=False)
-        if len(distinct) == len(known) == len(np.unique(values * len(known) + labels)):
+        if len(distinct) == len(classes) == len(np.unique(values * len(classes) + labels)):
             found.append(name)
     return found
 
 
 def row_numbers(examples: pd.DataFrame) -> tuple[list[str], list[str]]:
     """
-    Name the inputs that number the rows, such as the index of a DataFrame; of few rows, none.
+    Return the names of inputs that number the rows, such as the index of a DataFrame.
+
+    Of a table with few rows none is returned.
 
     Returns
     -------
     counting : list of str
-        Those that count the rows in their order, from 0 or 1.
+        Inputs that count the rows in their order, from 0 or 1.
     shuffled : list of str
-        Those that would, from any number, were the rows in another order.
+        Inputs that would count the rows, from any number, if the rows were sorted by them.
     """
     counting: list[str] = []
     shuffled: list[str] = []
@@ -306,7 +309,7 @@ def row_numbers(examples: pd.DataFrame) -> tuple[list[str], list[str]]:
 
 
 def nearly_numbers(examples: pd.DataFrame) -> list[str]:
-    """Warn of inputs that are texts for a decimal comma, or for a few values among numbers."""
+    """Return warnings for text inputs with decimal commas, or with a few words among numbers."""
     warnings = []
     for name in inputs_of(examples):
         values = examples[name].head(LOOKED_AT)
@@ -324,20 +327,20 @@ def nearly_numbers(examples: pd.DataFrame) -> list[str]:
 
 def alike_by_chance(examples: pd.DataFrame) -> int:
     """
-    Count the rows that are alike, where they are cases of their own.
+    Count the rows with equal inputs, if these are separate cases rather than copies.
 
-    Where few columns of few values tell rows apart, many cases are alike, and
-    dropping them would leave little. Copies of one case agree in the label.
+    With few columns of few values many cases are equal, and dropping them would leave
+    little. Copies of one case have the same label.
 
     Parameters
     ----------
     examples : DataFrame
-        As a source gives them.
+        As a source returns them.
 
     Returns
     -------
     int
-        0 where the rows that are alike are copies, or there are none.
+        0 if the rows with equal inputs are copies, or if there are none.
     """
     _, dropped = drop_duplicates(examples)
     alike = sum(dropped.values())
@@ -376,12 +379,12 @@ READERS: dict[str, Callable[[Path, list[str]], pa.Table]] = {
 
 
 def _texts(roles: Mapping[str, str]) -> list[str]:
-    """Name the columns that are taken as text, whatever they hold."""
+    """Return the columns that are read as text, whatever they hold."""
     return [name for role, name in roles.items() if role != "time"]
 
 
 def _unreadable(file: Path, reason: str) -> UserError:
-    """Say why a file cannot be read: most often its encoding."""
+    """Return the error for a file that cannot be read, most often because of its encoding."""
     if READERS[file.suffix.lower()] is not _parquet:
         try:
             file.read_bytes().decode("utf-8")
@@ -389,7 +392,7 @@ def _unreadable(file: Path, reason: str) -> UserError:
             return UserError(f"{file} {encoding_fault(error)}; save it as UTF-8")
     if "Row #" in reason:
         return UserError(f"{file}: {_line(reason)}; row 1 is the header")
-    # The rows of JSON are counted from 0, and anew in each block.
+    # pyarrow counts the rows of JSON from 0, and starts again in each block.
     row = re.search(r" in row (\d+)$", reason)
     if row and file.stat().st_size <= BLOCK:
         return UserError(f"{file}, line {int(row[1]) + 1}: {reason[: row.start()]}")
@@ -397,7 +400,7 @@ def _unreadable(file: Path, reason: str) -> UserError:
 
 
 def _line(reason: object) -> str:
-    """Take the first line of a message, which may quote a whole row."""
+    """Return the first line of a message, which may quote a whole row."""
     return str(reason).splitlines()[0][:200]
 
 
@@ -412,7 +415,7 @@ def _check_same_columns(files: Sequence[Path], tables: Sequence[pa.Table]) -> No
 
 
 def _plain(file: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Put a column in one of the four forms that an input has."""
+    """Convert a column to one of the four types that an input may have."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         return _plain(file, name, column.cast(kind.value_type))
@@ -442,7 +445,7 @@ def _plain(file: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Strip white space; what is then empty is missing."""
+    """Strip white space, and make empty texts missing."""
     stripped = pc.utf8_trim_whitespace(column)
     return pc.if_else(pc.equal(stripped, ""), None, stripped)
 
@@ -469,7 +472,7 @@ def _check_time(file: Path, name: str, column: pa.ChunkedArray) -> None:
 
 
 def _check_label(file: Path, name: str, column: pa.ChunkedArray) -> None:
-    """Refuse a quantity: many different numbers, that have fractions or hardly come again."""
+    """Raise an error for a quantity: many different numbers, with fractions or hardly repeated."""
     values = column.unique().drop_null()
     if len(values) <= MOST_NUMBERS:
         return
@@ -477,7 +480,7 @@ def _check_label(file: Path, name: str, column: pa.ChunkedArray) -> None:
         numbers = values.cast(pa.float64()).to_numpy()
     except pa.ArrowException:
         return
-    if (numbers % 1).any() or len(numbers) > len(column) / ROWS_A_CLASS:
+    if (numbers % 1).any() or len(numbers) > len(column) / ROWS_PER_CLASS:
         raise UserError(
             f"{file}: label '{name}' holds {len(numbers):,} different numbers, which looks like "
             "regression: make a few classes of them (low, high), or set task.source.label"

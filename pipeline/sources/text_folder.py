@@ -1,4 +1,4 @@
-"""Texts on disk: a folder a class and a file a text, or a table with a column of texts."""
+"""Read texts: from a folder per class with a file per text, or from a column of a table."""
 
 import hashlib
 from pathlib import Path
@@ -26,23 +26,22 @@ def read(
     ----------
     path : Path
         A folder with ``<label>/<text>.txt`` and ``<label>/<group>/<text>.txt``,
-        or a table, as of `pipeline.sources.table`. What is hidden, its name
-        starting with a dot, is left alone.
+        or a table, as for `pipeline.sources.table`. Hidden files and folders, whose names
+        start with a dot, are ignored.
     text, label, group : str
-        Columns of a table; those that are not named are left out. Without
-        `group` each row stands alone.
+        Columns of a table. Other columns are ignored. Without `group` each row is a
+        group of its own.
 
     Returns
     -------
     Source
-        Input ``text``. Texts in one sub-folder of a class share a group, the
-        sub-folder's name; any other text is a group of its own.
+        With the input ``text``. Texts in a sub-folder of a class share a group, which has
+        the sub-folder's name. Any other text is a group of its own.
 
     Raises
     ------
     UserError
-        For a path that is missing or holds no text, and for a file that is
-        not UTF-8.
+        If the path is missing or holds no text, or if a file is not UTF-8.
     """
     if Path(path).is_file():
         named = {"text": text, "label": label, "group": group}

@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression
 from pipeline import problems
 from pipeline.errors import UserError
 from pipeline.evaluation.comparison import compare
-from pipeline.ingest import card, checked, summary
+from pipeline.ingest import card, clean, summary
 from pipeline.paths import ROOT
 from pipeline.sources.examples import Source, meta_of
 from pipeline.sources.split import split
@@ -58,7 +58,7 @@ def test_a_kind_of_numbers_goes_from_source_to_board(amount):
     kind = amount("mae", ("mae", "cost"))
     source = Source(examples, [])
 
-    sound, _, _, dropped = checked(source, kind)
+    sound, _, _, dropped = clean(source, kind)
     parts = split(sound, 0.2, 0.25, 0, kind)
     written = card(source, kind, parts, dropped)
     known = kind.on(written["target"])
@@ -86,4 +86,4 @@ def test_a_target_of_another_kind_is_told_by_example(amount):
     examples = pd.DataFrame({"example_id": ["e0"], "x": [1.0], "label": ["red"], "group": ["g"]})
 
     with pytest.raises(UserError, match="example e0: 'red' is no number"):
-        checked(Source(examples, []), amount())
+        clean(Source(examples, []), amount())

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from pipeline.ingest import card, checked
+from pipeline.ingest import card, clean
 from pipeline.problems import problem
 from pipeline.sources.examples import Source
 from pipeline.sources.split import split
@@ -17,7 +17,7 @@ def test_a_class_that_cleaning_removes_is_not_in_the_card():
     source = Source(examples, [])
 
     kind = problem("classification")
-    kept, _, _, dropped = checked(source, kind)
+    kept, _, _, dropped = clean(source, kind)
     found = card(source, kind, split(kept, 0.2, 0.2, 0, kind), dropped)
 
     assert found["target"]["classes"] == ["a", "b"]

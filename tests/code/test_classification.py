@@ -36,7 +36,7 @@ class Fixed:
 )
 def test_a_target_that_is_no_class_is_told_by_example(values, parts):
     with pytest.raises(UserError) as caught:
-        KIND.checked(pd.Series(values, index=["e0", "e1", "e2"], dtype=object))
+        KIND.check_target(pd.Series(values, index=["e0", "e1", "e2"], dtype=object))
 
     assert [part for part in parts if part not in str(caught.value)] == []
 
@@ -44,7 +44,7 @@ def test_a_target_that_is_no_class_is_told_by_example(values, parts):
 def test_a_sound_target_stays_as_it_is():
     target = pd.Series(["x", "y"], index=["e0", "e1"])
 
-    assert KIND.checked(target).equals(target)
+    assert KIND.check_target(target).equals(target)
 
 
 def test_the_target_is_described_by_its_classes_and_counted():

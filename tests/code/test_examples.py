@@ -10,7 +10,7 @@ from pipeline.paths import ROOT
 from pipeline.sources.examples import (
     check,
     drop_duplicates,
-    drop_known,
+    drop_test_examples,
     inputs_of,
     meta_of,
     origin_of,
@@ -238,7 +238,7 @@ def test_repeated_sequences_and_missing_values_are_duplicates():
 def test_examples_among_the_test_examples_are_left_out(examples):
     test = examples.iloc[[1]].assign(example_id="t", group="other", label="x")
 
-    kept, dropped = drop_known(examples, test)
+    kept, dropped = drop_test_examples(examples, test)
 
     assert kept["example_id"].tolist() == ["e0", "e2", "e3"]
     assert dropped == {"also among the test examples": 1}
@@ -248,9 +248,9 @@ def test_a_group_may_not_be_among_the_test_examples(examples):
     test = examples.assign(text=["p", "q", "r", "s"])
 
     with pytest.raises(UserError, match=r"group 'g' .* \(and 1 more\)"):
-        drop_known(examples, test)
+        drop_test_examples(examples, test)
 
 
 def test_test_examples_have_the_same_inputs(examples):
     with pytest.raises(UserError, match="column 'size' is in only one of"):
-        drop_known(examples, examples.drop(columns="size"))
+        drop_test_examples(examples, examples.drop(columns="size"))

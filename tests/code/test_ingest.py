@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.ingest import card, checked, left_out
+from pipeline.ingest import card, clean, describe_dropped
 from pipeline.problems import problem
 from pipeline.sources.examples import Source
 from pipeline.sources.split import split
@@ -22,7 +22,7 @@ def test_a_class_that_cleaning_removes_is_not_on_the_card():
     labels = ["a", "b"] * 20 + ["c"]
     source = Source(examples(labels, [f"t{i}" for i in range(40)] + ["t0"]), [])
 
-    kept, _, _, dropped = checked(source, KIND)
+    kept, _, _, dropped = clean(source, KIND)
     written = card(source, KIND, split(kept, 0.2, 0.2, 0, KIND), dropped)
 
     assert written["target"] == {"classes": ["a", "b"], "columns": []}
@@ -31,7 +31,7 @@ def test_a_class_that_cleaning_removes_is_not_on_the_card():
 def test_the_card_names_the_columns_that_are_for_metrics():
     source = Source(examples(["a", "b"] * 20).assign(**{"meta:price": 1.0, "meta:unit": "u"}), [])
 
-    kept, _, _, dropped = checked(source, KIND)
+    kept, _, _, dropped = clean(source, KIND)
     written = card(source, KIND, split(kept, 0.2, 0.2, 0, KIND), dropped)
 
     assert written["inputs"] == ["text"]
@@ -50,17 +50,17 @@ def test_the_target_of_every_part_is_checked(part):
     source = Source(parts["examples"], [], test=parts["test"], slices={"s": parts["slice"]})
 
     with pytest.raises(UserError, match="'label', example e1: is missing"):
-        checked(source, KIND)
+        clean(source, KIND)
 
 
 def test_a_missing_label_column_is_told_by_name():
     source = Source(examples(["a"]).drop(columns="label"), [])
 
     with pytest.raises(UserError, match="column 'label' is missing"):
-        checked(source, KIND)
+        clean(source, KIND)
 
 
 def test_what_was_left_out_is_told_with_its_reason():
-    assert left_out({"exact duplicate": 1200, "empty": 1}) == (
+    assert describe_dropped({"exact duplicate": 1200, "empty": 1}) == (
         "; 1,200 dropped (exact duplicate); 1 dropped (empty)"
     )

@@ -32,7 +32,7 @@ class Amount(Problem):
     loss: ClassVar[str] = "squared_error"
     METRICS: ClassVar = in_module(globals())
 
-    def checked(self, target):
+    def check_target(self, target):
         numbers = pd.to_numeric(target, errors="coerce")
         if numbers.isna().any():
             example = numbers.index[numbers.isna()][0]
