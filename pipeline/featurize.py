@@ -1,4 +1,4 @@
-"""Stage 2: examples to numbers, fitted on train only."""
+"""Stage 2: convert examples to features, with featurizers fitted on train only."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ from pipeline.sources.examples import inputs_of, meta_of
 
 
 def main(cfg: schema.Stage) -> None:
-    """Fit each view of a task on train, and write train and validation as it sees them."""
+    """Fit the featurizer of each view on train, and write the features of train and validation."""
     ingested = paths.ingested_folder(cfg.task.name)
     train = read_table(ingested / "train.parquet")
     validation = read_table(ingested / "validation.parquet")
@@ -28,7 +28,7 @@ def main(cfg: schema.Stage) -> None:
     with new_folder(paths.features_folder(cfg.task.name)) as folder:
         for view, node in track(cfg.task.views.items(), "featurizing", len(cfg.task.views)):
             featurizer = targets.build(node)
-            X = fitted(featurizer, view, train)
+            X = fit_transform(featurizer, view, train)
             X_validation = featurizer.transform(validation[inputs_of(validation)])
             (folder / view).mkdir()
             views.save(folder / view / "train.npz", features(X, train))
@@ -37,21 +37,21 @@ def main(cfg: schema.Stage) -> None:
             of_view = {"settings": composition.only_view(used, view)}
             write_json(folder / view / views.ABOUT, about | of_view)
             size = " × ".join(f"{n:,}" for n in X.shape[1:])
-            console.print(f"{cfg.task.name}: view {view}, {size} numbers an example")
+            console.print(f"{cfg.task.name}: view {view}, {size} numbers per example")
             if hasattr(featurizer, "summary"):
                 summaries.add(featurizer.summary())
     for summary in sorted(summaries):
         console.print(f"{cfg.task.name}: {summary}", markup=False)
 
 
-def fitted(featurizer: Any, view: str, train: pd.DataFrame) -> Any:
+def fit_transform(featurizer: Any, view: str, train: pd.DataFrame) -> Any:
     """
-    Fit a featurizer on train, and give train as it sees it.
+    Fit a featurizer on train, and return the features of train.
 
     Raises
     ------
     UserError
-        When its settings do not fit the data.
+        If its settings do not fit the data.
     """
     try:
         return featurizer.fit_transform(train[inputs_of(train)], train["label"])
@@ -60,13 +60,13 @@ def fitted(featurizer: Any, view: str, train: pd.DataFrame) -> Any:
 
 
 def features(X: Any, examples: pd.DataFrame) -> Features:
-    """Put what a view sees together with the target, and with what else is known."""
+    """Return features together with the target and the columns for metrics."""
     return Features(X, examples["label"].to_numpy(), meta_of(examples))
 
 
 def description(train: pd.DataFrame, card: dict[str, Any]) -> dict[str, Any]:
     """
-    Describe what a trained model must know of its raw inputs and its target.
+    Describe the raw inputs and the target, as a trained model needs them.
 
     Parameters
     ----------
@@ -78,8 +78,8 @@ def description(train: pd.DataFrame, card: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Plain values: the kind of each input, whether it may lack values, two raw examples
-        with times as in ISO 8601, the target, and the origin of the data.
+        Plain values: the kind of each input, whether values may be missing, two raw examples
+        with times in ISO 8601, the target, and the origin of the data.
     """
     inputs = train[card["inputs"]]
     example = inputs.head(2).to_json(orient="records", date_format="iso", double_precision=15)

@@ -1,1 +1,1 @@
-"""Views: the numbers a model sees, by kind of data."""
+"""Featurizers, which compute the numbers that models see, by kind of data."""

@@ -1,4 +1,4 @@
-"""Views of tables: each column turned into numbers according to its kind."""
+"""Featurize tables: convert each column to numbers according to its kind."""
 
 from typing import Any, Self
 
@@ -26,10 +26,10 @@ KINDS = {
     "identifier": "left out, another value in each row",
     "constant": "left out, one value only",
 }
-# A column with more different strings than this, or than half of those it has, holds no
-# categories if they have several words.
+# A column of strings of several words holds texts, not categories, if it has more distinct ones
+# than this, or if more than half are distinct.
 MOST_CATEGORIES = 1000
-# So many texts, evenly chosen, tell which words occur together.
+# Topics are fitted on at most this many texts, chosen evenly.
 MOST_TEXTS = 100_000
 NAMES_SHOWN = 8
 EPOCH, DAY = pd.Timestamp("1970-01-01"), pd.Timedelta(days=1)
@@ -37,22 +37,22 @@ EPOCH, DAY = pd.Timestamp("1970-01-01"), pd.Timedelta(days=1)
 
 class Columns(TransformerMixin, BaseEstimator):
     """
-    Columns of a table as numbers; what kind each is of is learned from train.
+    Convert the columns of a table to numbers, by kinds that are found in training.
 
-    Numbers are standardised, with the median for what is missing and a column
-    that says so. Dates become days, month, weekday and hour. Of categories, each
-    frequent one gets a column. Texts become TF-IDF.
+    Numbers are standardised. Missing ones become the median and are marked in a column of
+    their own. Dates become days, month, weekday and hour. Categories become one-hot columns.
+    Texts become TF-IDF.
 
     Parameters
     ----------
     max_categories : int
-        Columns for the categories of an input: the rare and the new ones share one.
+        One-hot columns per input. Rare and unknown categories share one.
     words : int
-        How many of the most frequent words of an input of texts to weigh.
+        Number of most frequent words per input of texts.
     components : int, optional
-        How many numbers to reduce those to, by truncated SVD (latent semantic
-        analysis, Deerwester et al. 1990); all is dense then. Without it the
-        words stay, and all is dense or sparse, whichever is leaner.
+        Number of components that the words are reduced to by truncated SVD (latent
+        semantic analysis, Deerwester et al. 1990). The features are then dense. By default
+        words are not reduced, and the features are dense or sparse, whichever is smaller.
 
     Attributes
     ----------
@@ -67,18 +67,18 @@ class Columns(TransformerMixin, BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
         """
-        Learn kinds, medians, scales, categories and words.
+        Fit kinds, medians, scales, categories and words.
 
         Raises
         ------
         UserError
-            When there is no column to learn from.
+            If no column can be used.
         """
         self.fit_transform(X)
         return self
 
     def fit_transform(self, X: pd.DataFrame, y: object = None) -> np.ndarray | sparse.csr_matrix:
-        """Do what `fit` and then `transform` would, in one go."""
+        """Fit, and return what `transform` returns for the same rows."""
         validate_data(self, X, skip_check_array=True)
         self.kinds_ = {name: column_kind(X[name]) for name in X}
         one_hot = OneHot(
@@ -86,29 +86,30 @@ class Columns(TransformerMixin, BaseEstimator):
             handle_unknown="infrequent_if_exist",
             dtype=np.float32,
         )
+        texts = self._names_of("text")
         self.columns_ = ColumnTransformer(
             [
-                ("numbers", _standardised(), self._of("number")),
-                ("dates", make_pipeline(DateParts(), _standardised()), self._of("date")),
-                ("categories", one_hot, self._of("category")),
-                *((f"words {i}", self._word_weights(), n) for i, n in enumerate(self._of("text"))),
+                ("numbers", _make_scaler(), self._names_of("number")),
+                ("dates", make_pipeline(DateParts(), _make_scaler()), self._names_of("date")),
+                ("categories", one_hot, self._names_of("category")),
+                *((f"words {i}", self._make_tfidf(), name) for i, name in enumerate(texts)),
             ],
             # A number that is not 0 takes twice the space in a sparse matrix.
             sparse_threshold=0.5 if self.components is None else 0,
         )
         if not any(columns for _, _, columns in self.columns_.transformers):
             raise UserError(f"there is no column to learn from: {self.summary()}")
-        numbers: np.ndarray = self.columns_.fit_transform(self._prepared(X))
+        numbers: np.ndarray = self.columns_.fit_transform(self._prepare(X))
         return numbers
 
     def transform(self, X: pd.DataFrame) -> np.ndarray | sparse.csr_matrix:
         """
-        Turn rows into numbers.
+        Convert rows to numbers.
 
         Parameters
         ----------
         X : DataFrame
-            With the columns seen in `fit`; values may be missing.
+            With the columns seen in `fit`. Values may be missing.
 
         Returns
         -------
@@ -116,46 +117,46 @@ class Columns(TransformerMixin, BaseEstimator):
             32-bit floats.
         """
         check_is_fitted(self)
-        numbers: np.ndarray = self.columns_.transform(self._prepared(X))
+        numbers: np.ndarray = self.columns_.transform(self._prepare(X))
         return numbers
 
     def summary(self) -> str:
-        """Say which column was taken for what."""
-        by_kind = {shown: self._of(kind) for kind, shown in KINDS.items()}
-        return "; ".join(f"{shown}: {_listed(names)}" for shown, names in by_kind.items() if names)
+        """Return which columns are of which kind, as one line."""
+        by_kind = {shown: self._names_of(kind) for kind, shown in KINDS.items()}
+        return "; ".join(f"{shown}: {_list(names)}" for shown, names in by_kind.items() if names)
 
-    def _of(self, kind: str) -> list[str]:
+    def _names_of(self, kind: str) -> list[str]:
         return [name for name, its in self.kinds_.items() if its == kind]
 
-    def _word_weights(self) -> Any:
+    def _make_tfidf(self) -> Any:
         tfidf = Tfidf(max_features=self.words, sublinear_tf=True, dtype=np.float32)
         if self.components is None:
             return tfidf
         return make_pipeline(tfidf, Topics(self.components), Scaler())
 
-    def _prepared(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Give truth values as numbers, and what is missing of categories and texts as empty."""
-        strings = X[self._of("category") + self._of("text")].fillna("")
-        columns = {name: X[name].astype(np.float64) for name in self._of("number")}
-        columns |= {name: X[name] for name in self._of("date")}
+    def _prepare(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Convert booleans to numbers, and missing categories and texts to empty ones."""
+        strings = X[self._names_of("category") + self._names_of("text")].fillna("")
+        columns = {name: X[name].astype(np.float64) for name in self._names_of("number")}
+        columns |= {name: X[name] for name in self._names_of("date")}
         return pd.DataFrame(columns | {name: strings[name].str.strip() for name in strings})
 
 
 def column_kind(values: pd.Series) -> str:
     """
-    Tell what a column is to a model.
+    Return the kind of a column for a model.
 
     Parameters
     ----------
     values : Series
-        Of the training examples; some may be missing.
+        Values of the training examples. Some may be missing.
 
     Returns
     -------
     str
-        A key of `KINDS`. ``constant`` has one value only. ``identifier`` has
-        another string of one word in each row. ``text`` has strings of several
-        words that hardly come again.
+        A key of `KINDS`. ``constant`` has one value only. ``identifier`` has a different
+        string of one word in each row. ``text`` has strings of several words that are
+        rarely repeated.
     """
     distinct = values.nunique()
     if distinct + values.hasnans <= 1:
@@ -172,29 +173,29 @@ def column_kind(values: pd.Series) -> str:
 
 
 class DateParts(TransformerMixin, BaseEstimator):
-    """What of a date may matter: see `NAMES`."""
+    """Convert dates to the numbers in `NAMES`."""
 
     NAMES = ("days", "month", "weekday", "hour")
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
-        """Learn nothing: every part is of the date alone."""
+        """Check the columns. Nothing is fitted."""
         validate_data(self, X, skip_check_array=True)
         return self
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         """
-        Take dates apart.
+        Convert dates to numbers.
 
         Parameters
         ----------
         X : DataFrame
-            Of dates.
+            Columns of dates.
 
         Returns
         -------
         ndarray of shape (n_rows, n_columns * len(NAMES))
-            Days since 1970, with fractions; month from 1; weekday from Monday, 0;
-            hour. Missing where the date is.
+            Days since 1970 with fractions, month from 1, weekday from 0 for Monday, and
+            hour. They are missing if the date is.
         """
         dates = [X[name].astype("datetime64[us]") for name in X]
         parts = [((at - EPOCH) / DAY, at.dt.month, at.dt.day_of_week, at.dt.hour) for at in dates]
@@ -203,52 +204,52 @@ class DateParts(TransformerMixin, BaseEstimator):
 
 class OneHot(OneHotEncoder):
     """
-    One-hot encoding whose categories are stored as arrays of text.
+    Encode categories as one-hot columns, and store the categories as arrays of text.
 
-    skops stores an array of objects value by value, which takes it seconds.
+    skops stores an array of objects value by value, which takes seconds.
     """
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "categories_" in state:
-            state["categories_"] = [known.astype(str) for known in self.categories_]
+            state["categories_"] = [names.astype(str) for names in self.categories_]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "categories_" in state:
-            self.categories_ = [known.astype(object) for known in state["categories_"]]
+            self.categories_ = [names.astype(object) for names in state["categories_"]]
 
 
 class Topics(TransformerMixin, BaseEstimator):
     """
-    Truncated SVD to fewer components where there are fewer words.
+    Reduce weighted words by truncated SVD, to fewer components if there are fewer words.
 
     Parameters
     ----------
     components : int
-        Most numbers for each text.
+        Most components per text.
     """
 
     def __init__(self, components: int) -> None:
         self.components = components
 
     def fit(self, X: sparse.csr_matrix, y: object = None) -> Self:
-        """Learn which words occur together."""
+        """Fit the components on at most `MOST_TEXTS` texts."""
         some = X[:: -(-X.shape[0] // MOST_TEXTS)]
         self.svd_ = TruncatedSVD(min(self.components, *some.shape), random_state=0).fit(some)
         return self
 
     def transform(self, X: sparse.csr_matrix) -> np.ndarray:
-        """Give a row of numbers for each row of weighed words."""
+        """Compute the components of each text."""
         numbers: np.ndarray = self.svd_.transform(X)
         return numbers
 
 
-def _standardised() -> Pipeline:
+def _make_scaler() -> Pipeline:
     return make_pipeline(SimpleImputer(strategy="median", add_indicator=True), Scaler())
 
 
-def _listed(names: list[str]) -> str:
+def _list(names: list[str]) -> str:
     more = len(names) - NAMES_SHOWN
     return ", ".join(names[:NAMES_SHOWN]) + f" and {more:,} more" * (more > 0)

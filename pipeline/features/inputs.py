@@ -1,4 +1,4 @@
-"""Inputs of models: their kinds, and how a served table comes to hold them."""
+"""Find the kinds of inputs, and convert a served table to them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,13 +21,13 @@ TRUTH = {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
 
 def kind_of(values: pd.Series) -> str:
     """
-    Tell the kind of an input from what it holds.
+    Return the kind of an input from its values.
 
     Returns
     -------
     str
-        ``double``, ``boolean``, ``datetime``, ``string``, or ``sequence`` for
-        a column that holds a sequence of numbers in each row.
+        ``double``, ``boolean``, ``datetime``, ``string``, or ``sequence`` for a column
+        with one sequence of numbers per row.
     """
     if pd.api.types.is_bool_dtype(values):
         return "boolean"
@@ -47,33 +47,33 @@ def conform(table: pd.DataFrame, kinds: Mapping[str, str], may_miss: bool) -> pd
     Parameters
     ----------
     table : DataFrame
-        As `pandas.read_csv`, JSON or a user's own code makes it. Columns may be
-        in any order, and further columns are ignored.
+        As `pandas.read_csv`, JSON or a user's own code makes it. Columns may be in any
+        order. Further columns are ignored.
     kinds : mapping of str to str
         The kind of each input, a key of `EXPECTED`, in the order of training.
 
-        - ``double`` may come as numbers, as text, and as times of day or
-          durations, which become seconds.
-        - ``boolean`` may come as true and false, or as 1 and 0.
-        - ``datetime`` may come as dates or as text in ISO 8601. With a time
-          zone it becomes UTC.
-        - ``string`` may come as numbers. A whole one is written without a point.
-        - ``sequence`` may come as a list, tuple or array in each row.
+        - ``double`` accepts numbers, text, and times of day or durations, which become
+          seconds.
+        - ``boolean`` accepts true and false, and 1 and 0.
+        - ``datetime`` accepts dates and text in ISO 8601. Values with a time zone become
+          UTC.
+        - ``string`` accepts numbers. Whole numbers are written without a point.
+        - ``sequence`` accepts one list, tuple or array per row.
     may_miss : bool
-        Whether a value may be missing; a blank text is missing where no text
-        is expected.
+        Whether values may be missing. A blank text counts as missing unless a text is
+        expected.
 
     Returns
     -------
     DataFrame
-        With the inputs alone, in the order of `kinds`; the rows are those of
-        `table`, numbered from 0.
+        With only the inputs, in the order of `kinds`. The rows are those of `table`,
+        numbered from 0.
 
     Raises
     ------
     UserError
-        When a column is missing or is there twice. For a value that cannot be
-        converted it names column, row (from 1), and what is expected.
+        If a column is missing or is there twice, or if a value cannot be converted. The
+        message names the column, the row (from 1), and what is expected.
     """
     lacking = [name for name in kinds if name not in table]
     if lacking:
@@ -93,13 +93,13 @@ def conform(table: pd.DataFrame, kinds: Mapping[str, str], may_miss: bool) -> pd
 
 
 def finite(sequences: pd.Series) -> pd.Series:
-    """Find the rows that hold a sequence of numbers, one or more, all finite."""
+    """Return which rows hold a sequence of one or more numbers, all of them finite."""
     try:
         lengths = sequences.str.len().to_numpy(np.int64, na_value=0)
         numbers = np.isfinite(np.concatenate([*sequences, [0.0]]))
         starts = np.cumsum(lengths) - lengths
         found = np.logical_and.reduceat(numbers, starts) & (lengths > 0)
-    except (AttributeError, TypeError, ValueError):  # some row holds something else: look at each
+    except (AttributeError, TypeError, ValueError):  # a row holds something else: look at each
         found = np.array([_is_finite(sequence) for sequence in sequences], dtype=bool)
     return pd.Series(found, sequences.index)
 
@@ -112,20 +112,20 @@ def _is_finite(sequence: Any) -> bool:
     return numbers.ndim == 1 and len(numbers) > 0 and bool(np.isfinite(numbers).all())
 
 
-def _check(given: pd.Series, converted: pd.Series, kind: str, may_miss: bool) -> None:
-    """Refuse values that could not be converted, and missing ones where there must be one."""
+def _check(values: pd.Series, converted: pd.Series, kind: str, may_miss: bool) -> None:
+    """Raise an error for values that could not be converted, or that must not be missing."""
     wrong = converted.isna().to_numpy(copy=True)
     if may_miss:
-        wrong &= given.notna().to_numpy()
-        wrong[wrong] = [str(value).strip() != "" for value in given[wrong]]
+        wrong &= values.notna().to_numpy()
+        wrong[wrong] = [str(value).strip() != "" for value in values[wrong]]
     if wrong.any():
         row = int(wrong.argmax())
-        value = given.iloc[row]
+        value = values.iloc[row]
         none = pd.api.types.is_scalar(value) and pd.isna(value)
         shown = "none" if none else f"'{str(value)[:SHOWN]}'"
         more = f" (and {wrong.sum() - 1:,} more)" if wrong.sum() > 1 else ""
         raise UserError(
-            f"column '{given.name}', row {row + 1:,}: expected {EXPECTED[kind]}, not {shown}{more}"
+            f"column '{values.name}', row {row + 1:,}: expected {EXPECTED[kind]}, not {shown}{more}"
         )
 
 
@@ -143,7 +143,7 @@ def _numbers(values: pd.Series) -> pd.Series:
 
 
 def _seconds(times: pd.Series) -> pd.Series:
-    """Convert times of day such as 23:59 and 23:59:59.5; what is none becomes missing."""
+    """Convert times of day such as 23:59 and 23:59:59.5. Anything else becomes missing."""
     whole = (times + ":00").where(times.str.count(":") == 1, times)
     whole = whole.where(whole.str.fullmatch(r"\d\d?:\d\d:\d\d(\.\d+)?"))
     return pd.to_timedelta(whole, errors="coerce").dt.total_seconds()

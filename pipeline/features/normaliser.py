@@ -1,4 +1,4 @@
-"""Texts with straight quotes and plain white space: the first step of every view of texts."""
+"""Normalise quotes and white space of texts, the first step of every view of texts."""
 
 from typing import Self
 
@@ -11,19 +11,19 @@ _QUOTES = {"'": "‘’‚‛", '"': "“”„«»"}
 
 def normalise(text: str, keep_layout: bool = False) -> str:
     r"""
-    Make quotes straight and line ends ``\n``; collapse white space unless layout counts.
+    Replace curly quotes and line ends, and collapse white space unless layout is kept.
 
     Parameters
     ----------
     text : str
         Decoded text.
     keep_layout : bool, default=False
-        Whether line breaks, indents and blank lines stay.
+        Whether line breaks, indents and blank lines are kept.
 
     Returns
     -------
     str
-        Without white space at its ends.
+        With straight quotes, line ends ``\n``, and no white space at either end.
     """
     for straight, curly in _QUOTES.items():
         for quote in curly:  # str.translate takes several times as long
@@ -33,7 +33,7 @@ def normalise(text: str, keep_layout: bool = False) -> str:
 
 
 def normalise_each(texts: pd.Series, keep_layout: bool = False) -> pd.Series:
-    """Normalise a column of texts, each distinct one once; what is missing stays missing."""
+    """Normalise a column of texts, each distinct text once. Missing texts stay missing."""
     distinct = texts.dropna().unique()
     return texts.map({text: normalise(text, keep_layout) for text in distinct}).astype("str")
 
@@ -45,18 +45,18 @@ class Normaliser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     keep_layout : bool, default=False
-        Whether line breaks, indents and blank lines stay.
+        Whether line breaks, indents and blank lines are kept.
     """
 
     def __init__(self, keep_layout: bool = False) -> None:
         self.keep_layout = keep_layout
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
-        """Remember the names of the columns."""
+        """Check the columns. Nothing is fitted."""
         validate_data(self, X, skip_check_array=True)
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Return a table of the same shape, its texts normalised."""
+        """Return a table of the same shape with normalised texts."""
         check_is_fitted(self)
         return X.apply(normalise_each, keep_layout=self.keep_layout)

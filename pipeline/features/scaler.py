@@ -1,27 +1,27 @@
-"""Standardisation that gives a finite number for any finite number."""
+"""Standardise numbers so that every finite number stays finite."""
 
 from typing import Any, Self
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-# The greatest numbers whose squares can be added up.
+# Squares of larger numbers may overflow when they are summed.
 GREATEST = float(np.finfo(np.float32).max)
-# No one of a million million numbers can be so many standard deviations off their mean.
+# Among 1e12 numbers none can be this many standard deviations from their mean.
 FARTHEST = 1e6
 
 
 class Scaler(StandardScaler):
     """
-    Standardise to 32-bit floats, which of a large table take half of the memory.
+    Standardise to 32-bit floats, which take half of the memory.
 
-    Numbers beyond the range of 32-bit floats count as its ends. What is more than
-    a million standard deviations off counts as a million, which no number that was
-    seen in training can be. So models get no infinity, however odd what is served.
+    Numbers beyond the range of 32-bit floats are clipped to it. Results are clipped to a
+    million standard deviations, which no number in training exceeds. Thus models never get
+    an infinite number, whatever is served.
     """
 
     def fit(self, X: Any, y: object = None, sample_weight: Any = None) -> Self:
-        """Learn mean and standard deviation of each column."""
+        """Fit the mean and the standard deviation of each column."""
         fitted: Self = super().fit(X.clip(-GREATEST, GREATEST), y, sample_weight)
         return fitted
 

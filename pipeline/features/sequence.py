@@ -1,4 +1,4 @@
-"""Views of sequences of readings: statistics for classical models, windows for networks."""
+"""Featurize sequences of readings: statistics for classical models, windows for networks."""
 
 from typing import Self
 
@@ -14,38 +14,38 @@ from pipeline.features.scaler import FARTHEST, GREATEST, Scaler
 
 def engineered(window: int, halflife: float) -> Pipeline:
     """
-    Describe sequences by standardised statistics of their last readings.
+    Make a featurizer of standardised statistics of the last readings.
 
     Parameters
     ----------
     window : int
-        How many of the last readings to look at.
+        Number of last readings to use.
     halflife : float
-        Readings after which a weight in the smoothed value has halved.
+        Number of readings after which the weight in the smoothed value halves.
 
     Returns
     -------
     Pipeline
-        From a table of sequences to five statistics of each that is not constant.
+        From a table of sequences to five statistics per column that is not constant.
     """
     return make_pipeline(SequenceStatistics(window, halflife), Scaler())
 
 
 class SequenceStatistics(TransformerMixin, BaseEstimator):
     """
-    What the last readings of each sequence amount to.
+    Compute statistics of the last readings of each sequence.
 
     Parameters
     ----------
     window : int
-        How many of the last readings to look at.
+        Number of last readings to use.
     halflife : float
-        Readings after which a weight in the smoothed value has halved.
+        Number of readings after which the weight in the smoothed value halves.
 
     Attributes
     ----------
     moving_ : ndarray of str
-        The columns that are not constant in training; the others are left out.
+        The columns that are not constant in training. The others are dropped.
     """
 
     def __init__(self, window: int, halflife: float) -> None:
@@ -53,31 +53,31 @@ class SequenceStatistics(TransformerMixin, BaseEstimator):
         self.halflife = halflife
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
-        """Learn which columns move."""
+        """Find the columns that are not constant."""
         if self.halflife <= 0:
             raise ValueError(f"halflife: {self.halflife} is not above 0")
         validate_data(self, X, skip_check_array=True)
-        self.moving_ = moving(X, self.window)
+        self.moving_ = moving_columns(X, self.window)
         return self
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         """
-        Describe sequences.
+        Compute the statistics.
 
         Parameters
         ----------
         X : DataFrame
-            Of sequences.
+            Columns of sequences.
 
         Returns
         -------
         ndarray of shape (n, 5 * len(moving_))
-            Of all columns the last reading, then of all the mean, the slope of the line of
-            least squares (per reading), the standard deviation, and the
-            mean with weights that fall exponentially with age.
+            The last readings of all columns, then their means, slopes of the least-squares
+            line (per reading), standard deviations, and means with weights that fall
+            exponentially with age.
         """
         check_is_fitted(self)
-        readings = stacked(X, self.moving_, self.window)
+        readings = stack(X, self.moving_, self.window)
         age = np.arange(self.window)[::-1]
         from_middle = age.mean() - age
         recent = 0.5 ** (age / self.halflife)
@@ -94,29 +94,29 @@ class SequenceStatistics(TransformerMixin, BaseEstimator):
 
 class SequenceWindows(TransformerMixin, BaseEstimator):
     """
-    The last readings of all sequences side by side, standardised.
+    Stack the last readings of all sequences side by side, standardised.
 
     Parameters
     ----------
     window : int
-        How many of the last readings to look at.
+        Number of last readings to use.
 
     Attributes
     ----------
     moving_ : ndarray of str
-        The columns that are not constant in training; the others are left out.
+        The columns that are not constant in training. The others are dropped.
     mean_, scale_ : ndarray of shape (len(moving_),)
-        Mean and standard deviation of their readings in training.
+        Means and standard deviations of their readings in training.
     """
 
     def __init__(self, window: int) -> None:
         self.window = window
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
-        """Learn which columns move, and how far."""
+        """Find the columns that are not constant, and fit their means and standard deviations."""
         validate_data(self, X, skip_check_array=True)
-        self.moving_ = moving(X, self.window)
-        readings = stacked(X, self.moving_, self.window)
+        self.moving_ = moving_columns(X, self.window)
+        readings = stack(X, self.moving_, self.window)
         self.mean_, self.scale_ = readings.mean((0, 2)), readings.std((0, 2))
         return self
 
@@ -127,64 +127,63 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : DataFrame
-            Of sequences.
+            Columns of sequences.
 
         Returns
         -------
         ndarray of shape (n, window, len(moving_))
-            32-bit floats, the last reading at the end.
+            32-bit floats. The last reading is at the end.
         """
         check_is_fitted(self)
-        readings = stacked(X, self.moving_, self.window).transpose(0, 2, 1)
+        readings = stack(X, self.moving_, self.window).transpose(0, 2, 1)
         standardised = (readings - self.mean_) / self.scale_
         return standardised.clip(-FARTHEST, FARTHEST).astype(np.float32)
 
 
-def moving(X: pd.DataFrame, window: int) -> np.ndarray:
+def moving_columns(X: pd.DataFrame, window: int) -> np.ndarray:
     """
-    Name the columns whose last readings are not the same in all rows.
+    Return the columns whose last readings differ.
 
     Raises
     ------
     UserError
-        When there is none.
+        If there is none.
     """
-    names = [name for name in X if np.ptp(latest(X[name], window)) > 0]
+    names = [name for name in X if np.ptp(last_readings(X[name], window)) > 0]
     if not names:
         raise UserError("every input is constant in the training examples: nothing to learn from")
     return np.array(names, dtype=str)
 
 
-def stacked(X: pd.DataFrame, names: np.ndarray, window: int) -> np.ndarray:
-    """Stack the last readings of some columns, of shape (n, len(names), window)."""
-    return np.stack([latest(X[name], window) for name in names], axis=1)
+def stack(X: pd.DataFrame, names: np.ndarray, window: int) -> np.ndarray:
+    """Return the last readings of columns, of shape (n, len(names), window)."""
+    return np.stack([last_readings(X[name], window) for name in names], axis=1)
 
 
-def latest(sequences: pd.Series, window: int) -> np.ndarray:
+def last_readings(sequences: pd.Series, window: int) -> np.ndarray:
     """
-    Line up sequences at their ends.
+    Return the last readings of sequences, aligned at their ends.
 
-    A short sequence is filled up in front with its first reading, as if what it
-    measures had stood still before. On engines held out of training this warns falsely
-    less often than statistics of the few readings there are, which spread widely.
+    A shorter sequence is padded in front with its first reading. On held-out engines this
+    causes fewer false alarms than statistics of few readings, which vary widely.
 
     Parameters
     ----------
     sequences : Series
-        A list or array of numbers in each row, one or more; what is beyond the
-        range of 32-bit floats counts as its ends.
+        A list or array of one or more numbers per row. Numbers beyond the range of 32-bit
+        floats are clipped to it.
     window : int
-        How many of the last numbers to keep.
+        Number of last readings to keep.
 
     Returns
     -------
     ndarray of shape (n, window)
-        The last reading at the end.
+        The last reading is at the end.
 
     Raises
     ------
     ValueError
-        When the window is empty.
+        If the window is less than 1.
     """
     if window < 1:
         raise ValueError(f"window: {window} is not at least 1")

@@ -1,4 +1,4 @@
-"""Views of texts: TF-IDF and style for classical models, token ids for networks."""
+"""Featurize texts: TF-IDF and style for classical models, token ids for networks."""
 
 import re
 from collections import Counter
@@ -24,24 +24,24 @@ _WORD = r"\w+(?:'\w+)*"
 
 def engineered(words: int, characters: int, min_texts: int, keep_layout: bool = False) -> Pipeline:
     """
-    Describe a text by its words, its character n-grams and its style.
+    Make a featurizer of words, character n-grams and style.
 
     Parameters
     ----------
     words : int
-        How many of the most frequent words and word pairs to weigh.
+        Number of most frequent words and word pairs.
     characters : int
-        How many of the most frequent runs of 2 to 4 characters to weigh.
+        Number of most frequent n-grams of 2 to 4 characters.
     min_texts : int
-        Terms in fewer training texts are left out.
+        Terms in fewer training texts are dropped.
     keep_layout : bool, default=False
-        As for `normalise`, which each text goes through first.
+        As for `normalise`, which is applied first.
 
     Returns
     -------
     Pipeline
-        From a column ``text`` to a sparse matrix of
-        ``words + characters + len(StyleMeasures.NAMES)`` columns at most.
+        From a column ``text`` to a sparse matrix of at most
+        ``words + characters + len(StyleMeasures.NAMES)`` columns.
     """
     common = {"sublinear_tf": True, "min_df": min_texts, "dtype": np.float32}
     measures = ColumnTransformer(
@@ -66,7 +66,7 @@ def engineered(words: int, characters: int, min_texts: int, keep_layout: bool = 
 
 def token_ids(max_length: int, min_texts: int, keep_layout: bool = False) -> Pipeline:
     """
-    Turn a text into the ids of its words and marks: `Normaliser`, then `TokenIds`.
+    Make a featurizer of token ids: `Normaliser`, then `TokenIds`.
 
     Parameters
     ----------
@@ -80,15 +80,15 @@ def token_ids(max_length: int, min_texts: int, keep_layout: bool = False) -> Pip
 
 class Tfidf(TfidfVectorizer):
     """
-    TF-IDF whose vocabulary is stored as one array.
+    Compute TF-IDF, and store the vocabulary as one array.
 
-    skops stores a dictionary term by term: 20,000 terms take it seconds and
-    megabytes, an array of them milliseconds.
+    skops stores a dictionary term by term. 20,000 terms take seconds and megabytes as a
+    dictionary, but milliseconds as an array.
     """
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        # An address in memory, which would differ each time.
+        # This is an address in memory, which differs each time.
         state.pop("_stop_words_id", None)
         if "vocabulary_" in state:
             state["vocabulary_"] = np.array(
@@ -103,7 +103,7 @@ class Tfidf(TfidfVectorizer):
 
 
 class StyleMeasures(TransformerMixin, BaseEstimator):
-    """Measures of how a text is written, whatever it is about: see `NAMES`."""
+    """Measure the style of texts, independently of their topic, by the measures in `NAMES`."""
 
     NAMES = (
         "log_words",
@@ -121,7 +121,7 @@ class StyleMeasures(TransformerMixin, BaseEstimator):
     )
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
-        """Learn nothing: every measure is of the text alone."""
+        """Check the columns. Nothing is fitted."""
         validate_data(self, X, skip_check_array=True)
         return self
 
@@ -137,9 +137,9 @@ class StyleMeasures(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_texts, len(NAMES))
-            Marks and capitals are per word, lengths are means in words or
-            characters, and the type/token ratio is Guiraud's (types over the
-            square root of tokens), which depends less on length.
+            Marks and capitals are per word. Lengths are means in words or characters. The
+            type/token ratio is Guiraud's (types over the square root of tokens), which
+            depends less on the length of a text.
         """
         text = X[TEXT]
         words = text.str.findall(_WORD)
@@ -168,15 +168,15 @@ class StyleMeasures(TransformerMixin, BaseEstimator):
         ).astype(np.float64)
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
-        """Name the measures."""
+        """Return the names of the measures."""
         return np.array(self.NAMES, dtype=object)
 
 
 class WordCount(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """The number of words of a text, separated by white space; normalising does not change it."""
+    """Count the words of a text between white space, which normalising does not change."""
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
-        """Learn nothing."""
+        """Check the columns. Nothing is fitted."""
         validate_data(self, X, skip_check_array=True)
         return self
 
@@ -199,20 +199,20 @@ class WordCount(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
 class TokenIds(TransformerMixin, BaseEstimator):
     """
-    Words and marks as ids, cut or padded to one length.
+    Convert words and marks to ids, cut or padded to one length.
 
     Parameters
     ----------
     max_length : int
-        Tokens kept of a text.
+        Tokens kept per text.
     min_texts : int
-        A token seen in fewer training texts gets the id of the unknown.
+        Tokens in fewer training texts get the id for unknown tokens.
 
     Attributes
     ----------
     tokens_ : ndarray of str
-        Known tokens, the most frequent first; the id of ``tokens_[i]`` is
-        ``i + 2``. Id 0 is padding and id 1 any token that is not known.
+        The vocabulary, most frequent tokens first. The id of ``tokens_[i]`` is ``i + 2``.
+        Id 0 is padding, and id 1 is any token outside the vocabulary.
     """
 
     PADDING, UNKNOWN, FIRST = 0, 1, 2
@@ -222,20 +222,20 @@ class TokenIds(TransformerMixin, BaseEstimator):
         self.min_texts = min_texts
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
-        """Learn which tokens are known."""
+        """Fit the vocabulary."""
         for name in ("max_length", "min_texts"):
             check_scalar(getattr(self, name), name, Integral, min_val=1)
         texts = Counter(token for tokens in self._tokens(X) for token in set(tokens))
-        known = [(-n, token) for token, n in texts.items() if n >= self.min_texts]
-        if not known:
+        frequent = [(-n, token) for token, n in texts.items() if n >= self.min_texts]
+        if not frequent:
             raise ValueError(f"no token is in {self.min_texts} texts: lower min_texts")
-        self.tokens_ = np.array([token for _, token in sorted(known)], dtype=str)
+        self.tokens_ = np.array([token for _, token in sorted(frequent)], dtype=str)
         validate_data(self, X, skip_check_array=True)
         return self
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         """
-        Turn texts into ids.
+        Convert texts to ids.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""One view of a task on disk: arrays without pickle, the fitted featurizer beside them."""
+"""Write and read a view of a task: arrays without pickle, beside the fitted featurizer."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 from pipeline.files import ZIP_DAMAGE, damaged, dvc_digest, missing, read_json
 
 ABOUT, FEATURIZER = "view.json", "featurizer.skops"
-# What the names of arrays begin with that are neither X nor y.
+# The prefix of the names of arrays that are neither X nor y.
 META = "meta/"
 
 
@@ -22,11 +22,11 @@ class Features(NamedTuple):
     Attributes
     ----------
     X : ndarray or CSR matrix with n rows
-        What the model sees of each example.
+        Features of each example.
     y : ndarray of shape (n,)
         The target.
     meta : mapping of str to ndarray of shape (n,)
-        What else is known of the examples, as `sources.examples.meta_of` returns it.
+        Further columns of the examples, as `sources.examples.meta_of` returns them.
     """
 
     X: np.ndarray | sparse.csr_matrix
@@ -60,7 +60,7 @@ def save(path: Path, features: Features) -> None:
 
 
 def _plain(values: np.ndarray) -> np.ndarray:
-    """Return texts, which pandas keeps as objects, in a type that needs no pickle."""
+    """Convert texts, which pandas keeps as objects, to a type that needs no pickle."""
     return values.astype(str) if values.dtype == object else values
 
 
@@ -93,21 +93,21 @@ def load(path: Path) -> Features:
 
 def about(view: Path, ingested: Path) -> dict[str, Any]:
     """
-    Read what featurize says of a view.
+    Read the description that featurize wrote of a view.
 
     Parameters
     ----------
     view : Path
-        Its folder.
+        Folder of the view.
     ingested : Path
-        The examples that it was made of, which need not be there any more.
+        Folder of the examples that the view was made from. It may be missing.
 
     Raises
     ------
     UserError
-        When the view is missing or damaged, or other examples were ingested since.
+        If the view is missing or damaged, or other examples were ingested since.
     """
-    known: dict[str, Any] = read_json(view / ABOUT)
-    if ingested.is_dir() and dvc_digest(ingested) != known["digest"]:
+    description: dict[str, Any] = read_json(view / ABOUT)
+    if ingested.is_dir() and dvc_digest(ingested) != description["digest"]:
         raise UserError(f"{ingested} has changed since it was featurized: featurize again")
-    return known
+    return description

@@ -10,7 +10,7 @@ from pipeline.features.sequence import (
     SequenceStatistics,
     SequenceWindows,
     engineered,
-    latest,
+    last_readings,
 )
 
 RNG = np.random.default_rng(0)
@@ -39,7 +39,7 @@ def filled(sequence, window=WINDOW) -> np.ndarray:
 def test_sequences_end_together_and_begin_with_their_first_number(window):
     column = histories()["speed"]
 
-    found = latest(column, window)
+    found = last_readings(column, window)
 
     np.testing.assert_array_equal(found, [filled(one, window) for one in column])
 
@@ -47,7 +47,7 @@ def test_sequences_end_together_and_begin_with_their_first_number(window):
 def test_lists_arrays_and_integers_are_alike():
     column = pd.Series([[1, 2, 3], np.array([1.0, 2.0, 3.0]), np.array([1, 2, 3])])
 
-    assert latest(column, 4).tolist() == [[1, 1, 2, 3]] * 3
+    assert last_readings(column, 4).tolist() == [[1, 1, 2, 3]] * 3
 
 
 @pytest.mark.parametrize("odd", [1e300, -1e300])
