@@ -28,7 +28,7 @@ from pipeline.evaluation.leaderboard import (
 )
 from pipeline.evaluation.plots import learning_points, stacked
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, size, write_json
-from pipeline.models.fitting import timed
+from pipeline.models.fitting import time_prediction
 from pipeline.problems import Predictions, Problem
 from pipeline.progress import console, track
 from pipeline.sources.examples import inputs_of, meta_of
@@ -157,7 +157,7 @@ def entry(
     predictions, frames, milliseconds = {}, {}, {}
     for name, part in parts.items():
         try:
-            outputs, milliseconds[name] = timed(trained.outputs, part[inputs_of(part)])
+            outputs, milliseconds[name] = time_prediction(trained.outputs, part[inputs_of(part)])
         except (UserError, OSError, MemoryError):
             raise
         except Exception as error:

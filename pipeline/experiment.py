@@ -14,7 +14,7 @@ from pipeline.config import schema
 from pipeline.errors import ModelError, UserError
 from pipeline.features import views
 from pipeline.features.views import Features
-from pipeline.models.fitting import fit, timed
+from pipeline.models.fitting import fit, time_prediction
 from pipeline.problems import Predictions, Problem, problem
 
 Report = Callable[[int, Mapping[str, float]], None]
@@ -142,7 +142,7 @@ def run(
     )
     try:
         seconds = fit(estimator, learned, held_out, checked, checkpoint)
-        outputs, milliseconds = timed(partial(kind.outputs, estimator), validation.X)
+        outputs, milliseconds = time_prediction(partial(kind.outputs, estimator), validation.X)
     except (OSError, MemoryError):  # the machine's fault, not the model's
         raise
     except UserError as error:

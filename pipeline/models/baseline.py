@@ -1,4 +1,4 @@
-"""The rules to beat."""
+"""Define the rules that models must beat."""
 
 from typing import Self
 
@@ -10,19 +10,19 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 class WordCountRule(ClassifierMixin, BaseEstimator):
     """
-    Short is poetry, middling an essay, long a novel.
+    Classify texts by length: short ones are poetry, long ones novels, others essays.
 
     Parameters
     ----------
     poetry_below : int, default=100
-        Fewer words than this are poetry.
+        Texts with fewer words are poetry.
     novel_above : int, default=1000
-        More words than this are a novel; anything between is an essay.
+        Texts with more words are novels. Texts in between are essays.
 
     Attributes
     ----------
     classes_ : ndarray of str
-        The classes seen in training, sorted. The rule learns nothing else.
+        The classes seen in training, sorted. Nothing else is fitted.
     """
 
     SHORT_TO_LONG = ("poetry", "essay", "novel")
@@ -33,7 +33,7 @@ class WordCountRule(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
         """
-        Check that the task is the rule's.
+        Check that the rule applies to the task.
 
         Parameters
         ----------
@@ -45,8 +45,8 @@ class WordCountRule(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When X has another number of columns than one, or the labels are not
-            poetry, essay and novel.
+            If X does not have exactly one column, or the labels are not poetry, essay and
+            novel.
         """
         X, y = validate_data(self, X, y)
         check_classification_targets(y)
@@ -59,7 +59,7 @@ class WordCountRule(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Label texts by their number of words."""
+        """Predict the classes of texts from their numbers of words."""
         check_is_fitted(self)
         words = validate_data(self, X, reset=False)[:, 0]
         # An essay runs from `poetry_below` to `novel_above`, both included.
@@ -67,5 +67,5 @@ class WordCountRule(ClassifierMixin, BaseEstimator):
         return np.array(self.SHORT_TO_LONG)[place]
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Give the rule's class probability 1: it knows no doubt."""
+        """Return probability 1 for the predicted class and 0 for the others."""
         return (self.predict(X)[:, np.newaxis] == self.classes_).astype(float)

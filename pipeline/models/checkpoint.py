@@ -1,4 +1,4 @@
-"""What a training needs to continue where it was stopped, as if it had not been."""
+"""Write and read checkpoints, from which training continues as if it had not stopped."""
 
 import math
 import time
@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-# A checkpoint is written when training took this many times as long as writing one does.
+# Between two checkpoints, training takes at least this many times as long as writing one.
 SELDOM = 50
 
 
 @dataclass
 class Progress:
     """
-    How far a training is.
+    The progress of a training.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class Progress:
     curve : list of dict
         The losses of each epoch.
     best_epoch : int
-        The epoch of the lowest loss on validation; 0 before there is one.
+        The epoch of the lowest loss on validation, or 0 if there is none yet.
     best_loss : float
         That loss.
     best_weights : dict
@@ -43,15 +43,15 @@ class Progress:
 
 class Checkpoint:
     """
-    A file of a training's progress, written now and then.
+    A file with the progress of a training, written from time to time.
 
     Parameters
     ----------
     path : Path
-        The file: tensors and plain values, read with ``weights_only``.
+        The file. It holds tensors and plain values, and is read with ``weights_only``.
     progress : Progress
-        What is kept. If the file exists, it is set to what the file holds, and so are
-        PyTorch's random states.
+        The progress to write. If the file exists, the progress and PyTorch's random states
+        are set from it.
     """
 
     PLAIN = ("curve", "best_epoch", "best_loss", "best_weights")
@@ -64,7 +64,7 @@ class Checkpoint:
             self._read()
 
     def write(self) -> None:
-        """Write the progress, if that takes little beside the training since the last time."""
+        """Write the progress, unless that takes too long compared with the training since then."""
         start = time.monotonic()
         if start - self.written < SELDOM * self.took:
             return

@@ -1,4 +1,4 @@
-"""Fitting any estimator, with progress and learning curves where it tells them."""
+"""Fit any estimator, with progress and learning curves if it reports them."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -27,27 +27,27 @@ def fit(
     Parameters
     ----------
     model : estimator
-        One whose ``fit`` takes ``validation`` and ``report`` is given both.
+        If its ``fit`` has a parameter ``validation``, it gets `validation` and `report`.
     train, validation : Features
-        Examples to learn from, and to stop on.
+        Examples to fit on, and for early stopping.
     report : callable
         Called with a step and its losses.
     checkpoint : Path, optional
-        File to keep how far it is, and to go on from, for a model whose ``fit`` takes it.
+        File to write the progress to and to continue from, for a model whose ``fit`` has a
+        parameter ``checkpoint``.
 
     Returns
     -------
     float
-        Seconds it took.
+        Seconds that the fit took.
 
     Raises
     ------
     UserError
-        When the estimator refuses its settings or the data, by ValueError or TypeError.
+        If the estimator raises ValueError or TypeError, as for its settings or the data.
     """
-    watched = has_fit_parameter(model, "validation")
     extra: dict[str, Any] = {}
-    if watched:
+    if has_fit_parameter(model, "validation"):
         extra = {"validation": (validation.X, validation.y), "report": report}
     if checkpoint is not None and has_fit_parameter(model, "checkpoint"):
         extra["checkpoint"] = checkpoint
@@ -60,29 +60,29 @@ def fit(
     return time.perf_counter() - start
 
 
-def timed(answer: Callable[[Any], np.ndarray], X: Any) -> tuple[np.ndarray, float]:
+def time_prediction(predict: Callable[[Any], np.ndarray], X: Any) -> tuple[np.ndarray, float]:
     """
-    Answer a batch, and time what 1,000 examples take.
+    Predict examples, and measure the time per 1,000 of them.
 
     Parameters
     ----------
-    answer : callable
-        From a table or array of examples to an array of answers.
+    predict : callable
+        From a table or array of examples to an array of predictions.
     X : array, sparse matrix or DataFrame
-        The examples. Fewer than 1,000 are repeated to that number, so that
-        what a call costs in itself weighs the same for every task.
+        The examples. Fewer than 1,000 are repeated up to that number, so that the fixed
+        cost of a call has the same weight in every task.
 
     Returns
     -------
-    answers : ndarray
-        What `answer` gave for `X`.
+    predictions : ndarray
+        What `predict` returned for `X`.
     milliseconds : float
         Per 1,000 examples.
     """
     n = X.shape[0]
     rows = np.arange(max(n, 1000)) % n
     repeated = X.iloc[rows] if hasattr(X, "iloc") else X[rows]
-    answer(X[:1])  # for whatever a library does at its first call
+    predict(X[:1])  # libraries do extra work in their first call
     start = time.perf_counter()
-    answers = answer(repeated)
-    return answers[:n], (time.perf_counter() - start) * 1e6 / len(rows)
+    predictions = predict(repeated)
+    return predictions[:n], (time.perf_counter() - start) * 1e6 / len(rows)

@@ -1,4 +1,4 @@
-"""Network architectures; each says what it needs to know of the data."""
+"""Define network architectures, each with the sizes that it reads from the data."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 class MLP(nn.Module):
     """
-    Layers of ReLU units on a flat vector.
+    Apply layers of ReLU units to a flat vector.
 
     Parameters
     ----------
     n_inputs : int
         Columns of the input.
     n_outputs : int
-        Numbers per example; of a classifier one logit per class.
+        Numbers per example. For a classifier they are one logit per class.
     hidden : list of int
         Units of each hidden layer.
     dropout : float
@@ -44,7 +44,7 @@ class MLP(nn.Module):
 
     @staticmethod
     def dimensions(X: Tensor) -> dict[str, int]:
-        """Read the sizes that depend on the data from training inputs."""
+        """Return the sizes that depend on the training inputs."""
         check_inputs("MLP", "columns of numbers", X, 2)
         return {"n_inputs": X.shape[1]}
 
@@ -56,28 +56,28 @@ class MLP(nn.Module):
 
 class TextCNN(nn.Module):
     """
-    Convolutions over word embeddings, pooled over the text (Kim, EMNLP 2014).
+    Apply convolutions to word embeddings, pooled over the text (Kim, EMNLP 2014).
 
-    Beside the strongest response of each filter it pools the mean one, so that
-    how often a thing occurs counts as well as whether it does.
+    Each filter is pooled by its maximum and its mean, so that the network sees whether a
+    pattern occurs and how often.
 
     Parameters
     ----------
     n_tokens : int
-        Ids of the vocabulary; id 0 is padding. A higher id is a token that training did
-        not have: it is hidden, as `token_dropout` hides tokens.
+        Number of ids in the vocabulary. Id 0 is padding. Higher ids, which training did
+        not have, are hidden as by `token_dropout`.
     n_outputs : int
-        Numbers per example; of a classifier one logit per class.
+        Numbers per example. For a classifier they are one logit per class.
     embedding : int
-        Numbers an embedding.
+        Numbers per embedding.
     filters : int
-        Filters of each width.
+        Number of filters per width.
     widths : list of int
         Widths of the filters, in tokens.
     dropout : float
         Share of pooled responses dropped in training.
     token_dropout : float
-        Share of tokens hidden in training, so that it leans on no single word.
+        Share of tokens hidden in training, so that no single word decides.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class TextCNN(nn.Module):
 
     @staticmethod
     def dimensions(X: Tensor) -> dict[str, int]:
-        """Read the sizes that depend on the data from training inputs."""
+        """Return the sizes that depend on the training inputs."""
         check_inputs("TextCNN", "token ids", X, 2, whole=True)
         return {"n_tokens": int(X.max()) + 1}
 
@@ -128,25 +128,25 @@ class TextCNN(nn.Module):
 
 class SequenceGRU(nn.Module):
     """
-    A gated recurrent unit (Cho et al., EMNLP 2014) over summaries of a few readings each.
+    Apply a gated recurrent unit (Cho et al., EMNLP 2014) to summaries of a few readings.
 
-    A strided convolution makes the summaries: they are less noisy than single
-    readings, and as many times fewer steps to take.
+    A strided convolution computes the summaries. They are less noisy than single readings,
+    and divide the number of recurrent steps by the stride.
 
     Parameters
     ----------
     n_channels : int
-        Sequences side by side.
+        Number of sequences side by side.
     n_outputs : int
-        Numbers per example; of a classifier one logit per class.
+        Numbers per example. For a classifier they are one logit per class.
     stride : int
-        Readings a summary. What the first one lacks is filled up with the first reading.
+        Readings per summary. The first summary is padded with the first reading.
     filters : int
-        Numbers a summary.
+        Numbers per summary.
     units : int
-        Size of the recurrent state, the last of which decides.
+        Size of the recurrent state. The last state is classified.
     dropout : float
-        Share of that state dropped in training.
+        Share of the last state dropped in training.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class SequenceGRU(nn.Module):
 
     @staticmethod
     def dimensions(X: Tensor) -> dict[str, int]:
-        """Read the sizes that depend on the data from training inputs."""
+        """Return the sizes that depend on the training inputs."""
         check_inputs("SequenceGRU", "sequences of readings", X, 3)
         return {"n_channels": X.shape[2]}
 
@@ -184,18 +184,18 @@ class SequenceGRU(nn.Module):
 
 
 def known_ids(ids: Tensor, embed: nn.Embedding) -> Tensor:
-    """Replace ids that have no embedding by that of padding."""
+    """Replace ids without an embedding by the id of padding."""
     return ids.masked_fill(ids >= embed.num_embeddings, 0)
 
 
 def check_sizes(**sizes: int) -> None:
-    """Raise an error for a size that is no whole number from 1 on."""
+    """Raise an error for a size that is not a whole number of at least 1."""
     for name, size in sizes.items():
         check_scalar(size, name, Integral, min_val=1)
 
 
 def check_lists(**lists: Any) -> None:
-    """Raise an error for what is no list of sizes."""
+    """Raise an error for anything but a list of sizes."""
     for name, sizes in lists.items():
         if isinstance(sizes, str) or not isinstance(sizes, Sequence):
             raise TypeError(f"{name} must be a list of whole numbers, not {sizes!r}.")
@@ -204,13 +204,13 @@ def check_lists(**lists: Any) -> None:
 
 
 def check_shares(**shares: float) -> None:
-    """Raise an error for a share that is not from 0 to below 1."""
+    """Raise an error for a share that is not in [0, 1)."""
     for name, share in shares.items():
         check_scalar(share, name, Real, min_val=0, max_val=1, include_boundaries="left")
 
 
 def check_inputs(network: str, reads: str, X: Tensor, n_axes: int, whole: bool = False) -> None:
-    """Raise an error for inputs of another number of axes, or for fractions where ids are read."""
+    """Raise an error for inputs with another number of axes, or for floats instead of ids."""
     if X.ndim != n_axes or (whole and X.is_floating_point()):
         raise ValueError(
             f"{network} reads {reads}, {'whole ' * whole}numbers in an array of {n_axes} axes; "

@@ -1,4 +1,4 @@
-"""Networks as scikit-learn classifiers."""
+"""Wrap networks as scikit-learn classifiers."""
 
 import functools
 import importlib
@@ -25,11 +25,11 @@ from pipeline.models import networks
 from pipeline.models.fitting import Report
 from pipeline.models.training import LOG_LOSS, train
 
-# What rebuilding a network from a recipe that was changed can raise.
+# What building a network from a damaged recipe can raise.
 DAMAGE = (RuntimeError, ImportError, KeyError, TypeError, AttributeError, ValueError)
 WEIGHTS, RECIPE = "network.pt", "network.json"
-# Recipes name a network by its place in this package, of which a logged model has a copy of
-# another name, and only where networks are kept.
+# Recipes name a network relative to the package, because the copy in a logged model has another
+# name. Only networks in these subpackages are loaded.
 PACKAGE, PLACES = __name__.partition(".")[0], ("models.", "tasks.")
 
 
@@ -40,33 +40,33 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     network : callable, default=networks.MLP
-        A class of `pipeline.models.networks`, or a partial of one that sets
-        its own parameters.
+        A class such as those in `pipeline.models.networks`, or a partial of one that sets
+        parameters of the network.
     lr : float
         Learning rate of AdamW.
     weight_decay : float
         Weight decay of AdamW.
     batch_size : int
-        Examples per step. A last batch of one example joins the one before it, because batch
-        normalisation needs two.
+        Examples per step. A last batch of one example is added to the one before it, because
+        batch normalisation needs two examples.
     max_epochs : int
-        Most passes over the training examples.
+        Maximum number of passes over the training examples.
     patience : int
-        Epochs without a lower log loss on validation before it stops; the best
-        weights are restored. Without validation all epochs are run.
+        Epochs without a lower log loss on validation before training stops. The best
+        weights are then restored. Without validation all epochs are run.
     device : str
-        A torch device, or ``auto``: a GPU when there is one.
+        A torch device, or ``auto``, which is a GPU if there is one.
     random_state : int, RandomState or None
-        Decides the first weights, the order of examples, and dropout.
+        Seeds the initial weights, the order of examples, and dropout.
 
     Attributes
     ----------
     classes_ : ndarray
-        The labels, sorted; columns of `predict_proba`.
+        The labels, sorted. They are the columns of `predict_proba`.
     module_ : torch.nn.Module
         The trained network, on the CPU.
     n_epochs_ : int
-        Epochs that were run.
+        Number of epochs that were run.
     """
 
     def __init__(
@@ -103,16 +103,16 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array of shape (n_examples, ...)
-            What the network reads.
+            Input of the network.
         y : array of shape (n_examples,)
             Labels.
         validation : tuple of (X, y), optional
-            Examples to stop on.
+            Examples for early stopping.
         report : callable, optional
             Called with the epoch and the log loss on train and validation.
         checkpoint : Path, optional
-            File that keeps how far it is. Where it is there already, training goes
-            on from it, to the same weights as without a break.
+            File to write the progress to. If it exists, training continues from it, and ends
+            with the same weights as without a break.
         """
         self._check_parameters()
         X, y = validate_data(self, X, y, dtype=[np.float32, np.int32], allow_nd=True)
@@ -127,9 +127,9 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             return _tensor(X), torch.from_numpy(encoder.transform(y).astype(np.int64))
 
         training = examples(X, y)
-        held_out = examples(_as_numbers(validation[0]), validation[1]) if validation else None
+        held_out = examples(_as_supported(validation[0]), validation[1]) if validation else None
         seed = int(check_random_state(self.random_state).randint(2**31))
-        # Other accelerators, where there are several, are not woken up.
+        # Forking the state of every accelerator would initialise all of them.
         random_states = [] if device.type == "cpu" else [device]
         with (
             torch.random.fork_rng(random_states, device_type=device.type),
@@ -163,17 +163,17 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """
-        Give the probability of each class.
+        Predict the probability of each class.
 
         Parameters
         ----------
         X : array of shape (n_examples, ...)
-            What the network reads.
+            Input of the network.
 
         Returns
         -------
         ndarray of shape (n_examples, n_classes)
-            Rows sum to 1; columns are in the order of ``classes_``.
+            Rows sum to 1. Columns are in the order of ``classes_``.
         """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=[np.float32, np.int32], allow_nd=True)
@@ -184,12 +184,12 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         return probabilities
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Give the most probable class."""
+        """Predict the most probable class."""
         best = self.predict_proba(X).argmax(1)
         return self.classes_[best]
 
     def save(self, folder: Path) -> None:
-        """Write the weights and the recipe that rebuilds the network around them."""
+        """Write the weights, and the recipe to build the network that they belong to."""
         torch.save(self.module_.state_dict(), folder / WEIGHTS)
         parameters = self.get_params()
         network = parameters.pop("network")
@@ -212,7 +212,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         Raises
         ------
         UserError
-            When a file is missing or damaged.
+            If a file is missing or damaged.
         """
         recipe = read_json(folder / RECIPE)
         weights = folder / WEIGHTS
@@ -220,7 +220,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             raise missing(weights)
         try:
             options = dict(recipe["network"])
-            network = functools.partial(_found(options.pop("class")), **options)
+            network = functools.partial(_find_network(options.pop("class")), **options)
             self = cls(network, **recipe["parameters"])
             self.classes_ = np.array(recipe["classes"])
             self.dimensions_ = recipe["dimensions"]
@@ -249,7 +249,7 @@ def _device(name: str) -> torch.device:
 
 @contextmanager
 def _repeatable_convolutions() -> Iterator[None]:
-    """Keep cuDNN to the algorithms that give the same sums each time; the CPU's always do."""
+    """Restrict cuDNN to deterministic algorithms. Those on the CPU always are."""
     before = torch.backends.cudnn.deterministic
     torch.backends.cudnn.deterministic = True
     try:
@@ -266,13 +266,13 @@ def _place(network: type) -> str:
     package, _, module = network.__module__.partition(".")
     if package != PACKAGE or not module.startswith(PLACES):
         raise UserError(
-            f"the network {network.__module__}.{network.__qualname__} cannot be kept: "
+            f"the network {network.__module__}.{network.__qualname__} cannot be saved: "
             "put it into pipeline/models/ or pipeline/tasks/<task>/"
         )
     return f"{module}.{network.__qualname__}"
 
 
-def _found(place: str) -> Any:
+def _find_network(place: str) -> Any:
     module, _, name = place.rpartition(".")
     if not module.startswith(PLACES):
         raise ValueError(f"'{place}' is not among the project's networks")
@@ -282,12 +282,12 @@ def _found(place: str) -> Any:
     return network
 
 
-def _as_numbers(X: np.ndarray) -> np.ndarray:
+def _as_supported(X: np.ndarray) -> np.ndarray:
     return X if X.dtype in (np.float32, np.int32) else X.astype(np.float32)
 
 
 def _tensor(X: np.ndarray) -> Tensor:
-    """Share the memory of an array, which may be a file that is open for reading only."""
+    """Return a tensor that shares memory with an array, which may be a read-only file."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(X)

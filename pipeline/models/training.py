@@ -54,7 +54,7 @@ def train(
     """
     Train a network in place.
 
-    The examples stay where they are, which may be a memory-mapped file; batches move to
+    The examples stay where they are, which may be a memory-mapped file. Batches move to
     the network's device one by one.
 
     Parameters
@@ -62,17 +62,17 @@ def train(
     module : torch.nn.Module
         The network. It ends with its best weights on validation.
     loss : Loss
-        What is minimised.
+        The loss to minimise.
     training, validation : tuple of (inputs, targets)
-        Examples to learn from, and to stop on. Without validation all epochs are run.
+        Examples to fit on, and for early stopping. Without validation all epochs are run.
     lr, weight_decay : float
         Of AdamW.
     batch_size : int
         Examples per step.
     max_epochs : int
-        Most passes over the training examples.
+        Maximum number of passes over the training examples.
     patience : int
-        Epochs without a lower loss on validation before it stops.
+        Epochs without a lower loss on validation before training stops.
     report : callable, optional
         Called with the epoch and its losses.
     checkpoint : Path, optional
@@ -81,7 +81,7 @@ def train(
     Returns
     -------
     int
-        Epochs that were run, those of the checkpoint included.
+        Number of epochs, including those of the checkpoint.
     """
     device = next(module.parameters()).device
     optimizer = torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=weight_decay)
@@ -133,11 +133,11 @@ def evaluate(module: nn.Module, loss: Loss, examples: Examples, batch_size: int)
 
 def _shuffled(X: Tensor, y: Tensor, batch_size: int) -> Batches:
     """
-    Draw a new order, and cut it into batches sliced from whole tensors.
+    Yield batches in a new random order, sliced from whole tensors.
 
     PyTorch's DataLoader fetches and stacks examples one by one, which takes longer than
-    a small network's own work. A last batch of one example joins the one before it:
-    batch normalisation has no variance of one example, and none is left out.
+    a small network's own work. A last batch of one example is added to the one
+    before it, because batch normalisation needs two examples.
     """
     batches = list(torch.randperm(len(y)).split(batch_size))
     if 1 == len(batches[-1]) < batch_size and len(batches) > 1:
@@ -147,5 +147,5 @@ def _shuffled(X: Tensor, y: Tensor, batch_size: int) -> Batches:
 
 
 def _mean(losses: list[Tensor], sizes: list[int]) -> float:
-    """Average over batches; their losses leave the device together."""
+    """Return the mean over batches. All losses leave the device in one transfer."""
     return float(np.average(torch.stack(losses).tolist(), weights=sizes))

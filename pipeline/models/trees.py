@@ -1,4 +1,4 @@
-"""Forests and boosting that tell how far they are."""
+"""Fit forests and gradient boosting that report their progress."""
 
 import re
 import warnings
@@ -17,8 +17,8 @@ from sklearn.utils import check_scalar
 
 from pipeline.models.fitting import Report
 
-# What LightGBM refuses only after its C++ side has written to standard error: the type, the
-# least and the greatest value, and which of the two are included.
+# Parameters that LightGBM itself checks only after writing to standard error: the type, the least
+# and the greatest value, and which of these are included.
 RANGES: dict[str, tuple[type, float, float | None, str]] = {
     "n_estimators": (Integral, 1, None, "left"),
     "num_leaves": (Integral, 2, None, "left"),
@@ -35,8 +35,8 @@ STOPPING = "early_stopping_round"
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    """Raise ValueError where LightGBM refuses, as scikit-learn's estimators do."""
+def _value_errors() -> Iterator[None]:
+    """Raise ValueError instead of LightGBMError, as scikit-learn's estimators do."""
     try:
         yield
     except LightGBMError as error:
@@ -48,9 +48,9 @@ class LightGBM(LGBMClassifier):
     """
     LightGBM that takes validation examples and reports its losses.
 
-    Its parameters are LightGBM's. With ``early_stopping_round`` it stops after so many rounds
-    without a lower log loss on validation, and the best round is kept. Without validation all
-    rounds are run.
+    The parameters are LightGBM's. ``early_stopping_round`` is the number of rounds without a
+    lower log loss on validation before it stops. The best round is then used. Without
+    validation all rounds are run.
     """
 
     LOSSES = ("binary_logloss", "multi_logloss")
@@ -63,23 +63,23 @@ class LightGBM(LGBMClassifier):
         report: Report | None = None,
     ) -> Self:
         """
-        Fit, with early stopping when there is validation.
+        Fit the model, with early stopping if there is validation.
 
         Parameters
         ----------
         X : array or sparse matrix of shape (n_examples, n_features)
-            Numbers of the training examples.
+            Features of the training examples.
         y : array of shape (n_examples,)
             Labels.
         validation : tuple of (X, y), optional
-            Examples to stop on.
+            Examples for early stopping.
         report : callable, optional
             Called with the round and the log loss on train and validation.
 
         Raises
         ------
         ValueError
-            When LightGBM refuses a parameter or the data.
+            If LightGBM rejects a parameter or the data.
         """
         params = self.get_params()
         for name, (kind, least, greatest, included) in RANGES.items():
@@ -92,7 +92,7 @@ class LightGBM(LGBMClassifier):
                 include_boundaries=included,
             )
         if validation is None:
-            with _refusals(), _without_stopping(self):
+            with _value_errors(), _without_stopping(self):
                 return super().fit(X, y)
 
         def record(env: CallbackEnv) -> None:
@@ -108,7 +108,7 @@ class LightGBM(LGBMClassifier):
                 }
                 report(env.iteration + 1, losses)
 
-        with warnings.catch_warnings(), _refusals():
+        with warnings.catch_warnings(), _value_errors():
             # LightGBM 4.7 would have `eval_X` and `eval_y`, but encodes labels in `eval_set` only.
             warnings.simplefilter("ignore", LGBMDeprecationWarning)
             return super().fit(
@@ -122,7 +122,7 @@ class LightGBM(LGBMClassifier):
 
 @contextmanager
 def _without_stopping(model: LGBMClassifier) -> Iterator[None]:
-    """Keep LightGBM from refusing to stop early where there is nothing to stop on."""
+    """Disable early stopping, which LightGBM rejects without validation."""
     rounds = model.get_params().get(STOPPING)
     if rounds is None:
         yield
@@ -135,7 +135,7 @@ def _without_stopping(model: LGBMClassifier) -> Iterator[None]:
 
 
 class RandomForest(RandomForestClassifier):
-    """A random forest that grows in steps and tells the validation score of each."""
+    """A random forest that grows in steps and reports its log loss on validation after each."""
 
     STEPS = 10
 
@@ -147,23 +147,23 @@ class RandomForest(RandomForestClassifier):
         report: Report | None = None,
     ) -> Self:
         """
-        Fit the same forest that scikit-learn would, a tenth of the trees at a time.
+        Fit the same forest as scikit-learn, a tenth of the trees at a time.
 
         Parameters
         ----------
         X : array or sparse matrix of shape (n_examples, n_features)
-            Numbers of the training examples.
+            Features of the training examples.
         y : array of shape (n_examples,)
             Labels.
         validation : tuple of (X, y), optional
-            Examples to score; they have no part in the fit.
+            Examples to score. They do not influence the fit.
         report : callable, optional
             Called with the number of trees and the log loss on validation.
         """
         if validation is None or report is None:
             return super().fit(X, y)
         check_scalar(self.n_estimators, "n_estimators", Integral, min_val=1)
-        asked = {name: self.get_params()[name] for name in ("n_estimators", "warm_start")}
+        original = {name: self.get_params()[name] for name in ("n_estimators", "warm_start")}
         sizes = np.linspace(0, self.n_estimators, self.STEPS + 1, dtype=int)[1:]
         votes: Any = 0
         scored = 0
@@ -171,7 +171,7 @@ class RandomForest(RandomForestClassifier):
             for step, trees in enumerate(np.unique(sizes[sizes > 0])):
                 self.set_params(n_estimators=int(trees), warm_start=step > 0)
                 with warnings.catch_warnings():
-                    # Class weights are those of the whole forest: each step sees the same data.
+                    # Every step sees the same data, so the class weights are right.
                     warnings.filterwarnings("ignore", "class_weight presets")
                     super().fit(X, y)
                 votes += sum(
@@ -181,5 +181,5 @@ class RandomForest(RandomForestClassifier):
                 loss = log_loss(validation[1], votes / scored, labels=self.classes_)
                 report(scored, {"validation/log_loss": loss})
         finally:
-            self.set_params(**asked)
+            self.set_params(**original)
         return self

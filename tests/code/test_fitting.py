@@ -1,4 +1,4 @@
-"""Fitting any classifier, and timing any answer."""
+"""Fit any classifier, and time any prediction."""
 
 import functools
 
@@ -11,7 +11,7 @@ from sklearn.naive_bayes import MultinomialNB
 
 from pipeline.errors import UserError
 from pipeline.features.views import Features
-from pipeline.models.fitting import fit, timed
+from pipeline.models.fitting import fit, time_prediction
 from pipeline.models.networks import MLP, SequenceGRU, TextCNN
 from pipeline.models.neural_net import NeuralNet
 from pipeline.models.trees import LightGBM, RandomForest
@@ -23,7 +23,7 @@ TRAIN, VALIDATION = Features(X[:40], Y[:40], {}), Features(X[40:], Y[40:], {})
 
 
 @pytest.fixture
-def told():
+def reported():
     return []
 
 
@@ -37,10 +37,10 @@ def told():
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_model_that_tells_its_steps_is_heard(model, steps, told):
-    seconds = fit(model, TRAIN, VALIDATION, lambda step, losses: told.append(step))
+def test_a_model_that_reports_its_steps_is_called_back(model, steps, reported):
+    seconds = fit(model, TRAIN, VALIDATION, lambda step, losses: reported.append(step))
 
-    assert told == steps
+    assert reported == steps
     assert seconds > 0
     assert model.predict(X).shape == (60,)
 
@@ -118,16 +118,18 @@ def test_what_ends_a_fit_is_not_taken_for_a_refusal():
     [np.asarray, sparse.csr_matrix, functools.partial(pd.DataFrame, columns=["x"])],
     ids=["array", "sparse", "table"],
 )
-def test_timed_answers_are_those_of_the_examples(form, n):
+def test_timed_predictions_are_those_of_the_examples(form, n):
     asked = []
 
-    def answer(X):
+    def predict(X):
         asked.append(X.shape[0])
         return np.asarray(X.todense() if sparse.issparse(X) else X)[:, 0] * 2
 
-    answers, milliseconds = timed(answer, form(np.arange(n, dtype=float)[:, np.newaxis]))
+    predictions, milliseconds = time_prediction(
+        predict, form(np.arange(n, dtype=float)[:, np.newaxis])
+    )
 
-    assert answers.tolist() == [2 * i for i in range(n)]
+    assert predictions.tolist() == [2 * i for i in range(n)]
     # Once to warm up, then 1,000 examples at least.
     assert asked == [1, max(n, 1000)]
     assert milliseconds > 0

@@ -57,7 +57,7 @@ def weights(model):
 
 
 @pytest.fixture
-def told():
+def reported():
     """Note what is reported."""
     return []
 
@@ -85,39 +85,39 @@ def test_it_is_a_scikit_learn_classifier(estimator, check):
     check(estimator)
 
 
-def test_the_best_weights_are_restored(told):
-    model = net(max_epochs=200, patience=5).fit(*TRAIN, VALIDATION, lambda *e: told.append(e))
+def test_the_best_weights_are_restored(reported):
+    model = net(max_epochs=200, patience=5).fit(*TRAIN, VALIDATION, lambda *e: reported.append(e))
 
-    losses = [point["validation/log_loss"] for _, point in told]
+    losses = [point["validation/log_loss"] for _, point in reported]
     # Otherwise this would not show that anything was restored.
     assert losses[-1] > min(losses)
     found = log_loss(VALIDATION[1], model.predict_proba(VALIDATION[0]))
     assert found == pytest.approx(min(losses), rel=1e-5)
 
 
-def test_it_stops_when_validation_has_not_been_better_for_patience_epochs(told):
-    model = net(max_epochs=200, patience=5).fit(*TRAIN, VALIDATION, lambda *e: told.append(e))
+def test_it_stops_when_validation_has_not_been_better_for_patience_epochs(reported):
+    model = net(max_epochs=200, patience=5).fit(*TRAIN, VALIDATION, lambda *e: reported.append(e))
 
-    losses = [point["validation/log_loss"] for _, point in told]
+    losses = [point["validation/log_loss"] for _, point in reported]
     assert model.n_epochs_ == len(losses) == np.argmin(losses) + 1 + 5
 
 
-def test_the_smallest_step_forward_is_one(told):
+def test_the_smallest_step_forward_is_one(reported):
     # So small a learning rate that no epoch lowers the loss by as much as a part in 10,000.
     model = net(lr=1e-6, max_epochs=8, patience=3, network=functools.partial(MLP, dropout=0.0))
-    model.fit(*TRAIN, VALIDATION, lambda *e: told.append(e))
+    model.fit(*TRAIN, VALIDATION, lambda *e: reported.append(e))
 
-    losses = [point["validation/log_loss"] for _, point in told]
+    losses = [point["validation/log_loss"] for _, point in reported]
     assert losses == sorted(losses, reverse=True)
     assert model.n_epochs_ == 8
 
 
-def test_without_validation_all_epochs_are_run_and_told(told):
-    model = net(max_epochs=7, patience=1).fit(*TRAIN, report=lambda *e: told.append(e))
+def test_without_validation_all_epochs_are_run_and_reported(reported):
+    model = net(max_epochs=7, patience=1).fit(*TRAIN, report=lambda *e: reported.append(e))
 
     assert model.n_epochs_ == 7
-    assert [epoch for epoch, _ in told] == [1, 2, 3, 4, 5, 6, 7]
-    assert {frozenset(point) for _, point in told} == {frozenset({"train/log_loss"})}
+    assert [epoch for epoch, _ in reported] == [1, 2, 3, 4, 5, 6, 7]
+    assert {frozenset(point) for _, point in reported} == {frozenset({"train/log_loss"})}
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit, ValueError])
@@ -465,5 +465,5 @@ def test_a_network_from_elsewhere_is_refused_when_it_is_saved(tmp_path):
     class Own(MLP):
         pass
 
-    with pytest.raises(UserError, match=r"cannot be kept: put it into pipeline/models/"):
+    with pytest.raises(UserError, match=r"cannot be saved: put it into pipeline/models/"):
         NeuralNet(Own, max_epochs=1).fit(X, Y).save(tmp_path)

@@ -1,4 +1,4 @@
-"""Forests and boosting: what scikit-learn and LightGBM would give, and what is told on the way."""
+"""Forests and boosting: what scikit-learn and LightGBM would fit, and what they report."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ TRAIN, VALIDATION = (X[:250], Y[:250]), (X[250:], Y[250:])
 
 
 @pytest.fixture
-def told():
+def reported():
     """Note what is reported."""
     return []
 
@@ -44,9 +44,9 @@ def boosting(**options):
 
 @pytest.mark.parametrize("n_estimators", [1, 3, 25, 40])
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
-def test_a_forest_grown_in_steps_is_scikit_learns(n_estimators, form, told):
+def test_a_forest_grown_in_steps_is_scikit_learns(n_estimators, form, reported):
     found = forest(n_estimators).fit(
-        form(TRAIN[0]), TRAIN[1], VALIDATION, lambda *step: told.append(step)
+        form(TRAIN[0]), TRAIN[1], VALIDATION, lambda *step: reported.append(step)
     )
 
     expected = RandomForestClassifier(n_estimators, random_state=3).fit(form(TRAIN[0]), TRAIN[1])
@@ -57,9 +57,9 @@ def test_a_forest_grown_in_steps_is_scikit_learns(n_estimators, form, told):
 
 
 @pytest.mark.parametrize("class_weight", ["balanced", "balanced_subsample"])
-def test_a_forest_with_class_weights_is_scikit_learns(class_weight, told):
+def test_a_forest_with_class_weights_is_scikit_learns(class_weight, reported):
     found = forest(class_weight=class_weight).fit(
-        *TRAIN, VALIDATION, lambda *step: told.append(step)
+        *TRAIN, VALIDATION, lambda *step: reported.append(step)
     )
 
     expected = RandomForestClassifier(25, random_state=3, class_weight=class_weight).fit(*TRAIN)
@@ -68,9 +68,9 @@ def test_a_forest_with_class_weights_is_scikit_learns(class_weight, told):
     )
 
 
-def test_a_forest_that_is_fitted_again_is_grown_anew(told):
-    model = forest().fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
-    model.fit(*VALIDATION, TRAIN, lambda *step: told.append(step))
+def test_a_forest_that_is_fitted_again_is_grown_anew(reported):
+    model = forest().fit(*TRAIN, VALIDATION, lambda *step: reported.append(step))
+    model.fit(*VALIDATION, TRAIN, lambda *step: reported.append(step))
 
     expected = forest().fit(*VALIDATION)
     np.testing.assert_array_equal(model.predict_proba(TRAIN[0]), expected.predict_proba(TRAIN[0]))
@@ -85,24 +85,24 @@ def test_a_forest_that_is_fitted_again_is_grown_anew(told):
         (1, [1]),
     ],
 )
-def test_a_forest_tells_each_tenth(n_estimators, steps, told):
-    forest(n_estimators).fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+def test_a_forest_reports_each_tenth(n_estimators, steps, reported):
+    forest(n_estimators).fit(*TRAIN, VALIDATION, lambda *step: reported.append(step))
 
-    assert [trees for trees, _ in told] == steps
+    assert [trees for trees, _ in reported] == steps
 
 
-def test_a_forest_tells_the_log_loss_on_validation(told):
-    model = forest().fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+def test_a_forest_reports_the_log_loss_on_validation(reported):
+    model = forest().fit(*TRAIN, VALIDATION, lambda *step: reported.append(step))
 
     loss = log_loss(VALIDATION[1], model.predict_proba(VALIDATION[0]))
-    assert told[-1][1] == {"validation/log_loss": pytest.approx(loss)}
+    assert reported[-1][1] == {"validation/log_loss": pytest.approx(loss)}
 
 
-def test_a_forest_leaves_its_parameters_as_they_were(told):
+def test_a_forest_leaves_its_parameters_as_they_were(reported):
     model = forest(n_jobs=1, min_samples_leaf=2)
     before = model.get_params()
 
-    model.fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+    model.fit(*TRAIN, VALIDATION, lambda *step: reported.append(step))
 
     assert model.get_params() == before
 
@@ -126,10 +126,10 @@ def test_a_forest_is_the_same_with_any_number_of_threads():
     np.testing.assert_array_equal(one, two)
 
 
-def test_boosting_stops_at_the_lowest_loss_on_validation(told):
-    model = boosting().fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+def test_boosting_stops_at_the_lowest_loss_on_validation(reported):
+    model = boosting().fit(*TRAIN, VALIDATION, lambda *step: reported.append(step))
 
-    losses = [point["validation/log_loss"] for _, point in told]
+    losses = [point["validation/log_loss"] for _, point in reported]
     assert model.best_iteration_ < model.n_estimators
     assert model.best_iteration_ == np.argmin(losses) + 1
     assert len(losses) == model.best_iteration_ + 8
@@ -137,11 +137,11 @@ def test_boosting_stops_at_the_lowest_loss_on_validation(told):
     assert log_loss(VALIDATION[1], model.predict_proba(VALIDATION[0])) == pytest.approx(min(losses))
 
 
-def test_boosting_tells_every_round_with_both_losses(told):
-    model = boosting(n_estimators=4).fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+def test_boosting_tells_every_round_with_both_losses(reported):
+    model = boosting(n_estimators=4).fit(*TRAIN, VALIDATION, lambda *step: reported.append(step))
 
-    assert [step for step, _ in told] == [1, 2, 3, 4]
-    assert told[-1][1] == pytest.approx(
+    assert [step for step, _ in reported] == [1, 2, 3, 4]
+    assert reported[-1][1] == pytest.approx(
         {
             "train/log_loss": log_loss(TRAIN[1], model.booster_.predict(TRAIN[0])),
             "validation/log_loss": log_loss(VALIDATION[1], model.booster_.predict(VALIDATION[0])),
@@ -202,12 +202,12 @@ def test_boosting_keeps_its_parameters_through_clone():
     assert again.get_params()["path_smooth"] == 0.5
 
 
-def test_boosting_takes_early_stopping_from_set_params(told):
+def test_boosting_takes_early_stopping_from_set_params(reported):
     model = boosting().set_params(early_stopping_round=2)
 
-    model.fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+    model.fit(*TRAIN, VALIDATION, lambda *step: reported.append(step))
 
-    assert len(told) == model.best_iteration_ + 2
+    assert len(reported) == model.best_iteration_ + 2
 
 
 def test_boosting_without_validation_keeps_its_early_stopping_for_the_next_fit():
@@ -216,12 +216,12 @@ def test_boosting_without_validation_keeps_its_early_stopping_for_the_next_fit()
     assert model.get_params()["early_stopping_round"] == 8
 
 
-def test_boosting_without_early_stopping_runs_all_rounds_with_validation(told):
+def test_boosting_without_early_stopping_runs_all_rounds_with_validation(reported):
     model = boosting(n_estimators=40, early_stopping_round=None)
 
-    model.fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+    model.fit(*TRAIN, VALIDATION, lambda *step: reported.append(step))
 
-    assert len(told) == 40
+    assert len(reported) == 40
 
 
 @pytest.mark.parametrize(
@@ -246,8 +246,8 @@ def test_boosting_names_a_setting_that_it_refuses_and_writes_nothing(options, ca
 
 
 @pytest.mark.parametrize("n_estimators", [0, -3, "ten"])
-def test_a_forest_names_a_number_of_trees_that_it_refuses(n_estimators, told):
+def test_a_forest_names_a_number_of_trees_that_it_refuses(n_estimators, reported):
     with pytest.raises((ValueError, TypeError), match="n_estimators"):
-        forest(n_estimators).fit(*TRAIN, VALIDATION, lambda *step: told.append(step))
+        forest(n_estimators).fit(*TRAIN, VALIDATION, lambda *step: reported.append(step))
 
-    assert told == []
+    assert reported == []
