@@ -1,8 +1,8 @@
 """
 Kinds of problem: what a target is, and how it is checked, scored, plotted and served.
 
-Each kind is a module of this package with one class, named as the module is: `classification`
-holds `Classification`. The stages talk to the object and never ask which kind it is.
+Each kind is a module of this package with one class of the same name: `classification` holds
+`Classification`. The stages use the methods of the object, and never ask which kind it is.
 """
 
 import importlib
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Predictions:
     """
-    What one model predicted for n examples, and what is true.
+    The predictions of one model for n examples, and the true target.
 
-    Each kind of problem adds what its models predict.
+    Each kind of problem adds the fields that its models predict.
 
     Attributes
     ----------
     actual : ndarray of shape (n,)
         The true target.
     meta : mapping of str to ndarray of shape (n,)
-        What else is known of the examples: ``group``, ``unit``, ``stratum``, and the
-        columns that are for metrics alone.
+        Further columns of the examples: ``group``, ``unit``, ``stratum``, and those that
+        only metrics read.
     """
 
     actual: np.ndarray
@@ -47,37 +47,39 @@ class Predictions:
 
     @property
     def group(self) -> np.ndarray:
-        """What each example belongs to; without groups each example is one by itself."""
+        """The group of each example. Without groups each example is a group of its own."""
         return self.meta.get("group", np.arange(len(self)))
 
     @property
     def unit(self) -> np.ndarray:
-        """What the bootstrap draws as a whole; the groups, where nothing else is known."""
+        """The unit that the bootstrap draws as a whole, by default the group."""
         return self.meta.get("unit", self.group)
 
     @property
     def stratum(self) -> np.ndarray | None:
-        """What the split kept the shares of; None where it kept none."""
+        """The stratum whose shares the split kept, or None if there is none."""
         return self.meta.get("stratum")
 
 
 @dataclass(frozen=True)
 class Metric:
     """
-    A score under many weightings of the same examples at once, as a bootstrap needs it.
+    A score that is computed for many weightings of the same examples at once.
+
+    A bootstrap needs it in this form.
 
     Attributes
     ----------
     function : callable
-        From `Predictions` of n examples and weights of shape (draws, n), which state how
-        often each draw holds each example, to scores of shape (draws,). Not a number
-        where the score is not defined.
+        From `Predictions` of n examples and weights of shape (draws, n), which count how
+        often each example is in each draw, to scores of shape (draws,). A score that is
+        not defined is nan.
     name : str
-        How it is shown.
+        Name in reports.
     greater_is_better : bool, default=True
-        Its direction.
+        Whether higher scores are better.
     needs : frozenset of str
-        What a problem or its examples must have for it, such as ``time_to_event``.
+        What the metric needs of a problem or its examples, such as ``time_to_event``.
     """
 
     function: Callable[[Any, np.ndarray], np.ndarray]
@@ -86,16 +88,16 @@ class Metric:
     needs: frozenset[str] = frozenset()
 
     def __call__(self, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
-        """Compute a score for each draw."""
+        """Compute the score of each draw."""
         return self.function(predictions, weights)
 
     def once(self, predictions: Predictions) -> float:
-        """Compute the score of the examples as they are."""
+        """Compute the score of the examples with equal weights."""
         return float(self(predictions, np.ones((1, len(predictions))))[0])
 
     @property
     def sign(self) -> int:
-        """Factor that makes greater better."""
+        """1 if greater is better, otherwise -1."""
         return 1 if self.greater_is_better else -1
 
 
@@ -103,25 +105,25 @@ def metric(
     *needs: str, greater_is_better: bool = True
 ) -> Callable[[Callable[[Any, np.ndarray], np.ndarray]], Metric]:
     """
-    Make a metric of a function, shown under the function's name.
+    Decorate a function to make it a metric of the same name.
 
     Parameters
     ----------
     *needs : str
-        What a problem or its examples must have for it.
+        What the metric needs of a problem or its examples.
     greater_is_better : bool, default=True
-        Its direction.
+        Whether higher scores are better.
     """
 
-    def made(function: Callable[[Any, np.ndarray], np.ndarray]) -> Metric:
+    def decorate(function: Callable[[Any, np.ndarray], np.ndarray]) -> Metric:
         return Metric(function, function.__name__, greater_is_better, frozenset(needs))
 
-    return made
+    return decorate
 
 
-def in_module(names: Mapping[str, Any]) -> dict[str, Metric]:
-    """Collect the metrics among the names of a module by how they are shown."""
-    return {known.name: known for known in names.values() if isinstance(known, Metric)}
+def metrics_in(names: Mapping[str, Any]) -> dict[str, Metric]:
+    """Return the metrics among the names of a module by the metrics' names."""
+    return {one.name: one for one in names.values() if isinstance(one, Metric)}
 
 
 @dataclass(frozen=True)
@@ -132,19 +134,19 @@ class Problem(ABC):
     Parameters
     ----------
     metric : str, optional
-        The metric that decides: a name that the kind knows, or an import path.
+        The deciding metric: the name of one of `METRICS`, or an import path.
     metrics : sequence of str, optional
-        All that are reported, the deciding one among them.
+        The reported metrics, including the deciding one.
     target : mapping, optional
-        What is known of the target, as `describe` returned it. Set by `on`.
+        The description of the target that `describe` returned. Set by `on`.
 
     Attributes
     ----------
     loss : str
-        Name of the loss that curves show and that early stopping and pruning decide by.
-        Models report it as ``train/<loss>`` and ``validation/<loss>``; lower is better.
+        Name of the loss in learning curves, early stopping and pruning. Models report it as
+        ``train/<loss>`` and ``validation/<loss>``. Lower is better.
     METRICS : dict of str to Metric
-        The metrics that the kind knows.
+        The metrics of this kind of problem.
     """
 
     loss: ClassVar[str]
@@ -154,12 +156,12 @@ class Problem(ABC):
     metrics: tuple[str, ...] = ()
     target: Mapping[str, Any] = field(default_factory=dict)
 
-    # Where examples are ingested
+    # For ingesting examples
 
     @abstractmethod
     def check_target(self, target: pd.Series) -> pd.Series:
         """
-        Check the target as a source gives it, and cast it to the type that the stages use.
+        Check the target of a source, and convert it to the type that the stages use.
 
         Parameters
         ----------
@@ -174,7 +176,7 @@ class Problem(ABC):
         Raises
         ------
         UserError
-            Names the first example whose target is not one of this kind.
+            If a target is not of this kind. The message names the first example.
         """
 
     @abstractmethod
@@ -182,27 +184,27 @@ class Problem(ABC):
         self, examples: pd.DataFrame, needed: int, advice: Callable[[int], str]
     ) -> None:
         """
-        Check that examples can be split.
+        Check that there are enough examples to split.
 
         Parameters
         ----------
         examples : DataFrame
-            With ``label`` and ``group``, at least one row.
+            With ``label`` and ``group``, and at least one row.
         needed : int
-            Groups of each stratum that leave one for every part.
+            Groups per stratum that leave one for every part.
         advice : callable
-            From the number of groups that there are to what the user can do.
+            From the number of groups to advice for the user.
 
         Raises
         ------
         UserError
-            States what there is too little of.
+            If there are too few. The message states of what.
         """
 
     @abstractmethod
     def strata(self, examples: pd.DataFrame) -> np.ndarray:
         """
-        Name the stratum of each example, whose shares a random split keeps.
+        Return the stratum of each example. A random split keeps the shares of strata.
 
         Parameters
         ----------
@@ -212,7 +214,7 @@ class Problem(ABC):
         Returns
         -------
         ndarray of shape (n,)
-            Of any type that can be sorted.
+            Values of any type that can be sorted.
         """
 
     @abstractmethod
@@ -220,25 +222,25 @@ class Problem(ABC):
         self, parts: Mapping[str, pd.DataFrame], advice: Callable[[list[str]], str]
     ) -> None:
         """
-        Check that the parts of a split can be learned from and scored.
+        Check that models can be fitted on the parts of a split and scored on them.
 
         Parameters
         ----------
         parts : mapping of str to DataFrame
             ``train``, ``validation`` and ``test``.
         advice : callable
-            From the names of the parts that lack something to what the user can do.
+            From the names of the incomplete parts to advice for the user.
 
         Raises
         ------
         UserError
-            States which part lacks what.
+            If a part is incomplete. The message states what it lacks.
         """
 
     @abstractmethod
     def describe(self, train: pd.DataFrame) -> dict[str, Any]:
         """
-        Describe the target by plain values, which `on` takes.
+        Describe the target by plain values, as `on` takes them.
 
         Parameters
         ----------
@@ -248,13 +250,13 @@ class Problem(ABC):
 
     @abstractmethod
     def summarize(self, examples: pd.DataFrame) -> dict[str, Any]:
-        """Sum up the target of some examples by plain values, for the card."""
+        """Summarise the target of examples by plain values, for the card."""
 
     @abstractmethod
     def headline(self, examples: pd.DataFrame) -> str:
-        """Sum up the target of some examples in a few words."""
+        """Summarise the target of examples in a few words."""
 
-    # Once the target is known
+    # For a target
 
     def on(self, target: Mapping[str, Any]) -> Self:
         """
@@ -263,14 +265,14 @@ class Problem(ABC):
         Parameters
         ----------
         target : mapping
-            What `describe` returned, and ``columns``, the names of the columns that are
-            for metrics alone.
+            What `describe` returned, and ``columns``, the names of the columns that only
+            metrics read.
 
         Raises
         ------
         UserError
-            For a setting that does not fit the target, an unknown metric, a deciding
-            metric that is not reported, or a metric that needs what there is not.
+            If a setting does not fit the target, a metric is unknown, the deciding metric is
+            not reported, or the problem lacks what a metric needs.
         """
         bound = replace(self, target=target)
         bound.check_settings()
@@ -290,21 +292,20 @@ class Problem(ABC):
                 f"task.metric '{self.metric}' is not among task.metrics "
                 f"[{', '.join(self.metrics)}]: add it"
             )
-        names = [known.name for known in self.reported]
-        for name in names:
-            if names.count(name) > 1:
-                raise UserError(f"task.metrics: two are shown as '{name}': leave one out")
-        for known in self.reported:
-            for need in sorted(known.needs - self.has):
-                raise UserError(f"task.metrics: {self.lack(known.name, need)}")
+        names = [one.name for one in self.reported]
+        for one in self.reported:
+            if names.count(one.name) > 1:
+                raise UserError(f"task.metrics: two are shown as '{one.name}': leave one out")
+            for need in sorted(one.needs - self.has):
+                raise UserError(f"task.metrics: {self.lack(one.name, need)}")
 
     @property
     def has(self) -> frozenset[str]:
-        """What a metric can need and this problem has."""
+        """What this problem has of the things that metrics can need."""
         return frozenset(self.target.get("columns", ()))
 
     def lack(self, what: str, need: str) -> str:
-        """State that something needs what this problem has not, and what to do."""
+        """Return the message that something needs what this problem lacks."""
         return f"{what} needs '{need}', which the examples of this task lack: leave it out"
 
     @cached_property
@@ -316,7 +317,7 @@ class Problem(ABC):
 
     @cached_property
     def reported(self) -> tuple[Metric, ...]:
-        """All metrics that are reported, the deciding one among them."""
+        """All reported metrics, including the deciding one."""
         return tuple(self.find(name) for name in self.metrics)
 
     def find(self, name: str) -> Metric:
@@ -326,12 +327,12 @@ class Problem(ABC):
         Parameters
         ----------
         name : str
-            One that the kind knows, or the import path of a `Metric`.
+            The name of one of `METRICS`, or the import path of a `Metric`.
 
         Raises
         ------
         UserError
-            For an unknown name, with the nearest known one, or a path that leads to no metric.
+            If the name is unknown, or the path does not lead to a metric.
         """
         if name in self.METRICS:
             return self.METRICS[name]
@@ -346,46 +347,46 @@ class Problem(ABC):
             raise UserError(f"'{name}' is not a metric: decorate it with pipeline.problems.metric")
         return found
 
-    # Where models are fitted and predict
+    # For fitting models and predicting
 
     @abstractmethod
     def check_estimator(self, estimator: Any) -> None:
         """
-        Check, before the fit, that an estimator can predict what this kind needs.
+        Check before the fit that an estimator can predict what this kind needs.
 
         Raises
         ------
         ModelError
-            Names the method that it lacks.
+            If it lacks a method. The message names it.
         """
 
     def encode(self, estimator: Any, target: np.ndarray) -> np.ndarray:
         """
-        Return a target as an estimator takes it.
+        Convert a target to the form that an estimator takes.
 
         Parameters
         ----------
         estimator : estimator
-            To be fitted.
+            The estimator to fit.
         target : ndarray of shape (n,)
             The column ``label`` of the examples.
 
         Returns
         -------
         ndarray of shape (n,)
-            `target` itself, unless the kind knows of estimators that need another form.
+            By default `target` itself.
         """
         return target
 
     @abstractmethod
     def outputs(self, estimator: Any, X: Any) -> np.ndarray:
         """
-        Compute what a fitted estimator outputs, and check it.
+        Compute the output of a fitted estimator, and check it.
 
         Parameters
         ----------
         estimator : estimator
-            Fitted on the target that this problem was set `on`.
+            Fitted on the target of this problem.
         X : array or sparse matrix with n rows
             Features.
 
@@ -397,13 +398,13 @@ class Problem(ABC):
         Raises
         ------
         ModelError
-            When the output is not what this kind needs.
+            If the output is not what this kind needs.
         """
 
     @abstractmethod
     def decide(self, predictions: Any) -> dict[str, Any]:
         """
-        Choose on validation what turns outputs into the predictions that are acted on.
+        Choose on validation how outputs become predictions, such as a threshold.
 
         Parameters
         ----------
@@ -413,17 +414,17 @@ class Problem(ABC):
         Returns
         -------
         dict
-            Plain values, saved with the model; empty where there is nothing to choose.
+            Plain values, which are saved with the model. Empty if there is nothing to choose.
         """
 
     def check_decision(self, decision: Mapping[str, Any]) -> None:
         """
-        Check what was saved of `decide`.
+        Check a saved decision.
 
         Raises
         ------
         UserError
-            When it is nothing that `decide` returns.
+            If it is not a value that `decide` returns.
         """
         if decision:
             raise UserError(f"decision {dict(decision)} is none of this kind of problem")
@@ -437,7 +438,7 @@ class Problem(ABC):
         decision: Mapping[str, Any] | None = None,
     ) -> Predictions:
         """
-        Put what is true and what a model outputs together.
+        Return a model's outputs together with the true target.
 
         Parameters
         ----------
@@ -446,20 +447,20 @@ class Problem(ABC):
         outputs : ndarray of shape (n, ...)
             What `outputs` returned.
         meta : mapping of str to ndarray of shape (n,)
-            What else is known of the examples.
+            Further columns of the examples.
         decision : mapping, optional
             What `decide` returned for the model.
 
         Raises
         ------
         UserError
-            For a target that no model can predict.
+            If the target has a value that no model can predict.
         """
 
     @abstractmethod
     def frame(self, outputs: np.ndarray, decision: Mapping[str, Any]) -> pd.DataFrame:
         """
-        Lay out what a model predicts, as it is served and reported.
+        Return predictions as a table, as they are served and reported.
 
         Parameters
         ----------
@@ -471,20 +472,20 @@ class Problem(ABC):
         Returns
         -------
         DataFrame
-            A row per example with the columns of `columns`; the first one, ``label``, is
-            the predicted target.
+            A row per example with the columns of `columns`. The first one, ``label``, is the
+            predicted target.
         """
 
     @abstractmethod
     def columns(self) -> dict[str, str]:
-        """Name the columns of `frame` with their types, as MLflow's signatures name them."""
+        """Return the columns of `frame` with the names of their types in MLflow's signatures."""
 
-    # Where models are compared
+    # For comparing models
 
     @abstractmethod
     def plot_data(self, predictions: Any) -> dict[str, pd.DataFrame]:
         """
-        Compute what plots of one model are drawn from.
+        Compute the data for plots of one model.
 
         Returns
         -------
@@ -494,11 +495,11 @@ class Problem(ABC):
 
     @abstractmethod
     def figure(self, title: str, predictions: Any) -> "Figure":
-        """Draw what there is to see of one model's predictions."""
+        """Plot the predictions of one model."""
 
 
 def kinds() -> list[str]:
-    """List the kinds of problem that there are."""
+    """Return the names of all kinds of problem."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
@@ -511,27 +512,28 @@ def problem(kind: str, settings: Mapping[str, Any] | None = None) -> Problem:
     kind : str
         One of `kinds`.
     settings : mapping, optional
-        The parameters of its class. What is None is left to the class. Without settings
-        the problem has no metrics, which serving does not need.
+        The parameters of its class. None stands for the default. Without settings the
+        problem has no metrics, which is enough for serving.
 
     Raises
     ------
     UserError
-        For an unknown kind, with the nearest known one, or a setting that the kind does
-        not take.
+        If the kind is unknown, or does not take a setting.
     """
     if kind not in kinds():
         raise UserError(f"task.kind: unknown '{kind}'{nearest(kind, kinds())}")
-    known: type[Problem] = getattr(importlib.import_module(f"{__name__}.{kind}"), kind.capitalize())
+    kind_class: type[Problem] = getattr(
+        importlib.import_module(f"{__name__}.{kind}"), kind.capitalize()
+    )
     chosen = {name: value for name, value in (settings or {}).items() if value is not None}
-    takes = {one.name for one in fields(known)} - {"target"}
+    takes = {one.name for one in fields(kind_class)} - {"target"}
     for name in chosen:
         if name not in takes:
-            raise UserError(f"task.{name}: {kind} does not take it{_known(takes)}")
+            raise UserError(f"task.{name}: {kind} does not take it{_list_known(takes)}")
     if "metrics" in chosen:
         chosen["metrics"] = tuple(chosen["metrics"])
-    return known(**chosen)
+    return kind_class(**chosen)
 
 
-def _known(names: Iterable[str]) -> str:
+def _list_known(names: Iterable[str]) -> str:
     return f"; known: {', '.join(sorted(names))}"

@@ -1,4 +1,4 @@
-"""Classification: the target is one of two or more classes, and models give each a probability."""
+"""Classification: the target is one of two or more classes, with a probability for each."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -10,27 +10,27 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import ModelError, UserError, nearest
-from pipeline.problems import Metric, Predictions, Problem, in_module, metric
+from pipeline.problems import Metric, Predictions, Problem, metric, metrics_in
 from pipeline.requirements import PROJECT, packages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Estimators made of these take class names as labels. Other packages may want 0, 1, 2, ...
+# Estimators of these packages take the names of classes as labels. Others may need 0, 1, 2, ...
 TAKE_NAMES = {PROJECT, "sklearn", "lightgbm", "numpy", "scipy", "torch"}
-# How far a probability may be out of range, and the sum of a row from 1.
+# Tolerance for the range of probabilities, and for the sum of a row.
 TOLERANCE = 1e-5
 MOST_THRESHOLDS = 200
 EXAMPLES_PER_BIN = 20
 MOST_BINS = 10
-# On curves with more, points nearer to each other than a pixel or so are left out.
+# Curves with more points are thinned, so that plots stay small.
 MOST_POINTS = 400
 
 
 @dataclass(frozen=True)
 class ClassPredictions(Predictions):
     """
-    The probabilities that a classifier predicted, and the true classes.
+    The probabilities that a classifier predicts, and the true classes.
 
     Attributes
     ----------
@@ -39,12 +39,12 @@ class ClassPredictions(Predictions):
     probabilities : ndarray of float, shape (n, n_classes)
         Rows sum to 1.
     positive : int
-        Index of the class that sensitivity and the like are about.
+        Index of the positive class, which metrics such as sensitivity are about.
     threshold : float, optional
-        The positive class is predicted from this probability on; without it,
-        the most probable class.
+        The lowest probability at which the positive class is predicted. Without it the most
+        probable class is predicted.
     classes : tuple of str
-        Labels, for the metrics that name some.
+        Labels, for metrics that name classes.
     meta : mapping of str to ndarray of shape (n,)
         As for `Predictions`.
     """
@@ -57,27 +57,29 @@ class ClassPredictions(Predictions):
     @cached_property
     def predicted(self) -> np.ndarray:
         """Index of the predicted class."""
-        return decided(self.probabilities, self.positive, self.threshold)
+        return predict_classes(self.probabilities, self.positive, self.threshold)
 
 
-def decided(probabilities: np.ndarray, positive: int, threshold: float | None) -> np.ndarray:
+def predict_classes(
+    probabilities: np.ndarray, positive: int, threshold: float | None
+) -> np.ndarray:
     """
-    Turn probabilities into classes.
+    Predict classes from probabilities.
 
     Parameters
     ----------
     probabilities : ndarray of shape (n, n_classes)
         Rows sum to 1.
     positive : int
-        Index of the class that `threshold` is about.
+        Index of the positive class.
     threshold : float or None
-        From this probability on, the positive class is predicted.
+        The lowest probability at which the positive class is predicted.
 
     Returns
     -------
     ndarray of int, shape (n,)
-        Index of the class: the most probable one, among the others where the
-        positive one has a threshold and is below it.
+        Index of the most probable class. With a threshold, the positive class if its
+        probability reaches the threshold, otherwise the most probable of the others.
     """
     if threshold is None:
         return probabilities.argmax(1)
@@ -86,36 +88,35 @@ def decided(probabilities: np.ndarray, positive: int, threshold: float | None) -
     return np.where(probabilities[:, positive] >= threshold, positive, others.argmax(1))
 
 
-def best_threshold(known: Metric, predictions: ClassPredictions) -> float:
+def best_threshold(metric: Metric, predictions: ClassPredictions) -> float:
     """
-    Find the probability from which to predict the positive class.
+    Return the best threshold for the positive class.
 
     Parameters
     ----------
-    known : Metric
-        What it shall be best in.
+    metric : Metric
+        The metric to maximise, or to minimise if lower is better.
     predictions : ClassPredictions
         For validation examples.
 
     Returns
     -------
     float
-        The best of at most 200 thresholds, each halfway between a probability
-        that an example of the positive class was given and the next lower one;
-        of equally good ones the middle one. Elsewhere a threshold only takes
-        more of the other classes in, and where the positive class is rare, most
-        would be spent there. 0.5 where the metric is not defined for any.
+        The best of at most 200 thresholds, and of equally good ones the middle one. Each
+        candidate lies halfway between the probability of an example of the positive class
+        and the next lower probability. Between other probabilities a lower threshold only
+        adds false alarms. 0.5 if the metric is not defined for any candidate.
     """
     score = predictions.probabilities[:, predictions.positive]
-    given = np.unique(score)
-    of_positive = np.isin(given[1:], score[predictions.actual == predictions.positive])
-    halfway = ((given[1:] + given[:-1]) / 2)[of_positive]
+    distinct = np.unique(score)
+    of_positive = np.isin(distinct[1:], score[predictions.actual == predictions.positive])
+    halfway = ((distinct[1:] + distinct[:-1]) / 2)[of_positive]
     if not len(halfway):
         return 0.5
     shares = np.linspace(0, 1, MOST_THRESHOLDS)
     tried = np.unique(np.quantile(halfway, shares, method="nearest"))
-    scores = known.sign * np.array(
-        [known.once(dataclasses.replace(predictions, threshold=t)) for t in tried]
+    scores = metric.sign * np.array(
+        [metric.once(dataclasses.replace(predictions, threshold=t)) for t in tried]
     )
     if np.isnan(scores).all():
         return 0.5
@@ -139,14 +140,14 @@ def confusion(predictions: ClassPredictions) -> np.ndarray:
 
 @metric()
 def accuracy(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
-    """Share of right predictions."""
+    """Compute the share of right predictions."""
     return weights @ (predictions.predicted == predictions.actual) / weights.sum(1)
 
 
 @metric()
 def f1_macro(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
-    """Mean over classes of F1, the harmonic mean of precision and recall; 0 where undefined."""
-    # A column per class, not per pair of classes: of those 150 classes have 22,500.
+    """Compute the mean over classes of F1, which is 0 where it is undefined."""
+    # A column per class rather than per pair of classes: 150 classes have 22,500 pairs.
     one = np.eye(predictions.probabilities.shape[1])
     actual, predicted = one[predictions.actual], one[predictions.predicted]
     right = weights @ (actual * predicted)
@@ -154,48 +155,48 @@ def f1_macro(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
 
 
 def f1_of(predictions: ClassPredictions, weights: np.ndarray, code: int) -> np.ndarray:
-    """F1 of one class, by its index; 0 where undefined."""
+    """Compute F1 of one class, given by its index. It is 0 where it is undefined."""
     actual, predicted = predictions.actual == code, predictions.predicted == code
     return ratio(2 * weights @ (actual & predicted), weights @ (actual + predicted.astype(int)))
 
 
 @metric("positive")
 def f1(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
-    """Harmonic mean of precision and recall of the positive class; 0 where undefined."""
+    """Compute F1 of the positive class, the harmonic mean of precision and recall."""
     return f1_of(predictions, weights, predictions.positive)
 
 
 @metric("positive")
 def precision(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
-    """Share of what was taken for the positive class that was of it; 0 where nothing was."""
-    taken = predictions.predicted == predictions.positive
-    right = taken & (predictions.actual == predictions.positive)
-    return ratio(weights @ right, weights @ taken)
+    """Compute the share of predicted positives that are positive. It is 0 if there are none."""
+    alarms = predictions.predicted == predictions.positive
+    right = alarms & (predictions.actual == predictions.positive)
+    return ratio(weights @ right, weights @ alarms)
 
 
 @metric("positive")
 def recall(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
-    """Share of the positive class that was found."""
+    """Compute the share of positives that are predicted as such."""
     positive = predictions.actual == predictions.positive
     found = positive & (predictions.predicted == predictions.positive)
     return ratio(weights @ found, weights @ positive, undefined=np.nan)
 
 
-# As medicine calls it.
+# The name of recall in medicine.
 sensitivity = dataclasses.replace(recall, name="sensitivity")
 
 
 @metric("positive")
 def specificity(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
-    """Share of the other classes that was not taken for the positive one."""
+    """Compute the share of negatives that are not predicted as positive."""
     negative = predictions.actual != predictions.positive
-    spared = negative & (predictions.predicted != predictions.positive)
-    return ratio(weights @ spared, weights @ negative, undefined=np.nan)
+    right = negative & (predictions.predicted != predictions.positive)
+    return ratio(weights @ right, weights @ negative, undefined=np.nan)
 
 
 @metric(greater_is_better=False)
 def log_loss(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
-    """Mean negative log of the probability of the true class, in nats."""
+    """Compute the mean negative logarithm of the probability of the true class, in nats."""
     rows = np.arange(len(predictions))
     of_true = predictions.probabilities[rows, predictions.actual]
     smallest = np.finfo(predictions.probabilities.dtype).eps
@@ -205,7 +206,7 @@ def log_loss(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
 @metric("positive")
 def roc_auc(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """
-    Chance that a positive example gets a higher probability than another one.
+    Compute the chance that a positive example has a higher probability than a negative one.
 
     Ties count half (Hanley and McNeil, Radiology 1982).
     """
@@ -218,9 +219,9 @@ def roc_auc(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
 @metric("positive")
 def average_precision(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """
-    Mean over thresholds of the precision, each weighted by the recall that it adds.
+    Compute the mean precision over thresholds, weighted by the recall that each adds.
 
-    Ties share a threshold; nothing is interpolated.
+    Ties share a threshold. Nothing is interpolated.
     """
     positive, negative = (part[:, ::-1] for part in _by_probability(predictions, weights))
     found = np.cumsum(positive, axis=1)
@@ -232,7 +233,7 @@ def average_precision(predictions: ClassPredictions, weights: np.ndarray) -> np.
 def _by_probability(
     predictions: ClassPredictions, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weigh positive and other examples at each predicted probability, lowest first."""
+    """Sum the weights of positives and of negatives per probability, lowest first."""
     score = predictions.probabilities[:, predictions.positive]
     order = np.argsort(score, kind="stable")
     first_of_each = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
@@ -244,7 +245,7 @@ def _by_probability(
 
 
 def ratio(part: np.ndarray, whole: np.ndarray, undefined: float = 0) -> np.ndarray:
-    """Divide, with a value of its own where there is nothing to divide by."""
+    """Divide, and return `undefined` where the denominator is 0."""
     out = np.full(np.shape(part), float(undefined))
     return np.divide(part, whole, out=out, where=whole > 0)
 
@@ -252,7 +253,7 @@ def ratio(part: np.ndarray, whole: np.ndarray, undefined: float = 0) -> np.ndarr
 @dataclass(frozen=True)
 class Classification(Problem):
     """
-    One of two or more classes, predicted by their probabilities.
+    A problem whose target is one of two or more classes.
 
     Parameters
     ----------
@@ -261,12 +262,12 @@ class Classification(Problem):
     positive : str, optional
         The class that metrics such as recall are about.
     threshold : str, optional
-        The metric that the probability from which the positive class is predicted is
-        chosen to be best in, on validation; without it, the most probable class is predicted.
+        The metric for which the threshold of the positive class is chosen on validation.
+        Without it the most probable class is predicted.
     """
 
     loss: ClassVar[str] = "log_loss"
-    METRICS: ClassVar[Mapping[str, Metric]] = in_module(globals())
+    METRICS: ClassVar[Mapping[str, Metric]] = metrics_in(globals())
 
     positive: str | None = None
     threshold: str | None = None
@@ -278,13 +279,13 @@ class Classification(Problem):
 
     @property
     def code(self) -> int:
-        """Index of the positive class; 0 where there is none."""
+        """Index of the positive class, or 0 if there is none."""
         return 0 if self.positive is None else self.classes.index(self.positive)
 
-    # Where examples are ingested
+    # For ingesting examples
 
     def check_target(self, target: pd.Series) -> pd.Series:
-        """Check that each label is a text that is not empty."""
+        """Check that every label is a text that is not empty."""
         strange = [not isinstance(label, str) or not label for label in target]
         if any(strange):
             example = target.index[strange.index(True)]
@@ -300,7 +301,7 @@ class Classification(Problem):
     def check_enough(
         self, examples: pd.DataFrame, needed: int, advice: Callable[[int], str]
     ) -> None:
-        """Check that there are two classes, each with enough groups."""
+        """Check that there are at least two classes, each with enough groups."""
         groups = examples.groupby("label")["group"].nunique()
         if len(groups) < 2:
             raise UserError(f"there is one class only, '{groups.index[0]}': nothing to tell apart")
@@ -332,7 +333,7 @@ class Classification(Problem):
                 )
 
     def describe(self, train: pd.DataFrame) -> dict[str, Any]:
-        """List the classes."""
+        """Return the classes."""
         return {"classes": sorted(train["label"].unique())}
 
     def summarize(self, examples: pd.DataFrame) -> dict[str, Any]:
@@ -343,7 +344,7 @@ class Classification(Problem):
         """Count the classes."""
         return f"{examples['label'].nunique()} classes"
 
-    # Once the target is known
+    # For a target
 
     def check_settings(self) -> None:
         """Check the positive class, the threshold and the metrics."""
@@ -369,7 +370,7 @@ class Classification(Problem):
         return super().has | positive | {f"class '{label}'" for label in self.classes}
 
     def lack(self, what: str, need: str) -> str:
-        """State that something needs a positive class or a class of another name."""
+        """Return the message that something needs a positive class, or a class that is missing."""
         if need == "positive":
             classes = ", ".join(self.classes)
             return f"{what} is about one class: set task.positive to one of {classes}"
@@ -378,7 +379,7 @@ class Classification(Problem):
         return super().lack(what, need)
 
     def find(self, name: str) -> Metric:
-        """Find a metric; ``f1_<class>`` is that of one class."""
+        """Find a metric. ``f1_<class>`` is the F1 of one class."""
         of_a_class = {f"f1_{label}": code for code, label in enumerate(self.classes)}
         if name in self.METRICS or name not in of_a_class:
             try:
@@ -386,12 +387,12 @@ class Classification(Problem):
             except UserError:
                 if "." in name:
                     raise
-                known = [*self.METRICS, *of_a_class]
-                raise UserError(f"unknown metric '{name}'{nearest(name, known)}") from None
+                names = [*self.METRICS, *of_a_class]
+                raise UserError(f"unknown metric '{name}'{nearest(name, names)}") from None
         code = of_a_class[name]
         return Metric(lambda predictions, weights: f1_of(predictions, weights, code), name)
 
-    # Where models are fitted and predict
+    # For fitting models and predicting
 
     def check_estimator(self, estimator: Any) -> None:
         """Check that the estimator can be fitted and predicts probabilities."""
@@ -404,11 +405,10 @@ class Classification(Problem):
 
     def encode(self, estimator: Any, target: np.ndarray) -> np.ndarray:
         """
-        Return labels as an estimator takes them.
+        Convert labels to the form that an estimator takes.
 
-        An estimator made of the project's, scikit-learn's and LightGBM's parts alone gets the
-        names of the classes. One with parts of another package gets integers, the places of
-        the classes in sorted order: XGBoost, for one, takes no names.
+        An estimator with parts of other packages than `TAKE_NAMES` gets the indices of the
+        classes in sorted order, because XGBoost, for example, takes no names.
         """
         if packages(estimator) <= TAKE_NAMES:
             return target
@@ -421,7 +421,7 @@ class Classification(Problem):
         Returns
         -------
         ndarray of shape (n, n_classes)
-            Rows sum to 1; columns are in the order of `classes`.
+            Rows sum to 1. Columns are in the order of `classes`.
         """
         name = type(estimator).__name__
         self._check_classes(name, getattr(estimator, "classes_", None))
@@ -454,7 +454,7 @@ class Classification(Problem):
 
     def check_decision(self, decision: Mapping[str, Any]) -> None:
         """Check the class and its threshold."""
-        self._decided(decision)
+        self._parse_decision(decision)
 
     def predictions(
         self,
@@ -463,14 +463,14 @@ class Classification(Problem):
         meta: Mapping[str, np.ndarray],
         decision: Mapping[str, Any] | None = None,
     ) -> ClassPredictions:
-        """Put labels and probabilities together."""
+        """Return the probabilities together with the true classes."""
         strange = sorted(set(target) - set(self.classes))
         if strange:
             raise UserError(
                 f"label '{strange[0]}' is not one of the classes {', '.join(self.classes)}: "
                 "no model was trained for it"
             )
-        code, threshold = self._decided(decision or {})
+        code, threshold = self._parse_decision(decision or {})
         if threshold is not None and code != self.code:
             raise UserError(
                 f"the model's threshold is that of class '{self.classes[code]}', task.positive "
@@ -481,19 +481,19 @@ class Classification(Problem):
         return ClassPredictions(actual, outputs, self.code, threshold, classes, meta=meta)
 
     def frame(self, outputs: np.ndarray, decision: Mapping[str, Any]) -> pd.DataFrame:
-        """Lay out the predicted class and the probability of each."""
-        chosen = decided(outputs, *self._decided(decision))
+        """Return the predicted class and the probability of each class."""
+        chosen = predict_classes(outputs, *self._parse_decision(decision))
         columns = list(self.columns())
         laid_out = pd.DataFrame(outputs, columns=columns[1:])
         laid_out.insert(0, columns[0], np.array(self.classes)[chosen])
         return laid_out
 
     def columns(self) -> dict[str, str]:
-        """Name ``label`` and ``probability_<class>`` for each class."""
+        """Return ``label`` and ``probability_<class>`` for each class."""
         return {"label": "string"} | {f"probability_{label}": "double" for label in self.classes}
 
-    def _decided(self, decision: Mapping[str, Any]) -> tuple[int, float | None]:
-        """Read a decision: the index of a class and its threshold."""
+    def _parse_decision(self, decision: Mapping[str, Any]) -> tuple[int, float | None]:
+        """Return the index of the class of a decision, and its threshold."""
         if not decision:
             return 0, None
         positive, threshold = decision.get("positive"), decision.get("threshold")
@@ -501,7 +501,7 @@ class Classification(Problem):
             raise UserError(f"decision {dict(decision)} is no class with its threshold")
         return self.classes.index(positive), threshold
 
-    # Where models are compared
+    # For comparing models
 
     def plot_data(self, predictions: ClassPredictions) -> dict[str, pd.DataFrame]:
         """Compute the confusion matrix, ROC and calibration curves."""
@@ -512,7 +512,7 @@ class Classification(Problem):
         }
 
     def figure(self, title: str, predictions: ClassPredictions) -> "Figure":
-        """Draw the confusion matrix, ROC and calibration curves side by side."""
+        """Plot the confusion matrix, ROC curves and calibration curves side by side."""
         from matplotlib.figure import Figure
         from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -535,7 +535,7 @@ class Classification(Problem):
 
 
 def _fault(probabilities: np.ndarray, shape: tuple[int, int]) -> str | None:
-    """State what is wrong with probabilities, if anything."""
+    """Return what is wrong with probabilities, or None."""
     if probabilities.shape != shape:
         return (
             f"have the shape {probabilities.shape}, not {shape}: "
@@ -554,13 +554,13 @@ def _fault(probabilities: np.ndarray, shape: tuple[int, int]) -> str | None:
 
 
 def one_against_rest(predictions: ClassPredictions) -> list[int]:
-    """List the classes worth a curve of their own: of two, the positive one is enough."""
+    """Return the classes to draw curves of. Of two classes it is only the positive one."""
     n_classes = predictions.probabilities.shape[1]
     return [predictions.positive] if n_classes == 2 else list(range(n_classes))
 
 
 def confusion_points(predictions: ClassPredictions) -> pd.DataFrame:
-    """Count the examples of each actual and predicted class, as far as there are any."""
+    """Count the examples of each pair of actual and predicted class that occurs."""
     names = np.array(predictions.classes)
     actual, predicted = names[predictions.actual], names[predictions.predicted]
     pairs = pd.DataFrame({"actual": actual, "predicted": predicted})
@@ -568,14 +568,14 @@ def confusion_points(predictions: ClassPredictions) -> pd.DataFrame:
 
 
 def roc_points(predictions: ClassPredictions) -> pd.DataFrame:
-    """Trace the ROC curve of each class against the rest, by `MOST_POINTS` points at most."""
+    """Compute the ROC curve of each class against the rest, with at most `MOST_POINTS` points."""
     from sklearn.metrics import roc_curve
 
     parts = []
     for code in one_against_rest(predictions):
         false, true, _ = roc_curve(predictions.actual == code, predictions.probabilities[:, code])
         if len(false) > MOST_POINTS:
-            # Both rates only rise: their sum goes from 0 to 2 along the curve.
+            # Both rates only rise, so that their sum goes from 0 to 2 along the curve.
             evenly = np.linspace(0, 2, MOST_POINTS)
             kept = np.unique(np.searchsorted(false + true, evenly))
             false, true = false[kept], true[kept]
@@ -589,7 +589,7 @@ def roc_points(predictions: ClassPredictions) -> pd.DataFrame:
 
 
 def calibration_points(predictions: ClassPredictions) -> pd.DataFrame:
-    """Compare the probability of each class with how often it came true, in quantile bins."""
+    """Compute the calibration curve of each class, in quantile bins."""
     from sklearn.calibration import calibration_curve
 
     bins = min(MOST_BINS, max(2, len(predictions) // EXAMPLES_PER_BIN))

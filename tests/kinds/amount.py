@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.errors import ModelError, UserError
-from pipeline.problems import Predictions, Problem, in_module, metric
+from pipeline.problems import Predictions, Problem, metric, metrics_in
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def cost(predictions, weights):
 @dataclass(frozen=True)
 class Amount(Problem):
     loss: ClassVar[str] = "squared_error"
-    METRICS: ClassVar = in_module(globals())
+    METRICS: ClassVar = metrics_in(globals())
 
     def check_target(self, target):
         numbers = pd.to_numeric(target, errors="coerce")
