@@ -1,4 +1,4 @@
-"""Wisconsin diagnostic breast cancer, bundled with scikit-learn."""
+"""Read the diagnostic breast cancer data of Wisconsin, which is part of scikit-learn."""
 
 import hashlib
 from pathlib import Path
@@ -10,12 +10,12 @@ from pipeline.sources.examples import Source
 
 def read() -> Source:
     """
-    Read 569 patients: 30 measures of cell nuclei in a fine-needle aspirate.
+    Read 569 patients, each with 30 measures of cell nuclei in a fine-needle aspirate.
 
     Returns
     -------
     Source
-        Label ``malignant`` or ``benign``; each patient is a group of its own.
+        With the labels ``malignant`` and ``benign``. Each patient is a group of its own.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Views of a headline and a body: how the two relate, and token ids for networks."""
+"""Featurize headlines with bodies: measures of how they relate, and ids for networks."""
 
 import re
 import zlib
@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from pipeline.features.normaliser import Normaliser
 
 HEADLINE, BODY = PAIR = ["headline", "body"]
-# Words by which a writer takes a stand on what is told.
+# Words that express a stance.
 CUES = {
     "denying": "not no never n't nor cannot deny denies denied refute refuted dismiss dismissed "
     "reject rejected contradict dispute disputed",
@@ -36,10 +36,10 @@ CUES = {
     "confirming": "confirm confirmed official officially announce announced reveal revealed proof "
     "prove evidence verified indeed true truth fact admit admitted",
 }
-# An article's first sentences sum it up.
+# The number of first sentences, which summarise an article.
 LEAD = 3
 NGRAMS = (("words", 1), ("words", 2), ("words", 3), ("characters", 4))
-# Terms are hashed, as the names of a new topic are in no vocabulary.
+# Terms are hashed, because no vocabulary has the names of a new topic.
 BUCKETS = 2**16
 ROWS_AT_ONCE = 20_000
 TINY = 1e-6
@@ -51,17 +51,17 @@ _ENDING = re.compile(r"(?:ies|es|s|ed|ing|ly|ers?|ions?|y|e)$")
 
 
 def engineered() -> Pipeline:
-    """Measure how the sides of a pair, normalised, relate: `Relations`, standardised."""
+    """Make a featurizer of standardised `Relations` of normalised pairs."""
     return make_pipeline(Normaliser(), Relations(), StandardScaler())
 
 
 def token_ids(max_length: int, min_texts: int, buckets: int) -> Pipeline:
-    """Turn both sides of a pair into ids: `Normaliser`, then `PairTokenIds`."""
+    """Make a featurizer of token ids: `Normaliser`, then `PairTokenIds`."""
     return make_pipeline(Normaliser(), PairTokenIds(max_length, min_texts, buckets))
 
 
 def stems(text: str) -> list[str]:
-    """List the words and question marks of a text in lower case, words without their endings."""
+    """Return the stems and question marks of a text in lower case."""
     return [_stem(term) for term in _TERM.findall(text.lower())]
 
 
@@ -71,15 +71,15 @@ def _stem(word: str) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """Cut a text after ``.``, ``!`` and ``?``; one without words is one sentence."""
+    """Split a text after ``.``, ``!`` and ``?``. A text without words is one sentence."""
     return [part for part in _SENTENCE_END.split(text) if _TERM.search(part)] or [text]
 
 
 class Relations(TransformerMixin, BaseEstimator):
     """
-    How a headline relates to a body, whatever the two are about: see `measures`.
+    Measure how a headline relates to a body, independently of the topic: see `measures`.
 
-    Each distinct headline and sentence is read once, in however many pairs it is.
+    Each distinct headline and sentence is processed once, however many pairs it is in.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Relations(TransformerMixin, BaseEstimator):
     """
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
-        """Learn how rare n-grams are."""
+        """Fit the inverse document frequencies."""
         validate_data(self, X, skip_check_array=True)
         bodies = X[BODY].unique()
         having = np.vstack([_present(_counts(bodies, *kind)).sum(0).A1 for kind in NGRAMS])
@@ -96,7 +96,7 @@ class Relations(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
-        """Measure pairs: `measures` as 32-bit floats."""
+        """Return `measures` as 32-bit floats."""
         return self.measures(X).to_numpy(np.float32)
 
     def measures(self, X: pd.DataFrame) -> pd.DataFrame:
@@ -111,38 +111,38 @@ class Relations(TransformerMixin, BaseEstimator):
         Returns
         -------
         DataFrame
-            A row a pair.
+            A row per pair.
 
-            - ``shared <words or characters> by <n> in <body or lead>``: which share of
-              the headline's n-grams is there too, each counted once by its IDF.
-            - ``cosine to <body, lead, closest sentence, mean sentence>``: of the TF-IDF
-              of stems, with logarithmic term frequencies.
-            - ``closest sentence``, ``closest sentence, relative``: its place.
-            - ``close sentences``, ``close sentences, relative``: how many are at
+            - ``shared <words or characters> by <n> in <body or lead>``: the share of the
+              headline's distinct n-grams that are there too, weighted by IDF.
+            - ``cosine to <body, lead, closest sentence, mean sentence>``: cosine similarity
+              of the TF-IDF of stems, with logarithmic term frequencies.
+            - ``closest sentence``, ``closest sentence, relative``: its position.
+            - ``close sentences``, ``close sentences, relative``: how many sentences are at
               least half as similar as the closest one.
-            - ``middle``: mean place of the sentences, weighted by similarity.
-            - ``<stance> words of <headline, body, lead, closest, close>``: how many of
-              `CUES` are in the headline, in the lead, in the closest sentence, per word
-              of the body, and per sentence, each weighted by its squared similarity.
-            - ``<cue> close``: the last, stem by stem.
-            - ``quotes of <headline, body>``, ``words of <headline, body>``: how many
-              quotation marks, and the logarithm of 1 and the number of words.
+            - ``middle``: mean position of the sentences, weighted by similarity.
+            - ``<stance> words of <headline, body, lead, closest, close>``: number of `CUES`
+              in the headline, per word of the body, in the lead, in the closest sentence,
+              and per sentence weighted by squared similarity.
+            - ``<cue> close``: the last of these for each stem.
+            - ``quotes of <headline, body>``, ``words of <headline, body>``: the number of
+              quotation marks, and the logarithm of 1 plus the number of words.
         """
         check_is_fitted(self)
         texts = _Texts(X)
         similar = _Similar(texts, self.idf_[0])
         found = _shared(texts, self.idf_) | similar.measures() | _cues(texts, similar)
-        for name, of, given in (
+        for name, distinct, rows in (
             (HEADLINE, texts.headlines, texts.headline),
             (BODY, texts.bodies, texts.body),
         ):
-            found[f"quotes of {name}"] = np.array([text.count('"') for text in of])[given]
-            found[f"words of {name}"] = np.log1p([len(text.split()) for text in of])[given]
+            found[f"quotes of {name}"] = np.array([text.count('"') for text in distinct])[rows]
+            found[f"words of {name}"] = np.log1p([len(text.split()) for text in distinct])[rows]
         return pd.DataFrame(found)
 
 
 class _Texts:
-    """Distinct headlines and bodies, the sentences of these, and which pair has which."""
+    """Distinct headlines and bodies, the sentences of bodies, and the index of each pair's own."""
 
     def __init__(self, X: pd.DataFrame) -> None:
         self.headline, self.headlines = pd.factorize(X[HEADLINE])
@@ -159,7 +159,7 @@ class _Texts:
 
 
 class _Similar:
-    """How similar each sentence of a body is to the headline: the cosine of their TF-IDF."""
+    """Cosine similarities of the TF-IDF of each headline and each sentence of its body."""
 
     def __init__(self, texts: _Texts, idf: np.ndarray) -> None:
         def weighted(counts: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -171,7 +171,7 @@ class _Similar:
         counts = _counts(texts.sentences, "words", 1)
         self.to_body = _dots(headlines, texts.headline, weighted(texts.whole @ counts), texts.body)
         self.to_lead = _dots(headlines, texts.headline, weighted(texts.lead @ counts), texts.body)
-        # A row a pair and sentence of its body.
+        # A row per pair and sentence of its body.
         self.length = texts.length[texts.body]
         self.start = np.cumsum(self.length) - self.length
         self.pair = np.repeat(np.arange(len(self.length)), self.length)
@@ -181,7 +181,7 @@ class _Similar:
         self.cosine = _dots(headlines, headline, weighted(counts), self.sentence)
         self.highest = np.maximum.reduceat(self.cosine, self.start)
         highest = np.flatnonzero(self.cosine == self.highest[self.pair])
-        # The first, where several are equally close.
+        # The first one if several are equally close.
         self.closest = highest[np.unique(self.pair[highest], return_index=True)[1]]
 
     def measures(self) -> dict[str, np.ndarray]:
@@ -202,7 +202,7 @@ class _Similar:
         }
 
     def attention(self, sentences: int) -> sparse.csr_matrix:
-        """Spread each pair's attention on the sentences of its body: rows sum to 1."""
+        """Return the weights of sentences per pair, by squared similarity. Rows sum to 1."""
         ends = np.append(self.start, len(self.pair))
         shape = (len(self.start), sentences)
         return normalize(sparse.csr_matrix((self.cosine**2, self.sentence, ends), shape), "l1")
@@ -266,30 +266,30 @@ def _present(counts: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 def _dots(A: sparse.csr_matrix, a: np.ndarray, B: sparse.csr_matrix, b: np.ndarray) -> np.ndarray:
-    """Multiply rows `a` of `A` with rows `b` of `B`, some at a time, for they are copied."""
+    """Return dot products of rows `a` of `A` and rows `b` of `B`, in chunks to limit memory."""
     chunks = [slice(start, start + ROWS_AT_ONCE) for start in range(0, len(a), ROWS_AT_ONCE)]
     return np.concatenate([A[a[one]].multiply(B[b[one]]).sum(1).A1 for one in chunks])
 
 
 class PairTokenIds(TransformerMixin, BaseEstimator):
     """
-    Stems of headlines and bodies as ids of one vocabulary, cut or padded to one length.
+    Convert headlines and bodies to ids of stems, cut or padded to one length.
 
     Parameters
     ----------
     max_length : int
-        Stems kept of a text.
+        Stems kept per text.
     min_texts : int
-        A stem in fewer distinct training texts is not known.
+        Stems in fewer distinct training texts are not in the vocabulary.
     buckets : int
-        Ids that the stems which are not known share, by hash: a name that was never
-        seen is nearly always told from others.
+        Number of ids that stems outside the vocabulary share by hash. Two new names rarely
+        get the same id.
 
     Attributes
     ----------
     stems_ : ndarray of str
-        Known stems, the most frequent first; the id of ``stems_[i]`` is ``i + 1``.
-        Id 0 is padding, and the buckets follow the known stems.
+        The vocabulary, most frequent stems first. The id of ``stems_[i]`` is ``i + 1``.
+        Id 0 is padding. The buckets follow the vocabulary.
     """
 
     def __init__(self, max_length: int = 256, min_texts: int = 20, buckets: int = 1000) -> None:
@@ -298,17 +298,17 @@ class PairTokenIds(TransformerMixin, BaseEstimator):
         self.buckets = buckets
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
-        """Learn which stems are known."""
+        """Fit the vocabulary."""
         validate_data(self, X, skip_check_array=True)
         distinct = np.concatenate([X[side].unique() for side in PAIR])
         texts = Counter(stem for text in distinct for stem in set(self._stems(text)))
-        known = [(-n, stem) for stem, n in texts.items() if n >= self.min_texts]
-        self.stems_ = np.array([stem for _, stem in sorted(known)], dtype=str)
+        frequent = [(-n, stem) for stem, n in texts.items() if n >= self.min_texts]
+        self.stems_ = np.array([stem for _, stem in sorted(frequent)], dtype=str)
         return self
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         """
-        Turn pairs into ids.
+        Convert pairs to ids.
 
         Returns
         -------
@@ -316,12 +316,12 @@ class PairTokenIds(TransformerMixin, BaseEstimator):
             Headline and body of each pair.
         """
         check_is_fitted(self)
-        known = {str(stem): i for i, stem in enumerate(self.stems_, 1)}
+        vocabulary = {str(stem): i for i, stem in enumerate(self.stems_, 1)}
 
         @cache
         def identify(stem: str) -> int:
-            hashed = len(known) + 1 + zlib.crc32(stem.encode()) % self.buckets
-            return known.get(stem, hashed)
+            hashed = len(vocabulary) + 1 + zlib.crc32(stem.encode()) % self.buckets
+            return vocabulary.get(stem, hashed)
 
         sides = []
         for side in PAIR:

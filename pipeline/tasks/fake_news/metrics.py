@@ -1,4 +1,4 @@
-"""The score of the challenge."""
+"""Define the score of the challenge."""
 
 import numpy as np
 
@@ -9,17 +9,17 @@ from pipeline.problems.classification import ClassPredictions, ratio
 @metric("class 'unrelated'")
 def fnc_score(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """
-    Score as the Fake News Challenge did, as a share of the highest possible score.
+    Compute the score of the Fake News Challenge as a share of the highest possible score.
 
-    A quarter for telling unrelated from related, three quarters more for the
-    right one of agree, disagree and discuss.
+    A pair scores 0.25 if unrelated and related are distinguished, and 0.75 more if the right
+    one of agree, disagree and discuss is predicted.
 
     References
     ----------
     Pomerleau and Rao, "The Fake News Challenge", 2017, stage 1.
     """
-    apart = predictions.classes.index("unrelated")
-    related = predictions.actual != apart
-    points = 0.25 * (related == (predictions.predicted != apart))
+    unrelated = predictions.classes.index("unrelated")
+    related = predictions.actual != unrelated
+    points = 0.25 * (related == (predictions.predicted != unrelated))
     points += 0.75 * (related & (predictions.actual == predictions.predicted))
     return ratio(weights @ points, weights @ np.where(related, 1, 0.25))

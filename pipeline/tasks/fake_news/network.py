@@ -1,4 +1,4 @@
-"""A network that reads a headline against the body of an article."""
+"""Define a network that compares a headline with the body of an article."""
 
 import torch
 from torch import Tensor, nn
@@ -9,36 +9,37 @@ from pipeline.models.networks import check_inputs, check_shares, check_sizes, kn
 
 class PairCNN(nn.Module):
     """
-    A headline read against a body: what both name, and how the body speaks near it.
+    Compare a headline with a body by shared words, and by convolutions of both.
 
-    How much the two share is told to the deciding layers in five numbers; words are
-    weighed, as by an inverse document frequency that is learned. Beside them stand the
-    responses of convolutions, those of the body also pooled where shared words are dense.
+    Five numbers measure how much the two share, with a learned weight per word that acts as
+    an inverse document frequency. The last layers read these numbers together with the pooled
+    responses of convolutions. Those of the body are also pooled where shared words are dense.
 
     Parameters
     ----------
     n_tokens : int
-        Ids of the vocabulary of both sides, the most frequent first; id 0 is padding. A
-        higher id is a word that training did not have: it has the weight of the rarest one,
-        and its embedding is hidden, as `token_dropout` hides embeddings.
+        Number of ids in the vocabulary of both sides, most frequent first. Id 0 is padding.
+        Higher ids, which training did not have, get the weight of the rarest word, and
+        their embeddings are hidden as by `token_dropout`.
     n_outputs : int
-        Numbers per example; of a classifier one logit per class.
+        Numbers per example. For a classifier they are one logit per class.
     embedding : int
-        Numbers an embedding.
+        Numbers per embedding.
     filters : int
-        Filters.
+        Number of filters.
     width : int
-        Tokens that a filter sees; odd.
+        Width of a filter in tokens. Odd.
     reach : int
-        Tokens around a place of the body that make it dense in shared words; odd.
+        Width in tokens of the window for the density of shared words. Odd.
     lead : int
-        Tokens that a body begins with, told apart because they sum it up.
+        Number of first tokens of a body that are also compared separately, because they
+        summarise it.
     hidden : int
         Units of the layer before the last.
     dropout : float
         Share of pooled responses dropped in training.
     token_dropout : float
-        Share of embeddings hidden in training; which words are shared is not.
+        Share of embeddings hidden in training. Shared words stay visible.
     """
 
     OVERLAPS = 5
@@ -67,7 +68,7 @@ class PairCNN(nn.Module):
         self.lead = lead
         self.token_dropout = token_dropout
         self.embed = nn.Embedding(n_tokens, embedding, padding_idx=0)
-        # The logarithm of a word's rank is near its inverse document frequency (Zipf's law).
+        # By Zipf's law, the logarithm of the rank approximates the inverse document frequency.
         ranks = torch.arange(1.0, n_tokens + 1).unsqueeze(1)
         self.weigh = nn.Embedding.from_pretrained(ranks.log(), freeze=False)
         self.convolve = nn.Conv1d(embedding + 1, filters, width, padding=width // 2)
@@ -81,13 +82,13 @@ class PairCNN(nn.Module):
 
     @staticmethod
     def dimensions(X: Tensor) -> dict[str, int]:
-        """Read the sizes that depend on the data from training inputs."""
+        """Return the sizes that depend on the training inputs."""
         check_inputs("PairCNN", "token ids of two texts", X, 3, whole=True)
         return {"n_tokens": int(X.max()) + 1}
 
     def forward(self, X: Tensor) -> Tensor:
         """Map token ids (batch, 2, length) of both sides to outputs (batch, n_outputs)."""
-        headline, body = (_trimmed(side) for side in X.unbind(1))
+        headline, body = (_trim(side) for side in X.unbind(1))
         same = (headline[:, :, None] == body[:, None, :]) & (headline != 0)[:, :, None]
         in_body, in_headline = same.any(2), same.any(1)
         weights = self._weights(headline)
@@ -122,11 +123,11 @@ class PairCNN(nn.Module):
         return torch.relu(self.convolve(read.transpose(1, 2))) * seen
 
 
-def _trimmed(ids: Tensor) -> Tensor:
-    """Cut the columns that are padding in every text, but for the first."""
+def _trim(ids: Tensor) -> Tensor:
+    """Drop the columns that are padding in every text, except the first column."""
     return ids[:, : max(1, int((ids != 0).sum(1).max()))]
 
 
 def _mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Average over the last axis; 0 where nothing has a weight."""
+    """Return the weighted mean over the last axis, or 0 if all weights are 0."""
     return (values * weights).sum(-1) / weights.sum(-1).clamp(min=1e-6)

@@ -1,4 +1,4 @@
-"""Headlines and article bodies of the Fake News Challenge."""
+"""Read the headlines and article bodies of the Fake News Challenge."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -16,24 +16,24 @@ INPUTS = ["headline", "body"]
 
 def read(manifest: Path) -> Source:
     """
-    Read the pairs of stage 1, with the challenge's own test.
+    Read the pairs of stage 1, with the test of the challenge.
 
     Parameters
     ----------
     manifest : Path
-        CSV with a row a file: ``part``, train or test; ``content``, stances
-        or bodies; ``sha256``, ``url``.
+        CSV with a row per file: ``part`` is train or test, ``content`` is stances or bodies,
+        then ``sha256`` and ``url``.
 
     Returns
     -------
     Source
-        Inputs ``headline`` and ``body``; the group is the body. Pairs whose
-        headline or body is in the test are left out.
+        With the inputs ``headline`` and ``body``. The group is the body. Pairs whose
+        headline or body is in the test are dropped.
 
     Raises
     ------
     UserError
-        When a file cannot be had or is not as expected.
+        If a file cannot be downloaded or is not as expected.
 
     References
     ----------
@@ -46,14 +46,14 @@ def read(manifest: Path) -> Source:
     train, test = (
         pairs(paths[part, "stances"], paths[part, "bodies"], part) for part in ("train", "test")
     )
-    train, dropped = unseen(train, test)
+    train, dropped = drop_tested(train, test)
     origin = [asdict(download) for download in downloads]
     return Source(train, origin, test, dropped=dropped)
 
 
 def pairs(stances: Path, bodies: Path, part: str) -> pd.DataFrame:
     """
-    Join headlines with the bodies that they are judged against.
+    Join headlines with the bodies that they are compared with.
 
     Parameters
     ----------
@@ -62,68 +62,66 @@ def pairs(stances: Path, bodies: Path, part: str) -> pd.DataFrame:
     bodies : Path
         CSV with ``Body ID`` and ``articleBody``.
     part : str
-        Begins ids and groups, as train and test count bodies alike.
+        Prefix of ids and groups, because train and test use the same body ids.
 
     Returns
     -------
     DataFrame
-        A row a stance, in the order of the file: ``example_id``, ``headline``,
-        ``body``, ``label``, ``group``. Bodies that are normalised to the same
-        text are one group.
+        A row per stance, in the order of the file: ``example_id``, ``headline``, ``body``,
+        ``label``, ``group``. Bodies with the same normalised text are one group.
 
     Raises
     ------
     UserError
-        For a column or body that is missing, a body id that comes twice, and
-        an unknown stance.
+        If a column or body is missing, a body id is there twice, or a stance is unknown.
     """
-    given = _table(stances, ["Headline", "Body ID", "Stance"])
-    articles = _table(bodies, ["Body ID", "articleBody"]).set_index("Body ID")["articleBody"]
+    judged = _read_table(stances, ["Headline", "Body ID", "Stance"])
+    articles = _read_table(bodies, ["Body ID", "articleBody"]).set_index("Body ID")["articleBody"]
     twice = articles.index[articles.index.duplicated()]
     if len(twice):
         raise UserError(f"{bodies}: the body id {twice[0]} comes twice")
-    for column, known, expected in (
+    for column, names, expected in (
         ("Body ID", articles.index, f"a body of {bodies.name}"),
         ("Stance", STANCES, f"one of {', '.join(STANCES)}"),
     ):
-        strange = given.index[~given[column].isin(known)]
+        strange = judged.index[~judged[column].isin(names)]
         if len(strange):
-            value = given[column][strange[0]]
+            value = judged[column][strange[0]]
             raise UserError(
                 f"{stances}, row {strange[0] + 1}: {column} '{value}' is not {expected}"
             )
     ids = articles.index.to_series().groupby(normalise_each(articles)).transform("first")
     return pd.DataFrame(
         {
-            "example_id": [f"{part}-{row:05d}" for row in range(len(given))],
-            "headline": given["Headline"],
-            "body": given["Body ID"].map(articles),
-            "label": given["Stance"],
-            "group": f"{part}-" + given["Body ID"].map(ids),
+            "example_id": [f"{part}-{row:05d}" for row in range(len(judged))],
+            "headline": judged["Headline"],
+            "body": judged["Body ID"].map(articles),
+            "label": judged["Stance"],
+            "group": f"{part}-" + judged["Body ID"].map(ids),
         }
     )
 
 
-def unseen(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+def drop_tested(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """
-    Leave out of train every pair with a headline or a body of the test, once normalised.
+    Drop training pairs whose normalised headline or body is in the test.
 
     Returns
     -------
     kept : DataFrame
         Rows of `train`.
     dropped : dict of str to int
-        Rows left out, by reason; one with both is counted by its headline.
+        Number of dropped rows by reason. A row with both reasons counts for its headline.
     """
-    known = {name: normalise_each(train[name]).isin(normalise_each(test[name])) for name in INPUTS}
-    kept = train[~known["headline"] & ~known["body"]].reset_index(drop=True)
+    tested = {n: normalise_each(train[n]).isin(normalise_each(test[n])) for n in INPUTS}
+    kept = train[~tested["headline"] & ~tested["body"]].reset_index(drop=True)
     return kept, {
-        "headline is in the test": int(known["headline"].sum()),
-        "body is in the test": int((known["body"] & ~known["headline"]).sum()),
+        "headline is in the test": int(tested["headline"].sum()),
+        "body is in the test": int((tested["body"] & ~tested["headline"]).sum()),
     }
 
 
-def _table(path: Path, columns: list[str]) -> pd.DataFrame:
+def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     lacking = [name for name in columns if name not in table]
     if lacking:

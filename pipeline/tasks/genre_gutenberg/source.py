@@ -1,4 +1,4 @@
-"""Passages cut from books of Project Gutenberg."""
+"""Cut passages from books of Project Gutenberg."""
 
 import re
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from pipeline.sources.download import fetch, remotes
 from pipeline.sources.examples import Source
 
 _START = re.compile(r"\*\*\* ?START OF TH.*?\*\*\*", re.DOTALL)
-# Some books advertise others after their last page.
+# Some books advertise others after the last page.
 _NOTICE = re.compile("^.*Project Gutenberg", re.MULTILINE)
 _END = re.compile(r"\*\*\* ?END OF TH|End of (?:the |this )?Project Gutenberg", re.IGNORECASE)
 
@@ -30,24 +30,24 @@ def read(
     Parameters
     ----------
     manifest : Path
-        CSV with a row a book: ``label``, ``author``, ``gutenberg_id``,
+        CSV with a row per book: ``label``, ``author``, ``gutenberg_id``,
         ``encoding``, ``sha256``, ``url``.
     passages : int
-        How many to cut from each book, each at a random place.
+        Number of passages per book, each at a random place.
     shortest, longest : int
-        Range of a passage's length in words; lengths are log-uniform.
+        Range of the length of a passage in words. Lengths are log-uniform.
     seed : int
-        Decides places and lengths.
+        Seed of places and lengths.
 
     Returns
     -------
     Source
-        Input ``text``; the group is the author.
+        With the input ``text``. The group is the author.
 
     Raises
     ------
     UserError
-        When a book cannot be had, decoded, or is shorter than `longest`.
+        If a book cannot be downloaded or decoded, or is shorter than `longest`.
     """
     if not 0 < shortest <= longest:
         raise UserError(
@@ -57,7 +57,7 @@ def read(
     downloads = remotes(books)
     rows = []
     for book, path in zip(books.itertuples(), fetch(downloads), strict=True):
-        text = body(_decoded(path, str(book.encoding)))
+        text = body(_decode(path, str(book.encoding)))
         rng = np.random.default_rng([seed, int(str(book.gutenberg_id))])
         try:
             cuts = cut(text, passages, shortest, longest, rng)
@@ -70,7 +70,7 @@ def read(
 
 
 def body(book: str) -> str:
-    """Strip what Project Gutenberg put before and after a book."""
+    """Return a book without the text that Project Gutenberg puts before and after it."""
     start = _START.search(book)
     inner = book[start.end() :] if start else book
     end = _END.search(inner)
@@ -90,7 +90,7 @@ def cut(
     text : str
         The whole book.
     passages : int
-        How many.
+        Number of passages.
     shortest, longest : int
         Range of lengths in words, both included.
     rng : Generator
@@ -99,12 +99,12 @@ def cut(
     Returns
     -------
     list of str
-        In order of drawing; they may overlap.
+        Passages in the order of drawing. They may overlap.
 
     Raises
     ------
     ValueError
-        When the text has fewer words than `longest`.
+        If the text has fewer words than `longest`.
     """
     spans = [match.span() for match in re.finditer(r"\S+", text)]
     if len(spans) < longest:
@@ -117,7 +117,7 @@ def cut(
     ]
 
 
-def _decoded(path: Path, encoding: str) -> str:
+def _decode(path: Path, encoding: str) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except UnicodeDecodeError as error:

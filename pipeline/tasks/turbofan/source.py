@@ -1,4 +1,4 @@
-"""Turbofan engines run to failure: NASA's C-MAPSS simulations."""
+"""Read turbofan engines that run to failure, from NASA's C-MAPSS simulations."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,32 +15,32 @@ READINGS = [f"setting_{n}" for n in range(1, 4)] + [f"sensor_{n}" for n in range
 
 def read(manifest: Path, horizon: int, window: int) -> Source:
     """
-    Read what each engine's sensors told up to each of its cycles.
+    Read the sensors of each engine up to each of its cycles.
 
     Parameters
     ----------
     manifest : Path
-        CSV with the columns ``file``, ``url``, ``sha256`` and a row for each of
-        the files ``train``, ``test`` and ``remaining``.
+        CSV with the columns ``file``, ``url`` and ``sha256``, and a row for each of the files
+        ``train``, ``test`` and ``remaining``.
     horizon : int
-        An engine ``fails`` when it has so many cycles left or fewer, and ``runs`` otherwise.
+        An engine ``fails`` if it has at most this many cycles left, and ``runs`` otherwise.
     window : int
-        The most cycles that an example looks back, the present one among them.
+        Maximum number of cycles per example, including the present one.
 
     Returns
     -------
     Source
-        A row an engine and cycle; each input holds the last readings of a
-        setting or sensor, the present one last, and fewer than `window` early in an
-        engine's life. The group is the engine. The test examples are the last
-        cycles of engines whose record ends before they fail; the slice
-        ``every_cycle`` holds all of their cycles.
+        A row per engine and cycle. Each input holds the last readings of a setting or
+        sensor, with the present one at the end, and fewer than `window` early in the life
+        of an engine. The group is the engine. The test examples are the last cycles of
+        engines whose records end before they fail. The slice ``every_cycle`` holds all of
+        their cycles.
 
     Raises
     ------
     UserError
-        When a file cannot be had, the window is empty, or not every test
-        engine has its remaining cycles.
+        If a file cannot be downloaded, the window is empty, or the numbers of remaining
+        cycles do not match the test engines.
 
     References
     ----------
@@ -57,7 +57,7 @@ def read(manifest: Path, horizon: int, window: int) -> Source:
     remaining = np.loadtxt(remaining_path, ndmin=1)
     if len(remaining) != test["engine"].nunique():
         raise UserError(
-            f"{remaining_path} tells the remaining cycles of {len(remaining):,} engines, "
+            f"{remaining_path} holds the remaining cycles of {len(remaining):,} engines, "
             f"{test_path} has {test['engine'].nunique():,}"
         )
     every_cycle = examples(test, "test", remaining, horizon, window)
@@ -73,23 +73,23 @@ def examples(
     readings: pd.DataFrame, prefix: str, remaining: np.ndarray, horizon: int, window: int
 ) -> pd.DataFrame:
     """
-    Lay out a row for each engine and cycle.
+    Return a row for each engine and cycle.
 
     Parameters
     ----------
     readings : DataFrame
-        ``engine``, ``cycle`` and `READINGS`, by engine and then by cycle.
+        ``engine``, ``cycle`` and `READINGS`, sorted by engine and cycle.
     prefix : str
-        What the names of the engines begin with.
+        Prefix of the names of engines.
     remaining : ndarray of shape (n_engines,)
-        Cycles that each engine has left after its last one here.
+        Cycles that each engine has left after its last row.
     horizon, window
         As for `read`.
 
     Returns
     -------
     DataFrame
-        ``example_id``, the inputs, ``label``, ``group``, and in cycles ``meta:time_to_event``.
+        ``example_id``, the inputs, ``label``, ``group``, and ``meta:time_to_event`` in cycles.
     """
     engine = readings.groupby("engine")
     after_last = remaining[engine.ngroup()]
@@ -109,6 +109,6 @@ def examples(
 
 
 def windows(values: pd.Series, starts: np.ndarray, ends: np.ndarray) -> list[np.ndarray]:
-    """Cut windows out of one array; each is a view that copies nothing."""
+    """Return windows of one array, as views without copies."""
     whole = values.to_numpy(np.float64)
     return [whole[start:end] for start, end in zip(starts, ends, strict=True)]
