@@ -16,17 +16,16 @@ import pandas as pd
 from pipeline import bundle, command, experiment, paths, predictor, tracking
 from pipeline.config import composition, schema
 from pipeline.errors import ModelError, UserError
-from pipeline.evaluation import board as boards_of
+from pipeline.evaluation.board import make_board, model_digest, read_board, write_board
 from pipeline.evaluation.comparison import check_interval, compare
-from pipeline.evaluation.leaderboard import (
+from pipeline.evaluation.layout import (
     LEGEND,
-    leaderboard,
-    markdown,
-    reasons,
-    shown,
-    table,
+    console_table,
+    failure_lines,
+    format_board,
+    markdown_page,
 )
-from pipeline.evaluation.plots import learning_points, stacked
+from pipeline.evaluation.plots import learning_points, stack_models
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, size, write_json
 from pipeline.models.fitting import time_prediction
 from pipeline.problems import Predictions, Problem
@@ -212,7 +211,7 @@ def rank(
         model: {"family": entry.manifest["family"], **entry.costs}
         for model, entry in entries.items()
     }
-    return leaderboard(scores, costs, kind.deciding.name, failed)
+    return make_board(scores, costs, kind.deciding.name, failed)
 
 
 def described(
@@ -243,7 +242,7 @@ def described(
             for model, entry in entries.items()
         }
         | {
-            model: {**why, "digest": boards_of.digest_in(paths.model_folder(task.name, model))}
+            model: {**why, "digest": model_digest(paths.model_folder(task.name, model))}
             for model, why in failed.items()
         },
     }
@@ -264,15 +263,15 @@ def report(
     for name, board in boards.items():
         title = f"{task.name}: {metric} on {name}"
         legend = LEGEND.format(share=cfg.confidence, n=len(parts[name]))
-        why = reasons(board)
-        pages.append(markdown(title, shown(board, [metric, *others]), legend) + why)
+        why = failure_lines(board)
+        pages.append(markdown_page(title, format_board(board, [metric, *others]), legend) + why)
         # How far behind is left out, for consoles of 80 columns.
-        brief = shown(board, [metric]).drop(columns="behind best")
-        briefs.append(table(title, brief, legend) + why)
+        brief = format_board(board, [metric]).drop(columns="behind best")
+        briefs.append(console_table(title, brief, legend) + why)
     predicted = pd.concat([predictions(parts[part], part, entries) for part in parts])
     with new_folder(paths.report_folder(task.name)) as folder:
-        boards_of.write(folder / "board.json", known, boards, {n: len(p) for n, p in parts.items()})
-        boards_of.read(folder / "board.json", TEST).to_csv(folder / "leaderboard.csv", index=False)
+        write_board(folder / "board.json", known, boards, {n: len(p) for n, p in parts.items()})
+        read_board(folder / "board.json", TEST).to_csv(folder / "leaderboard.csv", index=False)
         (folder / "leaderboard.md").write_text("\n".join(pages), encoding="utf-8")
         (folder / "leaderboard.txt").write_text("\n\n".join(briefs), encoding="utf-8")
         predicted.to_parquet(folder / "predictions.parquet", index=False)
@@ -287,9 +286,11 @@ def plot_data(kind: Problem, entries: Mapping[str, Entry]) -> dict[str, pd.DataF
     """Compute what DVC draws of all models, by file name: rows with a column ``model``."""
     by_model = {m: kind.plot_data(entry.predictions[TEST]) for m, entry in entries.items()}
     files = next(iter(by_model.values()))
-    plotted = {name: stacked({m: of_m[name] for m, of_m in by_model.items()}) for name in files}
+    plotted = {
+        name: stack_models({m: of_m[name] for m, of_m in by_model.items()}) for name in files
+    }
     learning = {m: learning_points(entry.manifest["curve"]) for m, entry in entries.items()}
-    return plotted | {"learning.csv": stacked(learning)}
+    return plotted | {"learning.csv": stack_models(learning)}
 
 
 @tracking.told()

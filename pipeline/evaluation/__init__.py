@@ -1,1 +1,1 @@
-"""Metrics, the comparison of models, and what is shown of it."""
+"""The comparison of models, its board, and how the board is shown."""

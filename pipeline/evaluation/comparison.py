@@ -1,4 +1,4 @@
-"""Which model is better, and how sure that is: one bootstrap shared by all models."""
+"""Compare models by scores and intervals, from one bootstrap that all models share."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
@@ -15,12 +15,12 @@ P = TypeVar("P", bound=Predictions)
 
 def check_interval(resamples: int, confidence: float) -> None:
     """
-    Check how intervals shall be drawn.
+    Check the settings of the bootstrap.
 
     Raises
     ------
     UserError
-        When there are no draws, or the confidence is not between 0 and 1.
+        When there are no draws, or when the confidence is not between 0 and 1.
     """
     if resamples < 1:
         raise UserError(f"resamples: {resamples} is not at least 1")
@@ -32,38 +32,39 @@ def draws(
     units: np.ndarray, strata: np.ndarray | None, resamples: int, seed: int
 ) -> Iterator[np.ndarray]:
     """
-    Draw examples anew, many times, with replacement.
+    Draw bootstrap samples of examples.
 
-    Whole units are drawn, because the passages of an author or the readings of an engine
-    are not independent. Where the split kept the shares of strata, each stratum of units
-    keeps its number; where it did not, as with the latest examples or a given test, the
-    numbers are random, and so they are in the draws (Davison and Hinkley, "Bootstrap Methods
-    and their Application", 1997, sections 2.4 and 3.8).
+    Whole units are drawn with replacement, because the passages of an author or the readings
+    of an engine are not independent. Where the split was stratified, the draws are too: each
+    stratum keeps its number of units. Where it was not, as with the latest examples or a
+    predefined test set, these numbers are random, and they are random in the draws (Davison
+    and Hinkley, "Bootstrap Methods and their Application", 1997, sections 2.4 and 3.8).
 
     Parameters
     ----------
     units : ndarray of shape (n,)
         The unit of each example.
     strata : ndarray of shape (n,) or None
-        The stratum of each example; that of a unit is its most frequent one.
+        The stratum of each example. The stratum of a unit is the most frequent one of its
+        examples. None draws without strata.
     resamples : int
-        How many draws.
+        Number of draws.
     seed : int
-        Decides them.
+        Seed of the draws.
 
     Yields
     ------
-    ndarray of shape (some draws, n)
-        How often each draw holds each example.
+    ndarray of shape (n_draws, n)
+        Number of times that each draw holds each example. The draws come in several arrays.
     """
     rng = np.random.default_rng(seed)
     codes, names = pd.factorize(units)
     stratum = np.zeros(len(names), dtype=int)
     if strata is not None:
-        of_example, known = pd.factorize(strata, sort=True)
-        tally = np.zeros((len(names), len(known)))
-        np.add.at(tally, (codes, of_example), 1)
-        stratum = tally.argmax(1)
+        of_example, levels = pd.factorize(strata, sort=True)
+        counts = np.zeros((len(names), len(levels)))
+        np.add.at(counts, (codes, of_example), 1)
+        stratum = counts.argmax(1)
     at_once = max(1, WEIGHTS_AT_ONCE // len(codes))
     for start in range(0, resamples, at_once):
         count = min(at_once, resamples - start)
@@ -85,33 +86,33 @@ def compare(
     confidence: float = 0.95,
 ) -> pd.DataFrame:
     """
-    Score every model on the same examples, with intervals, and rank them.
+    Score and rank models on the same examples, with bootstrap intervals.
 
     Parameters
     ----------
     predictions : mapping of str to Predictions
-        Of each model for the same n examples, which are drawn by their ``unit`` within
-        their ``stratum``.
+        Predictions of each model for the same n examples. Examples are drawn by their
+        ``unit`` within their ``stratum``.
     deciding : Metric
-        Ranks the models. Those for which it is not defined come last.
+        The metric that ranks the models. Models for which it is not defined come last.
     metrics : sequence of Metric
-        All metrics to report.
+        The metrics to report.
     seed : int
-        Decides the draws.
+        Seed of the draws.
     resamples : int, default=2000
-        Draws of the bootstrap; every model sees the same ones, so that the
-        interval of a difference is that of paired scores.
+        Number of draws. All models share them, so that the interval of a difference is
+        that of paired scores.
     confidence : float, default=0.95
-        Share of the draws that an interval holds.
+        Share of the draws inside an interval.
 
     Returns
     -------
     DataFrame
-        A row per model, best first, indexed by name. For each metric the score
-        and the ends of its percentile interval over the draws that define it, ``<metric>``,
-        ``<metric>_low``, ``<metric>_high``; and how far the model is behind
-        the best in the deciding metric, ``behind``, ``behind_low``,
-        ``behind_high``, never negative in ``behind`` itself.
+        One row per model, best first, indexed by name. ``<metric>`` is the score;
+        ``<metric>_low`` and ``<metric>_high`` are the ends of its percentile interval, over
+        the draws for which the metric is defined. ``behind``, ``behind_low`` and
+        ``behind_high`` are the distance to the best model in the deciding metric, with its
+        interval; ``behind`` itself is never negative.
     """
     first = next(iter(predictions.values()))
     whole = {

@@ -1,4 +1,4 @@
-"""What plots are drawn from, for DVC."""
+"""The data of the plots that DVC draws."""
 
 from collections.abc import Mapping
 
@@ -7,17 +7,18 @@ import pandas as pd
 
 def learning_points(curve: list[dict[str, float]]) -> pd.DataFrame:
     """
-    Lay out the losses of a fit.
+    Lay out the losses of a fit as rows.
 
     Parameters
     ----------
     curve : list of dict
-        For each step ``step``, and each loss by its name.
+        One item per step: ``step``, and each loss under its name.
 
     Returns
     -------
     DataFrame
-        A row per step and loss: ``step``, ``curve``, its name, and ``loss``, its value.
+        One row per step and loss: ``step``, ``curve`` (the name of the loss), and ``loss``
+        (its value).
     """
     rows = [
         {"step": point["step"], "curve": name, "loss": value}
@@ -28,6 +29,6 @@ def learning_points(curve: list[dict[str, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["step", "curve", "loss"])
 
 
-def stacked(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Put the tables of all models below each other, with the column ``model``."""
+def stack_models(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Concatenate the tables of all models, with their names in the column ``model``."""
     return pd.concat([part.assign(model=name) for name, part in parts.items()])

@@ -1,10 +1,18 @@
-"""The leaderboard as people read it."""
+"""A board, and how people read it."""
 
 import pandas as pd
 import pytest
 
-from pipeline.evaluation import leaderboard as module
-from pipeline.evaluation.leaderboard import LEGEND, interval, leaderboard, readable_bytes, shown
+from pipeline.evaluation.board import make_board
+from pipeline.evaluation.layout import (
+    LEGEND,
+    compare_families,
+    console_table,
+    format_board,
+    format_bytes,
+    format_interval,
+    markdown_page,
+)
 
 FAMILIES = {
     "lightgbm": "classical",
@@ -37,7 +45,7 @@ def board():
         }
         for name, family in FAMILIES.items()
     }
-    return leaderboard(scores, costs, "f1_macro")
+    return make_board(scores, costs, "f1_macro")
 
 
 def test_best_of_all_and_best_of_each_other_family_are_marked(board):
@@ -60,31 +68,31 @@ def test_costs_follow_their_model_whatever_their_order():
     scores = pd.DataFrame({"accuracy": [0.9, 0.8]}, index=pd.Index(["b", "a"], name="model"))
     costs = {"a": {"family": "x", "fit_seconds": 1.0}, "b": {"family": "y", "fit_seconds": 2.0}}
 
-    assert leaderboard(scores, costs, "accuracy")["fit_seconds"].tolist() == [2.0, 1.0]
+    assert make_board(scores, costs, "accuracy")["fit_seconds"].tolist() == [2.0, 1.0]
 
 
-def test_interval_is_worded_with_its_ends():
+def test_an_interval_is_formatted_with_its_ends():
     row = pd.Series({"auc": 0.98765, "auc_low": 0.9, "auc_high": 1.0})
 
-    assert interval(row, "auc") == "0.988 [0.900, 1.000]"
-    assert interval(row, "auc", digits=1) == "1.0 [0.9, 1.0]"
+    assert format_interval(row, "auc") == "0.988 [0.900, 1.000]"
+    assert format_interval(row, "auc", digits=1) == "1.0 [0.9, 1.0]"
 
 
-def test_a_score_without_meaning_is_a_dash():
+def test_a_score_that_is_not_defined_is_a_dash():
     row = pd.Series({"recall": float("nan"), "recall_low": 0.2, "recall_high": 0.4})
 
-    assert interval(row, "recall") == "–"
+    assert format_interval(row, "recall") == "–"
 
 
 @pytest.mark.parametrize(
     ("count", "words"), [(0, "0 kB"), (1_234, "1 kB"), (1e6, "1.0 MB"), (12_345_678, "12.3 MB")]
 )
 def test_bytes_are_readable(count, words):
-    assert readable_bytes(count) == words
+    assert format_bytes(count) == words
 
 
-def test_shown_rows_are_worded(board):
-    first = shown(board, ["f1_macro"]).iloc[0]
+def test_a_board_is_formatted_as_texts(board):
+    first = format_board(board, ["f1_macro"]).iloc[0]
 
     assert first.to_dict() == {
         "model": "lightgbm ★",
@@ -100,9 +108,9 @@ def test_shown_rows_are_worded(board):
 def test_table_fits_80_columns_and_holds_every_model(board):
     legend = LEGEND.format(share=0.95, n=1234)
 
-    rows = shown(board, ["f1_macro"]).drop(columns="behind best")
+    rows = format_board(board, ["f1_macro"]).drop(columns="behind best")
 
-    page = module.table("genre: f1_macro on test", rows, legend)
+    page = console_table("genre: f1_macro on test", rows, legend)
 
     assert max(map(len, page.splitlines())) <= 80
     assert all(name in page for name in FAMILIES)
@@ -110,8 +118,8 @@ def test_table_fits_80_columns_and_holds_every_model(board):
     assert "[95% bootstrap interval], 1,234 test examples" in " ".join(page.split())
 
 
-def test_markdown_is_a_table_with_a_row_a_model(board):
-    page = module.markdown("Genre", shown(board, ["f1_macro"]), "the legend")
+def test_markdown_is_a_table_with_one_row_per_model(board):
+    page = markdown_page("Genre", format_board(board, ["f1_macro"]), "the legend")
 
     lines = page.splitlines()
     assert lines[0] == "# Genre"
@@ -123,12 +131,12 @@ def test_markdown_is_a_table_with_a_row_a_model(board):
     assert lines[-1] == "the legend"
 
 
-def test_families_tell_which_wins_where_and_by_how_much(board):
+def test_families_are_compared_by_which_wins_where_and_by_how_much(board):
     without_networks = board[board["family"] != "deep"]
     # What a network is best in: the classical models change places with it.
     deep = board.replace({"family": {"classical": "deep", "deep": "classical"}})
 
-    found = module.families({"one": board, "two": without_networks, "three": deep})
+    found = compare_families({"one": board, "two": without_networks, "three": deep})
 
     assert found.to_dict("records") == [
         {
@@ -156,22 +164,22 @@ def test_families_tell_which_wins_where_and_by_how_much(board):
 
 
 def undefined(board, models):
-    """Take the deciding metric from some models, which are then last."""
+    """Return a board on which the deciding metric is not defined for some models."""
     scores = [name for name in board if name.startswith(("f1_macro", "behind"))]
     scored = board.drop(columns=["best", "metric"]).set_index("model")
     costs = scored.drop(columns=scores).to_dict("index")
     scored = scored[scores]
     scored.loc[models] = float("nan")
-    return leaderboard(scored.sort_values("f1_macro", ascending=False), costs, "f1_macro")
+    return make_board(scored.sort_values("f1_macro", ascending=False), costs, "f1_macro")
 
 
 def test_a_metric_that_is_not_defined_has_no_winner(board):
     nothing = undefined(board, list(FAMILIES))
 
     assert nothing["best"].tolist() == [""] * 4
-    assert "★" not in shown(nothing, ["f1_macro"]).to_string()
-    assert set(shown(nothing, ["f1_macro"])["f1_macro"]) == {"–"}
-    assert module.families({"t": nothing}).to_dict("records") == [
+    assert "★" not in format_board(nothing, ["f1_macro"]).to_string()
+    assert set(format_board(nothing, ["f1_macro"])["f1_macro"]) == {"–"}
+    assert compare_families({"t": nothing}).to_dict("records") == [
         {"task": "t", "metric": "f1_macro"}
     ]
 
@@ -185,4 +193,4 @@ def test_a_model_for_which_the_metric_is_not_defined_is_not_the_best_of_its_fami
         "neural_net": "",
         "baseline": "",
     }
-    assert "wins by" not in module.families({"t": some})
+    assert "wins by" not in compare_families({"t": some})
