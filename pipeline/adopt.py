@@ -15,8 +15,8 @@ from pipeline.features import views
 from pipeline.files import write_text
 from pipeline.progress import console
 from pipeline.sweep import study as studies
+from pipeline.sweep.results import best_trial, headline
 from pipeline.sweep.space import value_of
-from pipeline.sweep.table import best, headline
 
 
 def main(cfg: schema.Adopt) -> None:
@@ -26,10 +26,10 @@ def main(cfg: schema.Adopt) -> None:
     metric = experiment.problem_of(cfg.task, about["target"]).deciding.name
     study = found(cfg, about)
     trials = study.get_trials(deepcopy=False)
-    winner = best(study, trials)
+    winner = best_trial(study, trials)
     if winner is None:
         raise UserError(f"the sweep '{cfg.sweep.study}' has no complete trial yet")
-    searched = list(studies.ranges_of(study.user_attrs[studies.TRIED]))
+    searched = list(studies.searched_ranges(study.user_attrs[studies.SETTINGS]))
     values = given(cfg) | {key: value_of(kept) for key, kept in winner.params.items()}
     path = paths.adopted_file(cfg.task.name, cfg.model.name)
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -71,14 +71,14 @@ def found(cfg: schema.Adopt, about: Mapping[str, Any]) -> optuna.Study:
             f"run python -m pipeline.train --multirun task={cfg.task.name} model={cfg.model.name} "
             f"+sweep={cfg.model.name}"
         ) from None
-    before = study.user_attrs[studies.TRIED]
-    now = studies.tried(cfg, studies.ranges_of(before), about)
+    before = study.user_attrs[studies.SETTINGS]
+    now = studies.trial_settings(cfg, studies.searched_ranges(before), about)
     now["sweep.sampler"] = before["sweep.sampler"]
     if now != before:
         raise UserError(
             f"the sweep '{name}' does not tell what is best now: "
-            f"{studies.difference(before, now)}. Give the overrides of the sweep here too, or "
-            "sweep again under another sweep.study"
+            f"{studies.describe_difference(before, now)}. Give the overrides of the sweep here "
+            "too, or sweep again under another sweep.study"
         )
     return study
 

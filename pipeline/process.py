@@ -1,10 +1,12 @@
-"""Other processes of this machine."""
+"""Processes of this machine, and the environment of this one."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def alive(pid: int) -> bool:
-    """Say whether a process is there, also one of another user."""
+    """Return whether a process exists, whoever owns it."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -12,3 +14,15 @@ def alive(pid: int) -> bool:
     except PermissionError:
         pass
     return True
+
+
+@contextmanager
+def restored_variable(name: str) -> Iterator[None]:
+    """Restore a variable of the environment when the block ends."""
+    before = os.environ.get(name)
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before

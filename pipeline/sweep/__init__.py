@@ -1,1 +1,1 @@
-"""Searches for a model's best settings: Optuna decides what to try, trials are trained here."""
+"""Search for the best settings of a model: Optuna suggests them, workers train the trials."""

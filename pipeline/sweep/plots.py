@@ -1,4 +1,4 @@
-"""A study in three pictures."""
+"""Plots of a study: its history, the importance of parameters, and where good values lie."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,41 +10,41 @@ from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState
 
 FEWEST = 4
-# Importance is for being among the best tenth, which fewer than five cannot stand for.
+# The importance is that for being among the best trials: a tenth of all, and at least five.
 BEST, AT_LEAST = 0.1, 5
 
 
 def figures(study: optuna.Study, trials: Sequence[FrozenTrial], metric: str) -> dict[str, Figure]:
     """
-    Draw how a search went, which parameters mattered, and where the good values lie.
+    Draw the history of a study, the importance of its parameters, and where good values lie.
 
     Parameters
     ----------
     study : optuna.Study
-        Tells which way is better, and the importances.
+        The study, for its direction and the importances.
     trials : sequence of FrozenTrial
-        Those that are complete are drawn.
+        Only complete trials are plotted.
     metric : str
-        Name of their value.
+        Name of the value of a trial.
 
     Returns
     -------
     dict of str to Figure
-        By file name. Fewer where there are too few trials to tell.
+        By file name. Plots that need more trials than there are are left out.
     """
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    drawn = {"history.png": history(study, complete, metric)}
+    plots = {"history.png": plot_history(study, complete, metric)}
     searched = dict.fromkeys(name for trial in complete for name in trial.params)
     varied = [n for n in searched if len({str(trial.params.get(n)) for trial in complete}) > 1]
-    if len(varied) > 1 and tells_best(study, complete):
-        drawn["importance.png"] = importance(study, len(complete), varied, metric)
+    if len(varied) > 1 and has_best_and_others(study, complete):
+        plots["importance.png"] = plot_importance(study, len(complete), varied, metric)
     everywhere = [name for name in varied if all(name in trial.params for trial in complete)]
     if len(complete) >= FEWEST and everywhere:
-        drawn["parallel.png"] = parallel(complete, everywhere, metric)
-    return drawn
+        plots["parallel.png"] = plot_parallel(complete, everywhere, metric)
+    return plots
 
 
-def history(study: optuna.Study, complete: list[FrozenTrial], metric: str) -> Figure:
+def plot_history(study: optuna.Study, complete: list[FrozenTrial], metric: str) -> Figure:
     """Draw the value of each trial, and the best so far."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
@@ -59,8 +59,8 @@ def history(study: optuna.Study, complete: list[FrozenTrial], metric: str) -> Fi
     return figure
 
 
-def tells_best(study: optuna.Study, complete: list[FrozenTrial]) -> bool:
-    """Say whether there are trials that are not among the best, and enough of both."""
+def has_best_and_others(study: optuna.Study, complete: list[FrozenTrial]) -> bool:
+    """Return whether there are enough trials among the best, and enough others."""
     if len(complete) < 2 * AT_LEAST:
         return False
     sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
@@ -70,16 +70,16 @@ def tells_best(study: optuna.Study, complete: list[FrozenTrial]) -> bool:
 
 
 def best_share(n_trials: int) -> float:
-    """Give the share of trials that are called the best."""
+    """Return the share of the trials that count as the best."""
     return max(BEST, AT_LEAST / n_trials)
 
 
-def importance(study: optuna.Study, n_trials: int, names: list[str], metric: str) -> Figure:
+def plot_importance(study: optuna.Study, n_trials: int, names: list[str], metric: str) -> Figure:
     """
     Draw how much each parameter decides whether a trial is among the best.
 
-    By PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023), which takes no time to speak of
-    whatever the space, and parameters that apply to some trials only.
+    The method is PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023). It is fast in any space,
+    and takes parameters that apply to some trials only.
     """
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=best_share(n_trials))
     shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=names)
@@ -91,13 +91,15 @@ def importance(study: optuna.Study, n_trials: int, names: list[str], metric: str
     return figure
 
 
-def parallel(complete: list[FrozenTrial], names: list[str], metric: str) -> Figure:
-    """Draw each trial as a line through its values, coloured by how good it is."""
+def plot_parallel(complete: list[FrozenTrial], names: list[str], metric: str) -> Figure:
+    """Draw each trial as a line through its parameters, coloured by its value."""
     values = np.array([trial.value for trial in complete], dtype=float)
     figure = Figure(figsize=(2 + 1.6 * len(names), 4.5), layout="constrained")
     axes = figure.subplots()
-    heights, ends = zip(*(_scaled([t.params[n] for t in complete]) for n in names), strict=True)
-    lines = np.column_stack([*heights, _scaled(list(values))[0]])
+    heights, ends = zip(
+        *(_scale_ranks([t.params[n] for t in complete]) for n in names), strict=True
+    )
+    lines = np.column_stack([*heights, _scale_ranks(list(values))[0]])
     span = np.ptp(values) or 1.0
     for line, value in zip(lines, values, strict=True):
         axes.plot(line, color=colormaps["viridis"]((value - values.min()) / span), alpha=0.7)
@@ -110,8 +112,8 @@ def parallel(complete: list[FrozenTrial], names: list[str], metric: str) -> Figu
     return figure
 
 
-def _scaled(values: list[Any]) -> tuple[np.ndarray, tuple[str, str]]:
-    """Put values between 0 and 1, by rank so that any scale and any kind fits; name the ends."""
+def _scale_ranks(values: list[Any]) -> tuple[np.ndarray, tuple[str, str]]:
+    """Scale values to between 0 and 1 by rank, whatever their type; return them and the ends."""
     if all(isinstance(value, int | float) for value in values):
         kinds = sorted(set(values))
         names = [f"{value:.3g}" for value in kinds]

@@ -1,8 +1,8 @@
 """
-The process that writes a sweep into MLflow: the study says what happened, runs repeat it.
+The process that writes a sweep into MLflow, from what the study holds.
 
-It reads what to record from its first line of input, and goes on until the input ends:
-after the word `finished` the sweep is over, without it the command was interrupted.
+Its first line of input says what to record. It records until the input ends: after the word
+`finished` the sweep is over, without it the command was interrupted.
 """
 
 import json
@@ -20,24 +20,30 @@ from pipeline import paths, tracking
 from pipeline.errors import UserError
 from pipeline.sweep import study as studies
 from pipeline.sweep.plots import figures
-from pipeline.sweep.table import STATES, best, named, over_seeds, table
+from pipeline.sweep.results import (
+    STATES,
+    best_trial,
+    short_params,
+    summarize_seeds,
+    trial_table,
+)
 
 EVERY_SECONDS = 0.5
 INTERRUPTED = "interrupted"
 
 
 def main() -> None:
-    """Record a sweep until it is over; one process at a time records a study."""
-    os.nice(10)  # trials come first where cores are short
-    order = json.loads(_line())
+    """Record a sweep until it is over. Only one process at a time records a study."""
+    os.nice(10)  # leaves the cores to the trials
+    order = json.loads(_read_line())
     study = optuna.load_study(study_name=order["study"], storage=studies.connect(order["storage"]))
     lock = FileLock(paths.sweep_folder(order["study"]) / ".recorder.lock")
     word = None
-    alone = studies.taken(lock)
+    alone = studies.try_lock(lock)
     if not alone:
         print("another process records", flush=True)
-        while word is None and not studies.taken(lock):
-            word = heard()
+        while word is None and not studies.try_lock(lock):
+            word = read_word()
         if word == INTERRUPTED:
             return
         lock.acquire()
@@ -52,28 +58,28 @@ def main() -> None:
         order["loss"],
     ) as run:
         study.set_user_attr(studies.RUN, run.id)
-        if alone:  # whoever started this waits for one line
+        if alone:  # the command that started this process waits for one line
             print("recording", flush=True)
-        record = Record(study, run, order)
+        recorder = Recorder(study, run, order)
         while word is None:
-            record.trials()
-            word = heard()
-        record.trials()
+            recorder.write_trials()
+            word = read_word()
+        recorder.write_trials()
         if word == INTERRUPTED:
-            record.interrupted()
+            recorder.end_interrupted()
             raise KeyboardInterrupt
-        record.summary()
+        recorder.write_summary()
 
 
-def heard() -> str | None:
-    """Wait a little for the last word: None while there is none."""
+def read_word() -> str | None:
+    """Wait up to `EVERY_SECONDS` for the last word, and return it, or None when none came."""
     ready, _, _ = select.select([0], [], [], EVERY_SECONDS)
     if not ready:
         return None
-    return _line() or INTERRUPTED
+    return _read_line() or INTERRUPTED
 
 
-def _line() -> str:
+def _read_line() -> str:
     """Read a line from the input, and nothing beyond it."""
     read = b""
     while not read.endswith(b"\n"):
@@ -84,51 +90,51 @@ def _line() -> str:
     return read.decode().strip()
 
 
-class Record:
+class Recorder:
     """
-    What is written of a study.
+    Write the trials of a study into MLflow.
 
     Parameters
     ----------
     study : optuna.Study
-        Whose trials are recorded.
+        The study of the sweep.
     run : tracking.SweepRun
-        Where to.
+        Where to write.
     order : dict
-        What the command asked for.
+        What to record, as the command wrote it.
     """
 
     def __init__(self, study: optuna.Study, run: tracking.SweepRun, order: dict[str, Any]) -> None:
         self.study = study
         self.run = run
         self.order = order
-        self.begun: set[int] = set()
+        self.started: set[int] = set()
         self.sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
 
-    def known(self) -> list[FrozenTrial]:
-        """List the trials wanted."""
+    def wanted_trials(self) -> list[FrozenTrial]:
+        """Return the trials that belong to the order."""
         return self.study.get_trials(deepcopy=False)[: self.order["n_trials"]]
 
-    def trials(self) -> None:
-        """Write what is new of every trial that has begun."""
-        for trial in self.known():
-            # Before its curve begins a trial may not have all its values.
+    def write_trials(self) -> None:
+        """Write the news of every trial that has started."""
+        for trial in self.wanted_trials():
+            # A trial may not have all its parameters before its curve begins.
             if trial.number in self.run.ended or (
                 not trial.state.is_finished() and not trial.intermediate_values
             ):
                 continue
-            if trial.number not in self.begun:
-                self._begin(trial)
+            if trial.number not in self.started:
+                self._start(trial)
             if trial.state == TrialState.RUNNING:
                 self.run.advance(trial.number, self._curve(trial))
             else:
                 self._end(trial)
 
-    def _begin(self, trial: FrozenTrial) -> None:
-        self.begun.add(trial.number)
+    def _start(self, trial: FrozenTrial) -> None:
+        self.started.add(trial.number)
         tags = {name: self.order[name] for name in ("task", "model")}
         start = trial.datetime_start or datetime.now()
-        name = named(trial.params) or f"trial {trial.number}"
+        name = short_params(trial.params) or f"trial {trial.number}"
         self.run.begin(trial.number, name, trial.params, tags, start)
 
     def _end(self, trial: FrozenTrial) -> None:
@@ -145,30 +151,30 @@ class Record:
     def _curve(self, trial: FrozenTrial) -> dict[int, float]:
         return {step: self.sign * value for step, value in trial.intermediate_values.items()}
 
-    def interrupted(self) -> None:
-        """End the runs of the trials that were interrupted."""
-        for number in self.begun - self.run.ended:
+    def end_interrupted(self) -> None:
+        """End the runs of the trials that did not finish."""
+        for number in self.started - self.run.ended:
             self.run.end(number, INTERRUPTED, {}, {}, {}, datetime.now())
 
-    def summary(self) -> None:
-        """Write the best trial, the table of all, and the plots, into the sweep's run."""
-        trials = self.known()
+    def write_summary(self) -> None:
+        """Write the best trial, the table of trials, and the plots into the run of the sweep."""
+        trials = self.wanted_trials()
         metric = self.order["metric"]
-        self.run.text("trials.csv", table(trials).to_csv(index=False))
-        winner = best(self.study, trials)
+        self.run.text("trials.csv", trial_table(trials).to_csv(index=False))
+        winner = best_trial(self.study, trials)
         if winner is not None:
             self.run.scores({f"best/{metric}": winner.value or 0.0})
-            said = {"best.trial": str(winner.number)}
-            said |= {f"best.{name}": str(value) for name, value in winner.params.items()}
-            self.run.tags(said)
+            tags = {"best.trial": str(winner.number)}
+            tags |= {f"best.{name}": str(value) for name, value in winner.params.items()}
+            self.run.tags(tags)
             if any("seed" in trial.params for trial in trials):
-                summed = over_seeds(trials, list(winner.user_attrs[studies.SCORES]))
-                self.run.text("seeds.csv", summed.to_csv(index=False))
-                if len(summed) == 1:  # the seed alone was varied
-                    (row,) = summed.drop(columns=["settings", "seeds"]).to_dict("records")
+                summary = summarize_seeds(trials, list(winner.user_attrs[studies.SCORES]))
+                self.run.text("seeds.csv", summary.to_csv(index=False))
+                if len(summary) == 1:  # only the seed varies
+                    (row,) = summary.drop(columns=["settings", "seeds"]).to_dict("records")
                     self.run.scores({f"seeds/{name}": row[name] for name in row})
-            for name, drawn in figures(self.study, trials, metric).items():
-                self.run.figure(name, drawn)
+            for name, figure in figures(self.study, trials, metric).items():
+                self.run.figure(name, figure)
         done = sum(trial.state.is_finished() for trial in trials)
         self.study.set_user_attr(studies.RECORDED, done)
 

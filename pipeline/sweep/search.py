@@ -1,5 +1,6 @@
-"""A sweep from the command line to its last trial."""
+"""Run a sweep, from the command line to its last trial."""
 
+import io
 import json
 import os
 import socket
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from typing import Any, NamedTuple
 
 import joblib
@@ -27,14 +28,14 @@ from pipeline.problems import Problem
 from pipeline.progress import console
 from pipeline.sweep import space as spaces
 from pipeline.sweep import study as studies
-from pipeline.sweep.progress import Watch
+from pipeline.sweep.panel import SweepPanel
+from pipeline.sweep.results import failure_lines, headline, seed_lines
 from pipeline.sweep.space import Space
-from pipeline.sweep.table import by_seeds, failures, headline
 from pipeline.sweep.worker import Worker
 
 
-class Asked(NamedTuple):
-    """What a command asks for, checked."""
+class Sweep(NamedTuple):
+    """A sweep that was checked and whose study is open."""
 
     cfg: schema.Train
     problem: Problem
@@ -48,41 +49,41 @@ class Asked(NamedTuple):
 
 def search(context: HydraContext, composed: DictConfig, arguments: list[str]) -> None:
     """
-    Run the trials of a sweep that are not done yet, and record and tell what came of all.
+    Run the unfinished trials of a sweep, record all trials, and print the results.
 
     Parameters
     ----------
     context : HydraContext
-        Of the command.
+        The context of the command.
     composed : DictConfig
-        What Hydra composed for it.
+        The configuration that Hydra composed for the command.
     arguments : list of str
-        The overrides of the command line, ranges among them.
+        The overrides of the command line, including ranges.
 
     Raises
     ------
     UserError
-        For a mistake, before the first trial; and at the end, when more trials failed
-        than may.
+        Before the first trial for a mistake of the user's. At the end when more trials
+        failed than `sweep.max_failure_rate` allows.
     """
-    asked = prepared(context, composed, arguments)
-    if left(asked):
-        with recording(asked), Watch(asked.study, asked.n_trials):
-            launch(context, composed, asked)
-    elif not recorded(asked):
-        with recording(asked):
+    sweep = prepare(context, composed, arguments)
+    if has_unfinished(sweep):
+        with run_recorder(sweep), SweepPanel(sweep.study, sweep.n_trials):
+            launch(context, composed, sweep)
+    elif not is_recorded(sweep):
+        with run_recorder(sweep):
             pass
     else:
         console.print(
-            f"{asked.study.study_name}: all {asked.n_trials} trials are done, nothing is run"
-            + ("" if asked.cfg.sweep.sampler == "grid" else "; a higher sweep.n_trials goes on")
+            f"{sweep.study.study_name}: all {sweep.n_trials} trials are done, nothing is run"
+            + ("" if sweep.cfg.sweep.sampler == "grid" else "; a higher sweep.n_trials runs more")
         )
-    tell(asked)
+    report(sweep)
 
 
-def prepared(context: HydraContext, composed: DictConfig, arguments: list[str]) -> Asked:
+def prepare(context: HydraContext, composed: DictConfig, arguments: list[str]) -> Sweep:
     """
-    Check all that can be checked before the first trial, and open the study.
+    Check the settings before the first trial, and open the study.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def prepared(context: HydraContext, composed: DictConfig, arguments: list[str]) 
         For a mistake of the user's.
     """
     parsed = OverridesParser.create(context.config_loader).parse_overrides(arguments)
-    asked = {o.key_or_group: o.get_value_string() for o in parsed if o.is_sweep_override()}
+    searched = {o.key_or_group: o.get_value_string() for o in parsed if o.is_sweep_override()}
     overrides = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
     base = job_config(context, composed, overrides)
     cfg = composition.checked(base)
@@ -101,22 +102,28 @@ def prepared(context: HydraContext, composed: DictConfig, arguments: list[str]) 
     view = paths.features_folder(cfg.task.name) / cfg.model.view
     about = views.about(view, paths.ingested_folder(cfg.task.name))
     kind = experiment.problem_of(cfg.task, about["target"])
-    # What the command line sets is not searched.
-    given = composition.overridden()
-    space = spaces.parse({k: v for k, v in spaces.written(cfg).items() if k not in given} | asked)
+    # A key that the command line sets is not searched.
+    overridden = composition.overridden()
+    ranges = {k: v for k, v in spaces.configured_ranges(cfg).items() if k not in overridden}
+    space = spaces.parse(ranges | searched)
     fixed = dict(composition.leaves(cfg.model.estimator, "model"))
     spaces.check_conditions(space, fixed)
     check_keys(cfg, space)
     points = spaces.grid(space, fixed) if cfg.sweep.sampler == "grid" else None
-    ranges = {parameter.key: parameter.written for parameter in space}
-    known = studies.tried(cfg, ranges, about)
-    study = studies.opened(cfg, known, points, kind.deciding.greater_is_better)
-    used = composition.merged(about["settings"], composition.settings("train", cfg))
-    return Asked(cfg, kind, space, overrides, studies.wanted(cfg, points), workers, study, used)
+    shared = studies.trial_settings(cfg, spec_of(space), about)
+    study = studies.open_study(cfg, shared, points, kind.deciding.greater_is_better)
+    settings = composition.merged(about["settings"], composition.settings("train", cfg))
+    n_trials = studies.count_trials(cfg, points)
+    return Sweep(cfg, kind, space, overrides, n_trials, workers, study, settings)
+
+
+def spec_of(space: Space) -> dict[str, Any]:
+    """Return the ranges of a space as the user wrote them."""
+    return {parameter.key: parameter.spec for parameter in space}
 
 
 def job_config(context: HydraContext, composed: DictConfig, overrides: list[str]) -> DictConfig:
-    """Compose the configuration that a job with these overrides gets, as launchers do."""
+    """Compose the configuration of a job with these overrides, as launchers do."""
     whole = context.config_loader.load_sweep_config(composed, overrides)
     HydraConfig.instance().set_config(whole)
     with open_dict(whole):
@@ -126,12 +133,12 @@ def job_config(context: HydraContext, composed: DictConfig, overrides: list[str]
 
 def check_keys(cfg: schema.Train, space: Space) -> None:
     """
-    Check that the model takes every key of a space, and the type of its values.
+    Check that the model has every key of a space, and takes the type of its values.
 
     Raises
     ------
     UserError
-        For a key that it lacks; tells the nearest that it has.
+        For a key that the model does not have. The message names the nearest one.
     """
     estimator = cfg.model.estimator
     for parameter in space:
@@ -141,42 +148,41 @@ def check_keys(cfg: schema.Train, space: Space) -> None:
     targets.check_targets(estimator, "model")
 
 
-def left(asked: Asked) -> bool:
-    """Say whether any trial is not finished."""
-    trials = asked.study.get_trials(deepcopy=False, states=studies.UNFINISHED)
-    return any(trial.number < asked.n_trials for trial in trials)
+def has_unfinished(sweep: Sweep) -> bool:
+    """Return whether any trial is not finished."""
+    trials = sweep.study.get_trials(deepcopy=False, states=studies.UNFINISHED)
+    return any(trial.number < sweep.n_trials for trial in trials)
 
 
-def recorded(asked: Asked) -> bool:
-    """Say whether the runs of all trials were written."""
-    return bool(asked.study.user_attrs.get(studies.RECORDED, 0) >= asked.n_trials)
+def is_recorded(sweep: Sweep) -> bool:
+    """Return whether the runs of all trials are written."""
+    return bool(sweep.study.user_attrs.get(studies.RECORDED, 0) >= sweep.n_trials)
 
 
 @contextmanager
-def recording(asked: Asked) -> Iterator[None]:
+def run_recorder(sweep: Sweep) -> Iterator[None]:
     """
-    Have another process write the study's trials into MLflow while they come.
+    Run a process that writes the trials into MLflow while the block runs.
 
-    Trials of a tenth of a second wait for no database; and what is not written when
-    all is killed is written by the next call.
+    Trials may last a tenth of a second, and so do not wait for a database. What is not
+    written when everything is killed is written by the next call.
 
     Raises
     ------
     UserError
-        When the tracking store cannot be reached, or failed.
+        When the tracking store cannot be reached, or fails.
     """
-    cfg = asked.cfg
-    ranges = {parameter.key: parameter.written for parameter in asked.space}
+    cfg = sweep.cfg
     order = {
         "storage": cfg.sweep.storage,
         "study": cfg.sweep.study,
         "uri": cfg.tracking.uri,
         "task": cfg.task.name,
         "model": cfg.model.name,
-        "metric": asked.problem.deciding.name,
-        "loss": asked.problem.loss,
-        "n_trials": asked.n_trials,
-        "settings": asked.settings | {"sweep": {"space": ranges}},
+        "metric": sweep.problem.deciding.name,
+        "loss": sweep.problem.loss,
+        "n_trials": sweep.n_trials,
+        "settings": sweep.settings | {"sweep": {"space": spec_of(sweep.space)}},
     }
     with subprocess.Popen(
         [sys.executable, "-m", "pipeline.sweep.recorder"],
@@ -184,77 +190,79 @@ def recording(asked: Asked) -> Iterator[None]:
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        start_new_session=True,  # Ctrl-C ends it through its input, once all is written
+        start_new_session=True,  # Ctrl-C ends it through its input, after everything is written
     ) as recorder:
-        _say(recorder, json.dumps(order))
+        _send(recorder, json.dumps(order))
         if not (recorder.stdout and recorder.stdout.readline()):
-            raise UserError("no trial was run, for trials cannot be recorded: see above")
+            raise UserError("no trial was run, because trials cannot be recorded: see above")
         yield
-        _say(recorder, "finished")
+        _send(recorder, "finished")
     if recorder.returncode:
         raise UserError(
-            "the trials are kept, but not all are recorded, see above; the same command does that"
+            "the trials are kept, but not all are recorded, see above: run the same command again"
         )
 
 
-def _say(recorder: "subprocess.Popen[str]", line: str) -> None:
-    with suppress(BrokenPipeError):  # it has ended, and told why
+def _send(recorder: "subprocess.Popen[str]", line: str) -> None:
+    with suppress(BrokenPipeError):  # the recorder ended, and printed why
         print(line, file=recorder.stdin, flush=True)
 
 
-def launch(context: HydraContext, composed: DictConfig, asked: Asked) -> None:
-    """Have a launcher run workers until no trial is left."""
+def launch(context: HydraContext, composed: DictConfig, sweep: Sweep) -> None:
+    """Let the launcher run workers until no trial is left."""
     sweep_id = uuid.uuid4().hex
     worker = Worker(
-        asked.space, asked.n_trials, sweep_id, os.getpid(), asked.workers, socket.gethostname()
+        sweep.space, sweep.n_trials, sweep_id, os.getpid(), sweep.workers, socket.gethostname()
     )
-    folder = paths.sweep_folder(asked.cfg.sweep.study)
-    places = [f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=workers/${hydra.job.num}"]
+    folder = paths.sweep_folder(sweep.cfg.sweep.study)
+    folders = [f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=workers/${hydra.job.num}"]
     composed.hydra.sweep.dir = str(folder)
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=context, task_function=worker, config=composed
     )
-    workers = asked.workers
-    while left(asked):
+    workers = sweep.workers
+    while has_unfinished(sweep):
         died: Exception | None = None
         jobs: Sequence[JobReturn] = []
         try:
-            jobs = launcher.launch([[*asked.overrides, *places]] * workers, 0)
+            jobs = launcher.launch([[*sweep.overrides, *folders]] * workers, 0)
         except UserError:
             raise
-        except Exception as error:  # a launcher's own, for a process that died
+        except Exception as error:  # launchers raise their own types when a process died
             died = error
         for job in jobs:
             check_job(job)
-        victims = studies.abandoned(asked.study, folder, sweep_id)
-        if not victims:
+        abandoned = studies.abandoned_trials(sweep.study, folder, sweep_id)
+        if not abandoned:
             if died:
                 raise died
             return
-        if len(victims) == 1:
-            studies.fail(
-                asked.study,
-                victims[0],
+        if len(abandoned) == 1:
+            studies.fail_trial(
+                sweep.study,
+                studies.connect(sweep.cfg.sweep.storage),
+                abandoned[0].number,
                 "the process that ran it died: killed, perhaps for its memory",
             )
-        # One process that dies may take the others with it: which one it is shows alone.
-        workers = asked.workers if len(victims) == 1 else 1
+        # A process that dies may end the others too. One worker alone shows which one it is.
+        workers = sweep.workers if len(abandoned) == 1 else 1
 
 
 def check_job(job: JobReturn) -> None:
-    """Raise what ended a worker."""
+    """Raise the error that ended a worker."""
     if job.status == JobStatus.FAILED:
-        raise job._return_value
+        with redirect_stderr(io.StringIO()):  # Hydra prints the overrides, and raises the error
+            job.return_value  # noqa: B018 a property that raises
 
 
 def count_workers(cfg: schema.Train, composed: DictConfig) -> int:
     """
-    Say how many processes shall run trials.
+    Return the number of processes that run trials.
 
     Raises
     ------
     UserError
-        When the launcher has one only.
+        When the launcher runs only one.
     """
     launcher = composed.hydra.launcher
     if launcher._target_.endswith("BasicLauncher"):
@@ -271,27 +279,27 @@ def count_workers(cfg: schema.Train, composed: DictConfig) -> int:
     return jobs if jobs > 0 else cores
 
 
-def tell(asked: Asked) -> None:
+def report(sweep: Sweep) -> None:
     """
-    Print what came of a sweep.
+    Print the results of a sweep.
 
     Raises
     ------
     UserError
-        When more trials failed than may.
+        When more trials failed than `sweep.max_failure_rate` allows.
     """
-    trials = asked.study.get_trials(deepcopy=False)[: asked.n_trials]
-    metric = asked.problem.deciding.name
-    console.print(headline(asked.study, trials, metric), markup=False)
-    if any(parameter.key == "seed" for parameter in asked.space):
-        for line in by_seeds(trials, metric):
+    trials = sweep.study.get_trials(deepcopy=False)[: sweep.n_trials]
+    metric = sweep.problem.deciding.name
+    console.print(headline(sweep.study, trials, metric), markup=False)
+    if any(parameter.key == "seed" for parameter in sweep.space):
+        for line in seed_lines(trials, metric):
             console.print(line, markup=False)
-    failed = failures(trials)
+    failed = failure_lines(trials)
     for line in failed:
         print(line, file=sys.stderr)
-    share = len(failed) / asked.n_trials
-    if share > asked.cfg.sweep.max_failure_rate:
+    share = len(failed) / sweep.n_trials
+    if share > sweep.cfg.sweep.max_failure_rate:
         raise UserError(
-            f"{len(failed)} of {asked.n_trials} trials failed, "
-            f"more than sweep.max_failure_rate={asked.cfg.sweep.max_failure_rate} allows"
+            f"{len(failed)} of {sweep.n_trials} trials failed, "
+            f"more than sweep.max_failure_rate={sweep.cfg.sweep.max_failure_rate} allows"
         )

@@ -1,4 +1,4 @@
-"""What to search: ranges in Hydra's syntax, as Optuna's distributions."""
+"""Search spaces: ranges in Hydra's syntax as Optuna's distributions."""
 
 import itertools
 import json
@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, ValueType
+from hydra.core.override_parser.types import (
+    IntervalSweep,
+    Override,
+    QuotedString,
+    RangeSweep,
+    ValueType,
+)
 from hydra.errors import HydraException
 from optuna import Trial
 from optuna.distributions import (
@@ -28,7 +34,7 @@ Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
 
 @dataclass(frozen=True)
 class Condition:
-    """A parameter is searched only where another key has this value."""
+    """The key, and the value of it, for which another parameter is searched."""
 
     key: str
     value: Any
@@ -37,35 +43,35 @@ class Condition:
 @dataclass(frozen=True)
 class Parameter:
     """
-    One key to search.
+    One key of a search space.
 
     Attributes
     ----------
     key : str
-        Its place in the settled configuration, such as ``model.num_leaves``.
-    written : str or mapping
+        Its place in the configuration, such as ``model.num_leaves``.
+    spec : str or mapping
         Its range as the user wrote it.
     distribution : Distribution
-        Its range. Choices that a study cannot keep, such as lists, are in JSON.
+        Its range. Choices that a study cannot store, such as lists, are in JSON.
     condition : Condition or None
-        When it is searched; always without one.
+        When it is searched; None means always.
     """
 
     key: str
-    written: Any
+    spec: Any
     distribution: Distribution
     condition: Condition | None = None
 
     @property
     def first(self) -> Any:
-        """One of its values."""
+        """The first of its values."""
         dist = self.distribution
         if isinstance(dist, CategoricalDistribution):
             return value_of(dist.choices[0])
         return dist.low
 
-    def suggested(self, trial: Trial) -> Any:
-        """Let a study choose a value."""
+    def suggest(self, trial: Trial) -> Any:
+        """Let the study choose a value for a trial, and return it."""
         dist = self.distribution
         if isinstance(dist, IntDistribution):
             return trial.suggest_int(self.key, dist.low, dist.high, step=dist.step, log=dist.log)
@@ -75,7 +81,7 @@ class Parameter:
 
     def points(self) -> list[Any]:
         """
-        List all values, as a study keeps them.
+        List all values, as a study stores them.
 
         Raises
         ------
@@ -93,92 +99,92 @@ class Parameter:
         raise UserError(f"sweep.space.{self.key}: a grid needs choice(...) or range(...)")
 
     def applies(self, values: Mapping[str, Any]) -> bool:
-        """Say whether it is searched where the keys have these values."""
+        """Return whether the parameter is searched where the keys have these values."""
         return self.condition is None or values.get(self.condition.key) == self.condition.value
 
 
 Space = list[Parameter]
 
 
-def value_of(kept: Any) -> Any:
-    """Give what a study keeps as the configuration says it: JSON is a list."""
-    return json.loads(kept) if isinstance(kept, str) and kept.startswith("[") else kept
+def value_of(stored: Any) -> Any:
+    """Return a value of a study as the configuration holds it: JSON is a list."""
+    return json.loads(stored) if isinstance(stored, str) and stored.startswith("[") else stored
 
 
-def written(cfg: schema.Train) -> dict[str, Any]:
-    """Return the ranges of a sweep, with those for the model's architecture and of the task."""
+def configured_ranges(cfg: schema.Train) -> dict[str, Any]:
+    """Return the ranges of a sweep, of the architecture of the model, and of the task."""
     of_architecture = cfg.sweep.architecture_space.get(cfg.model.architecture, {})
     return cfg.sweep.space | of_architecture | cfg.task.spaces.get(cfg.model.name, {})
 
 
 def parse(space: Mapping[str, Any]) -> Space:
     """
-    Read a search space.
+    Parse a search space.
 
     Parameters
     ----------
     space : mapping
-        From a key to its range, or to ``values``, the range, with ``when``, an
-        override ``key=value`` that must hold.
+        From a key to its range; or to ``values``, the range, and ``when``, the override
+        ``key=value`` for which the key is searched.
 
     Raises
     ------
     UserError
-        For a range that cannot be read, is upside down, or is of a key that a
-        trial cannot set.
+        For a range that cannot be parsed or is upside down, and for a key that a trial
+        cannot set.
     """
     if not space:
         raise UserError(
             "there is nothing to search: add +sweep=<model>, "
             "or a range such as 'model.C=tag(log, interval(0.01, 100))'"
         )
-    found = []
+    parameters = []
     for key, node in space.items():
         if key != "seed" and not key.startswith("model."):
             raise UserError(f"sweep.space.{key}: only keys of the model, and seed, can be searched")
         dist, condition = _read(key, node)
-        found.append(Parameter(key, node, dist, condition))
-    return found
+        parameters.append(Parameter(key, node, dist, condition))
+    return parameters
 
 
 def check_conditions(space: Space, fixed: Mapping[str, Any]) -> None:
     """
-    Check that every condition names a key whose value is known before it is asked.
+    Check that every condition names a key of the model, or one that is searched before.
 
     Raises
     ------
     UserError
-        For one that does not; tells the nearest that would.
+        For a condition on another key. The message names the nearest valid one.
     """
-    known = set(fixed)
+    valid = set(fixed)
     for parameter in space:
-        if parameter.condition and parameter.condition.key not in known:
+        if parameter.condition and parameter.condition.key not in valid:
             wrong = parameter.condition.key
             raise UserError(
                 f"sweep.space.{parameter.key}.when: '{wrong}' is neither a key of the model "
-                f"nor searched before{nearest(wrong, known)}"
+                f"nor searched before{nearest(wrong, valid)}"
             )
-        known.add(parameter.key)
+        valid.add(parameter.key)
 
 
 def _read(key: str, node: Any) -> tuple[Distribution, Condition | None]:
     if not isinstance(node, dict):
-        return _ranged(key, _parsed(key, f"{key}={node}")), None
+        return _distribution(key, _parse_override(key, f"{key}={node}")), None
     if set(node) != {"when", "values"}:
         raise UserError(f"sweep.space.{key}: expected the keys 'when' and 'values'")
-    condition = _parsed(f"{key}.when", str(node["when"]))
-    distribution = _ranged(key, _parsed(key, f"{key}={node['values']}"))
+    condition = _parse_override(f"{key}.when", str(node["when"]))
+    distribution = _distribution(key, _parse_override(key, f"{key}={node['values']}"))
     return distribution, Condition(condition.key_or_group, condition.value())
 
 
-def _parsed(key: str, text: str) -> Override:
+def _parse_override(key: str, text: str) -> Override:
     try:
         return OverridesParser.create().parse_override(text)
     except HydraException:
         raise UserError(f"sweep.space.{key}: '{text}' cannot be read; {SYNTAX}") from None
 
 
-def _ranged(key: str, override: Override) -> Distribution:
+def _distribution(key: str, override: Override) -> Distribution:
     text = override.get_value_string()
     values = override.value()
     log = "log" in getattr(values, "tags", ())
@@ -190,7 +196,7 @@ def _ranged(key: str, override: Override) -> Distribution:
             raise UserError(f"sweep.space.{key}: {text} is upside down or empty")
         low, high = points[0], points[-1]
     elif override.is_choice_sweep() and override.value_type != ValueType.GLOB_CHOICE_SWEEP:
-        return _chosen(override.sweep_iterator(_plain))
+        return _categorical(override.sweep_iterator(_unquote))
     else:
         raise UserError(f"sweep.space.{key}: '{text}' is not a range; {SYNTAX}")
     if low > high:
@@ -206,14 +212,16 @@ def _ranged(key: str, override: Override) -> Distribution:
     return FloatDistribution(low, high, log=log, step=step)
 
 
-def _plain(element: Any) -> Any:
-    converted: Any = Override._convert_value(element)
-    return converted
+def _unquote(element: Any) -> Any:
+    """Return an element of a choice without the quotes that Hydra keeps."""
+    if isinstance(element, list):
+        return [_unquote(item) for item in element]
+    return element.text if isinstance(element, QuotedString) else element
 
 
-def _chosen(choices: Iterable[Any]) -> Distribution:
-    kept = [json.dumps(choice) if isinstance(choice, list) else choice for choice in choices]
-    return CategoricalDistribution(kept)
+def _categorical(choices: Iterable[Any]) -> Distribution:
+    stored = [json.dumps(choice) if isinstance(choice, list) else choice for choice in choices]
+    return CategoricalDistribution(stored)
 
 
 def grid(space: Space, fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -223,22 +231,22 @@ def grid(space: Space, fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
     Parameters
     ----------
     space : list of Parameter
-        Of choices and ranges alone.
+        Of choices and ranges only.
     fixed : mapping
-        Values of the keys that conditions may name beside those of the space.
+        Values of the other keys that conditions may name.
 
     Returns
     -------
     list of dict
-        From parameters' keys to values as a study keeps them, each
-        combination once, without those whose condition does not hold.
+        From keys to values as a study stores them. Each combination is there once, without
+        the parameters whose condition does not hold.
     """
     combinations: dict[str, dict[str, Any]] = {}
     for point in itertools.product(*(parameter.points() for parameter in space)):
-        values, kept = dict(fixed), {}
+        values, stored = dict(fixed), {}
         for parameter, value in zip(space, point, strict=True):
             if parameter.applies(values):
-                kept[parameter.key] = value
+                stored[parameter.key] = value
                 values[parameter.key] = value_of(value)
-        combinations.setdefault(json.dumps(kept), kept)
+        combinations.setdefault(json.dumps(stored), stored)
     return list(combinations.values())

@@ -1,10 +1,10 @@
 """
-A study that survives: any number of processes share its trials, and may be killed.
+A study that survives kills: any number of processes share its trials.
 
-Every trial wanted is there from the start, waiting. A process that runs one holds a lock
-on a file of the trial's folder, which the operating system frees however the process ends.
-So a trial is to be done exactly if it is not finished and its lock is free: nobody has to
-find out who died, and no trial is done twice or is one too many.
+All trials are in the study from the start, in the state WAITING. A process that runs a trial
+holds a lock on a file in the trial's folder. The operating system frees the lock however the
+process ends. So a trial has to be run exactly if it is not finished and its lock is free:
+nobody has to find out which process died, no trial is run twice, and the number is exact.
 """
 
 import json
@@ -34,7 +34,8 @@ from pipeline.files import write_text
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("median",)
-TRIED, RUN, RECORDED = "tried", "run_id", "recorded"
+# Attributes of a study and of its trials.
+SETTINGS, RUN, RECORDED = "tried", "run_id", "recorded"
 PLACE, SWEEP, SCORES, ERROR = "place", "sweep", "scores", "error"
 SPACE = "sweep.space."
 UNFINISHED = (TrialState.WAITING, TrialState.RUNNING)
@@ -44,22 +45,22 @@ class SQLiteJournal(BaseJournalBackend):
     """
     The journal of Optuna's JournalStorage in a SQLite file.
 
-    Optuna's own journal file cannot be read any more once a process was killed
-    while it wrote, and its SQLite storage takes 0.2 s a trial. SQLite keeps
-    what was committed whatever is killed, and a line of journal takes it 0.1 ms.
+    Optuna's own journal file is unreadable after a process was killed while writing, and
+    its SQLite storage takes 0.2 s per trial. Here, what was committed survives any kill, and
+    a line of the journal takes 0.1 ms.
 
     Parameters
     ----------
     path : Path
-        The file, made when it is new.
+        The file. It is created when it does not exist.
     """
 
     def __init__(self, path: Path) -> None:
-        # JournalStorage lets one thread in at a time. The connection stays open: closing the
-        # last one makes SQLite tidy up, which takes longer than all else here.
+        # JournalStorage admits one thread at a time. The connection stays open, because closing
+        # the last one makes SQLite clean up, which takes longer than everything else here.
         self.connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
-        # Readers and writers do not wait for each other, nor a commit for the disk: a machine
-        # that loses power may lose the last trials, a process that is killed loses none.
+        # Readers and writers do not wait for each other, and a commit does not wait for the
+        # disk. A power failure may lose the last trials; a killed process loses none.
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = NORMAL")
         with self.connection:
@@ -68,14 +69,14 @@ class SQLiteJournal(BaseJournalBackend):
             )
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
-        """Read what was written from a number on; numbers start at 0."""
+        """Return the entries from a number on; numbers start at 0."""
         rows = self.connection.execute(
             "SELECT log FROM journal WHERE id > ? ORDER BY id", (log_number_from,)
         ).fetchall()
         return [json.loads(row[0]) for row in rows]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write some entries, all or none."""
+        """Write entries in one transaction."""
         with self.connection:
             self.connection.executemany(
                 "INSERT INTO journal (log) VALUES (?)", [(json.dumps(log),) for log in logs]
@@ -84,7 +85,7 @@ class SQLiteJournal(BaseJournalBackend):
 
 def connect(url: str) -> BaseStorage:
     """
-    Reach the storage of studies.
+    Connect to the storage of studies.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ def connect(url: str) -> BaseStorage:
     Raises
     ------
     UserError
-        When it cannot be reached. A password in the URL is not told.
+        When it cannot be reached. The message holds no password of the URL.
     """
     try:
         if not url.startswith(paths.JOURNAL):
@@ -103,35 +104,34 @@ def connect(url: str) -> BaseStorage:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
             return JournalStorage(SQLiteJournal(path))
-    except Exception as error:  # whatever the database's driver raises
-        # Messages of databases may hold a password; a driver that is missing is told.
-        told = url.startswith(paths.JOURNAL) or isinstance(error, ImportError)
-        reason = str(error).splitlines()[0] if told and str(error) else type(error).__name__
+    except Exception as error:  # drivers of databases raise their own types
+        # Messages of databases may hold a password; that a driver is missing holds none.
+        is_safe = url.startswith(paths.JOURNAL) or isinstance(error, ImportError)
+        reason = str(error).splitlines()[0] if is_safe and str(error) else type(error).__name__
         raise UserError(
             f"sweep.storage {address(url)} cannot be reached ({reason}): start it, or name another"
         ) from None
 
 
-def opened(
+def open_study(
     cfg: schema.Train,
-    tried: dict[str, Any],
+    settings: dict[str, Any],
     points: list[dict[str, Any]] | None,
     greater_is_better: bool,
 ) -> optuna.Study:
     """
-    Open the study of a sweep, made when it is new, with a trial for each one wanted.
+    Open or create the study of a sweep, with all its trials.
 
     Parameters
     ----------
     cfg : schema.Train
         A checked configuration.
-    tried : dict of str to plain value
-        What makes one trial comparable with another: the experiment less what
-        is searched, and the space.
+    settings : dict of str to plain value
+        What `trial_settings` returns: trials are comparable when it is equal.
     points : list of dict, or None
-        Values of each trial where they are known beforehand, as in a grid.
+        The parameters of each trial of a grid; None for a search.
     greater_is_better : bool
-        The direction of the metric that decides.
+        The direction of the deciding metric.
 
     Returns
     -------
@@ -156,76 +156,80 @@ def opened(
             load_if_exists=True,
         )
         study = create()
-        before = study.user_attrs.get(TRIED, tried)
-        if before != tried and untouched(study):
+        before = study.user_attrs.get(SETTINGS, settings)
+        if before != settings and all_waiting(study):
             optuna.delete_study(study_name=cfg.sweep.study, storage=storage)
             study = create()
-        elif before != tried:
+        elif before != settings:
             raise UserError(
                 f"the sweep '{cfg.sweep.study}' searched something else: "
-                f"{difference(before, tried)}. Give this one a name: "
+                f"{describe_difference(before, settings)}. Give this one a name: "
                 f"sweep.study={cfg.sweep.study}-2"
             )
-        study.set_user_attr(TRIED, tried)
-        for number in range(len(study.get_trials(deepcopy=False)), wanted(cfg, points)):
+        study.set_user_attr(SETTINGS, settings)
+        for number in range(len(study.get_trials(deepcopy=False)), count_trials(cfg, points)):
             study.enqueue_trial(points[number] if points is not None else {})
     return study
 
 
-def untouched(study: optuna.Study) -> bool:
-    """Say whether no trial was ever begun."""
+def all_waiting(study: optuna.Study) -> bool:
+    """Return whether no trial was ever started."""
     return all(t.state == TrialState.WAITING for t in study.get_trials(deepcopy=False))
 
 
-def tried(cfg: schema.Train, ranges: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+def trial_settings(
+    cfg: schema.Train, ranges: Mapping[str, Any], about: Mapping[str, Any]
+) -> dict[str, Any]:
     """
-    Say what makes one trial comparable with another.
+    Return the settings that all trials of a study share.
 
     Parameters
     ----------
     cfg : schema.Train
         The experiment.
     ranges : mapping
-        The space, from a key to what is written for it.
+        The search space: from a key to its range as the user wrote it.
     about : mapping
-        What featurize wrote about the model's view: settings and digest of the data.
+        What featurize wrote about the view of the model: settings and digest of the data.
 
     Returns
     -------
     dict of str to plain value
-        The data, the experiment less what is searched, and under `SPACE` the space.
+        The data, the experiment without the searched keys, and the ranges under `SPACE`.
     """
-    used = composition.merged(about["settings"], composition.settings("train", cfg))
-    # Where the data came from may move; what was read of it is in the digest.
+    merged = composition.merged(about["settings"], composition.settings("train", cfg))
+    # The source of the data may move; their content is in the digest.
     settings = {
         key: value
-        for key, value in composition.leaves(used)
+        for key, value in composition.leaves(merged)
         if key not in ranges and not key.startswith("task.source.")
     }
     space = {f"{SPACE}{key}": str(value) for key, value in ranges.items()}
     return {"data": about["digest"], **settings, **space, "sweep.sampler": cfg.sweep.sampler}
 
 
-def ranges_of(tried: Mapping[str, Any]) -> dict[str, str]:
-    """Read the space of a study out of what `tried` gave."""
-    return {k.removeprefix(SPACE): v for k, v in tried.items() if k.startswith(SPACE)}
+def searched_ranges(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the search space of a study from the settings of its trials."""
+    return {k.removeprefix(SPACE): v for k, v in settings.items() if k.startswith(SPACE)}
 
 
-def wanted(cfg: schema.Train, points: list[dict[str, Any]] | None) -> int:
-    """Count the trials that there shall be in all."""
+def count_trials(cfg: schema.Train, points: list[dict[str, Any]] | None) -> int:
+    """Return the number of trials of the whole sweep."""
     return cfg.sweep.n_trials if points is None else len(points)
 
 
-def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Tell the first three keys whose values are not the same, and how many more there are."""
+def describe_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Describe the first three keys whose values differ, and count the others."""
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    told = [f"{k} was {before.get(k, 'not there')}, is {now.get(k, 'not there')}" for k in keys[:3]]
-    return "; ".join([*told, *([f"and {len(keys) - 3} more"] if len(keys) > 3 else [])])
+    first = [
+        f"{k} was {before.get(k, 'not there')}, is {now.get(k, 'not there')}" for k in keys[:3]
+    ]
+    return "; ".join([*first, *([f"and {len(keys) - 3} more"] if len(keys) > 3 else [])])
 
 
 def check(sweep: schema.Sweep) -> None:
     """
-    Check how a sweep shall go.
+    Check the settings of a sweep.
 
     Raises
     ------
@@ -246,65 +250,69 @@ def check(sweep: schema.Sweep) -> None:
         raise UserError(f"sweep.max_failure_rate: {sweep.max_failure_rate} is not between 0 and 1")
 
 
-def sampler(name: str, seed: int, number: int) -> BaseSampler:
-    """Give what chooses the values of a trial, the same whichever process runs it."""
+def make_sampler(name: str, seed: int, number: int) -> BaseSampler:
+    """Return the sampler of a trial. It does not depend on the process that runs the trial."""
     own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     return TPESampler(seed=own, constant_liar=True) if name == "tpe" else RandomSampler(seed=own)
 
 
-def pruner(sweep: schema.Sweep) -> BasePruner:
-    """Give what ends hopeless trials."""
+def make_pruner(sweep: schema.Sweep) -> BasePruner:
+    """Return the pruner of a sweep."""
     return MedianPruner(n_warmup_steps=sweep.warmup) if sweep.pruner else NopPruner()
 
 
 @contextmanager
-def claimed(
-    study: optuna.Study, folder: Path, n_trials: int, sweep_id: str
+def claim_trial(
+    study: optuna.Study, storage: BaseStorage, folder: Path, n_trials: int, sweep_id: str
 ) -> Iterator[FrozenTrial | None]:
     """
-    Take the first trial that is to be done, and hold it.
+    Claim the first trial that has to be run, and hold its lock during the block.
 
     Parameters
     ----------
     study : optuna.Study
-        With its trials waiting.
+        The study of the sweep.
+    storage : BaseStorage
+        The storage of the study.
     folder : Path
-        Of the study.
+        The folder of the study.
     n_trials : int
-        Trials of this number and above are left alone.
+        Trials with this number or a higher one are not run.
     sweep_id : str
-        The command that asks; recorded with the trial.
+        The command that runs the trial, which is written into the study.
 
     Yields
     ------
     FrozenTrial or None
-        RUNNING, with the values it had if it was interrupted before; None when
-        no trial is left.
+        The trial, now RUNNING, with the parameters and the curve that it got before it was
+        interrupted. None when no trial is left.
     """
-    for known in study.get_trials(deepcopy=False, states=UNFINISHED):
-        if known.number >= n_trials:
+    place = (folder / PLACE).read_text()
+    for trial in study.get_trials(deepcopy=False, states=UNFINISHED):
+        if trial.number >= n_trials:
             continue
-        lock = lock_of(folder, known.number)
-        if not taken(lock):
+        lock = trial_lock(folder, trial.number)
+        if not try_lock(lock):
             continue
         try:
-            if _began(study, known._trial_id, sweep_id, (folder / PLACE).read_text()):
-                yield known
+            key = trial_id(study, storage, trial.number)
+            if _start_trial(storage, key, sweep_id, place):
+                yield trial
                 return
         finally:
             lock.release()
     yield None
 
 
-def lock_of(folder: Path, number: int) -> FileLock:
-    """Give the lock that whoever runs a trial holds."""
+def trial_lock(folder: Path, number: int) -> FileLock:
+    """Return the lock that a process holds while it runs a trial."""
     place = folder / str(number)
     place.mkdir(parents=True, exist_ok=True)
     return FileLock(place / ".lock")
 
 
-def taken(lock: FileLock) -> bool:
-    """Take a lock if it is free, and say whether it was."""
+def try_lock(lock: FileLock) -> bool:
+    """Acquire a lock if it is free, and return whether it was."""
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -312,38 +320,43 @@ def taken(lock: FileLock) -> bool:
     return True
 
 
-def _began(study: optuna.Study, trial_id: int, sweep_id: str, place: str) -> bool:
-    """Set a trial RUNNING whose lock is held; say whether it was to be done."""
-    storage = study._storage
-    found = storage.get_trial(trial_id)
+def _start_trial(storage: BaseStorage, key: int, sweep_id: str, place: str) -> bool:
+    """Set a trial RUNNING whose lock is held; return False when it must not be run here."""
+    found = storage.get_trial(key)
     if found.state.is_finished():
         return False
-    # The locks of another folder, perhaps of another machine, are not seen here.
+    # The locks in a folder of another machine are not visible here.
     if found.state == TrialState.RUNNING and found.user_attrs.get(PLACE, place) != place:
         return False
     if found.state == TrialState.WAITING and not storage.set_trial_state_values(
-        trial_id, TrialState.RUNNING
+        key, TrialState.RUNNING
     ):
         return False
-    storage.set_trial_user_attr(trial_id, PLACE, place)
-    storage.set_trial_user_attr(trial_id, SWEEP, sweep_id)
+    storage.set_trial_user_attr(key, PLACE, place)
+    storage.set_trial_user_attr(key, SWEEP, sweep_id)
     return True
 
 
-def fail(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
-    """End a trial whose process cannot."""
-    study._storage.set_trial_user_attr(trial._trial_id, ERROR, reason)
-    study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+def trial_id(study: optuna.Study, storage: BaseStorage, number: int) -> int:
+    """Return the id of a trial in the storage of its study, which Optuna's trials keep private."""
+    study_id = storage.get_study_id_from_name(study.study_name)
+    return storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
 
-def abandoned(study: optuna.Study, folder: Path, sweep_id: str) -> list[FrozenTrial]:
-    """List the trials of this command whose process has died."""
+def fail_trial(study: optuna.Study, storage: BaseStorage, number: int, reason: str) -> None:
+    """End a running trial whose process died."""
+    storage.set_trial_user_attr(trial_id(study, storage, number), ERROR, reason)
+    study.tell(number, state=TrialState.FAIL)
+
+
+def abandoned_trials(study: optuna.Study, folder: Path, sweep_id: str) -> list[FrozenTrial]:
+    """Return the trials of this command whose process died."""
     found = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if trial.user_attrs.get(SWEEP) != sweep_id:
             continue
-        lock = lock_of(folder, trial.number)
-        if taken(lock):
+        lock = trial_lock(folder, trial.number)
+        if try_lock(lock):
             lock.release()
             found.append(trial)
     return found

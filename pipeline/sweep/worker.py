@@ -1,4 +1,4 @@
-"""What a launcher runs: trials of one study, one after another, until none is left."""
+"""The job of a launcher: run trials of one study, one after another, until none is left."""
 
 import os
 import socket
@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import joblib
 import optuna
@@ -21,32 +20,34 @@ from pipeline.config import composition, schema, targets
 from pipeline.errors import UserError
 from pipeline.experiment import Examples, Report
 from pipeline.problems import Problem
-from pipeline.process import alive
+from pipeline.process import alive, restored_variable
 from pipeline.sweep import study as studies
 from pipeline.sweep.space import Space
 
-# A curve is reported to the study at steps that are this much further than the last, 1, 2, 3, 5,
-# 8, 12, ...: every trial at the same ones, and reporting costs next to nothing.
-FURTHER = 1.5
+# The steps at which a curve is reported to the study grow by this factor: 1, 2, 3, 5, 8, 12, ...
+# They are the same for every trial, and few, so that reporting takes nearly no time.
+STEP_FACTOR = 1.5
 
 
 @dataclass(frozen=True)
 class Worker:
     """
-    A job of a launcher, which may run in another process or on another machine.
+    A job of a launcher, in another process or on another machine.
 
     Parameters
     ----------
     space : list of Parameter
-        What is searched.
+        The search space.
     n_trials : int
-        Trials wanted in all.
+        Number of trials of the whole sweep.
     sweep_id : str
-        The command that it belongs to.
+        The command that started the job.
     pid : int
-        The command's process, without which it stops after the trial at hand.
+        The process of the command. When it is gone, the job stops after the current trial.
     workers : int
-        How many share the cores.
+        Number of jobs that share the cores.
+    host : str
+        The machine of the command.
     """
 
     space: Space
@@ -59,53 +60,55 @@ class Worker:
     def __call__(self, composed: DictConfig) -> None:
         """Run trials until none is left."""
         cfg = composition.checked(composed.copy())
+        storage = studies.connect(cfg.sweep.storage)
         study = optuna.load_study(
-            study_name=cfg.sweep.study,
-            storage=studies.connect(cfg.sweep.storage),
-            pruner=studies.pruner(cfg.sweep),
+            study_name=cfg.sweep.study, storage=storage, pruner=studies.make_pruner(cfg.sweep)
         )
         folder = paths.sweep_folder(cfg.sweep.study)
         view = paths.features_folder(cfg.task.name) / cfg.model.view
         examples = experiment.load(view, paths.ingested_folder(cfg.task.name))
         kind = experiment.problem_of(cfg.task, examples.about["target"])
-        with threads(self.workers):
-            while self.wanted():
-                with studies.claimed(study, folder, self.n_trials, self.sweep_id) as known:
-                    if known is None:
+        with limit_threads(self.workers):
+            while self.command_is_alive():
+                with studies.claim_trial(
+                    study, storage, folder, self.n_trials, self.sweep_id
+                ) as claim:
+                    if claim is None:
                         return
-                    study.sampler = studies.sampler(cfg.sweep.sampler, cfg.seed, known.number)
-                    trial = optuna.Trial(study, known._trial_id)
-                    choose = partial(chosen, trial, self.space, cfg, composed)
-                    checkpoint = folder / str(known.number) / "checkpoint.pt"
-                    if not known.params:  # what is there is another study's
+                    number = claim.number
+                    study.sampler = studies.make_sampler(cfg.sweep.sampler, cfg.seed, number)
+                    trial = optuna.Trial(study, studies.trial_id(study, storage, number))
+                    choose = partial(choose_settings, trial, self.space, cfg, composed)
+                    checkpoint = folder / str(number) / "checkpoint.pt"
+                    if not claim.params:  # a checkpoint that is there belongs to another study
                         checkpoint.unlink(missing_ok=True)
-                    run(study, trial, known, choose, kind, examples, checkpoint)
+                    run_trial(study, trial, claim, choose, kind, examples, checkpoint)
                     checkpoint.unlink(missing_ok=True)
 
-    def wanted(self) -> bool:
-        """Say whether the command is still there, as far as it can be seen from here."""
+    def command_is_alive(self) -> bool:
+        """Return whether the command is still there; True on another machine."""
         return self.host != socket.gethostname() or alive(self.pid)
 
 
-def run(
+def run_trial(
     study: optuna.Study,
     trial: optuna.Trial,
-    known: FrozenTrial,
+    claim: FrozenTrial,
     choose: Callable[[], schema.Train],
     kind: Problem,
     examples: Examples,
     checkpoint: Path,
 ) -> None:
     """
-    Run one trial, and report to its study how it ended.
+    Run one trial, and write its result into the study.
 
-    What it raises is a result like another. Ctrl-C and SIGTERM are not: the trial stays
-    as it is, to be gone on with.
+    An error is a result too. Ctrl-C and SIGTERM are not: the trial stays RUNNING, and the next
+    sweep continues it.
     """
     try:
         cfg = choose()
-        report = reporting(study, trial, known.intermediate_values, kind.loss)
-        scores, seconds = scored(cfg, kind, examples, report, checkpoint)
+        report = make_report(study, trial, claim.intermediate_values, kind.loss)
+        scores, seconds = fit_and_score(cfg, kind, examples, report, checkpoint)
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
     except Exception as error:
@@ -116,42 +119,42 @@ def run(
         study.tell(trial, scores[kind.deciding.name])
 
 
-def chosen(
+def choose_settings(
     trial: optuna.Trial, space: Space, cfg: schema.Train, composed: DictConfig
 ) -> schema.Train:
     """
-    Let the study choose a value for each parameter that applies.
+    Let the study choose a value for each parameter that applies, and set them.
 
     Parameters
     ----------
     trial : optuna.Trial
-        That asks; values that it has already are kept.
+        The trial. It keeps the values that it already has.
     space : list of Parameter
-        What is searched.
+        The search space.
     cfg : schema.Train
-        The experiment without them.
+        The experiment without the values.
     composed : DictConfig
-        What `cfg` was made of.
+        The configuration that `cfg` was made of.
 
     Returns
     -------
     schema.Train
-        The experiment with them.
+        The experiment with the values.
     """
-    known = {"seed": cfg.seed} | dict(composition.leaves(cfg.model.estimator, "model"))
+    settings = {"seed": cfg.seed} | dict(composition.leaves(cfg.model.estimator, "model"))
     values = {}
     for parameter in space:
-        if parameter.applies(known):
-            values[parameter.key] = known[parameter.key] = parameter.suggested(trial)
+        if parameter.applies(settings):
+            values[parameter.key] = settings[parameter.key] = parameter.suggest(trial)
     seed = composed.seed = values.pop("seed", cfg.seed)
-    node: Any = OmegaConf.to_container(composed.model, resolve=True)  # which reads the seed
+    node: Any = OmegaConf.to_container(composed.model, resolve=True)  # resolving reads the seed
     model = composition.settled_model(node, cfg.model.name, cfg.task)
     for key, value in values.items():
         model.estimator = composition.with_value(model.estimator, key.split(".")[1:], value)
     return replace(cfg, seed=seed, model=model)
 
 
-def scored(
+def fit_and_score(
     cfg: schema.Train, kind: Problem, examples: Examples, report: Report, checkpoint: Path
 ) -> tuple[dict[str, float], float]:
     """
@@ -160,34 +163,35 @@ def scored(
     Returns
     -------
     scores : dict of str to float
-        In the task's metrics, as far as these are defined.
+        The metrics of the task that are defined.
     seconds : float
-        What the fit took.
+        Duration of the fit.
 
     Raises
     ------
     ModelError
-        When the model fails, or the deciding metric is not defined.
+        When the model fails, or when the deciding metric is not defined.
     """
     model = targets.build(cfg.model.estimator)
     fitted = experiment.run(model, examples, kind, report, checkpoint)
     return experiment.scores(kind, fitted.predictions), fitted.fit_seconds
 
 
-def reporting(
+def make_report(
     study: optuna.Study, trial: optuna.Trial, before: Mapping[int, float], loss: str
 ) -> Report:
     """
-    Return what passes a fit's curve to the study, and ends the fit when it is hopeless.
+    Return a function that reports a curve to the study, and ends the fit when it is pruned.
 
     Parameters
     ----------
     study : optuna.Study
-        Decides by the loss on validation, negative where higher is better.
+        Its pruner decides by the loss on validation, whose sign is changed where higher
+        values are better.
     trial : optuna.Trial
-        Whose curve it is.
+        The trial of the fit.
     before : mapping of int to float
-        What was reported before the trial was interrupted.
+        The points that were reported before the trial was interrupted.
     loss : str
         Name of the loss.
     """
@@ -196,7 +200,7 @@ def reporting(
 
     def report(step: int, losses: Mapping[str, float]) -> None:
         nonlocal last
-        if step < last * FURTHER:
+        if step < last * STEP_FACTOR:
             return
         last = step
         if step not in before:
@@ -208,7 +212,7 @@ def reporting(
 
 
 def reason(error: Exception) -> str:
-    """Tell in a line what went wrong."""
+    """Return a line that describes an error."""
     lines = str(error).splitlines() or [""]
     if isinstance(error, UserError):
         return lines[0]
@@ -216,14 +220,14 @@ def reason(error: Exception) -> str:
 
 
 @contextmanager
-def threads(workers: int) -> Iterator[None]:
-    """Share the cores of this machine out, so that models and workers never ask for more."""
+def limit_threads(workers: int) -> Iterator[None]:
+    """Share the cores of this machine among the workers for the time of a block."""
     share = max(1, joblib.cpu_count() // workers)
     each = min(
         int(os.environ.get("SLURM_CPUS_PER_TASK", share)),
         int(os.environ.get("OMP_NUM_THREADS", share)),
     )
-    # Forests ask joblib how many there are.
-    asked = mock.patch.dict(os.environ, LOKY_MAX_CPU_COUNT=str(each))
-    with threadpool_limits(each), asked:
+    with threadpool_limits(each), restored_variable("LOKY_MAX_CPU_COUNT"):
+        # Forests ask joblib for the number of cores, and joblib reads this.
+        os.environ["LOKY_MAX_CPU_COUNT"] = str(each)
         yield

@@ -26,6 +26,8 @@ def only(text: str) -> space.Parameter:
         ("choice(gbdt, dart)", CategoricalDistribution(["gbdt", "dart"])),
         ("null,balanced", CategoricalDistribution([None, "balanced"])),
         ("choice(true, false)", CategoricalDistribution([True, False])),
+        (r"choice('a b', 'c')", CategoricalDistribution(["a b", "c"])),
+        (r"choice(['a b', 1], [c])", CategoricalDistribution(['["a b", 1]', '["c"]'])),
         ("choice([64], [64, 64])", CategoricalDistribution(["[64]", "[64, 64]"])),
     ],
 )
@@ -35,11 +37,11 @@ def test_a_range_is_the_distribution_that_it_says(text, distribution):
 
 def test_a_list_comes_back_from_a_study_as_a_list():
     trial = optuna.trial.FixedTrial({"model.x": "[64, 64]"})
-    assert only("choice([64], [64, 64])").suggested(trial) == [64, 64]
+    assert only("choice([64], [64, 64])").suggest(trial) == [64, 64]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("interval(3, 1)", "upside down"),
         ("int(interval(9, 2))", "upside down"),
@@ -52,8 +54,8 @@ def test_a_list_comes_back_from_a_study_as_a_list():
         ("tag(log, range(0.1, 0.9, 0.1))", "a logarithmic range has no steps"),
     ],
 )
-def test_what_is_no_range_is_told_with_its_key(text, told):
-    with pytest.raises(UserError, match=rf"sweep\.space\.model\.x.*{told}"):
+def test_what_is_no_range_is_reported_with_its_key(text, message):
+    with pytest.raises(UserError, match=rf"sweep\.space\.model\.x.*{message}"):
         only(text)
 
 

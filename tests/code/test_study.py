@@ -1,14 +1,23 @@
-"""Who may run a trial."""
+"""Which process may run a trial."""
 
 import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.trial import TrialState
 
-from pipeline.sweep.study import PLACE, claimed
+from pipeline.sweep.study import (
+    ERROR,
+    PLACE,
+    SQLiteJournal,
+    abandoned_trials,
+    claim_trial,
+    fail_trial,
+)
 
 
 @pytest.fixture
 def folders(tmp_path):
-    """Give two folders of locks, as of two machines."""
+    """Make two folders of locks, as of two machines."""
     for name in "ab":
         (tmp_path / name).mkdir()
         (tmp_path / name / PLACE).write_text(name)
@@ -16,28 +25,56 @@ def folders(tmp_path):
 
 
 @pytest.fixture
-def study() -> optuna.Study:
-    study = optuna.create_study()
+def storage(tmp_path):
+    return JournalStorage(SQLiteJournal(tmp_path / "journal.db"))
+
+
+@pytest.fixture
+def study(storage) -> optuna.Study:
+    study = optuna.create_study(storage=storage)
     for _ in range(2):
         study.enqueue_trial({})
     return study
 
 
-def numbers(study, folder):
-    with claimed(study, folder, 2, "sweep") as trial:
+@pytest.fixture
+def claim(study, storage):
+    """Claim a trial as a process does that sees one of the folders."""
+    return lambda folder, sweep_id="sweep": claim_trial(study, storage, folder, 2, sweep_id)
+
+
+def number(claim):
+    with claim as trial:
         return trial and trial.number
 
 
-def test_an_interrupted_trial_is_gone_on_with_where_its_lock_is_seen(study, folders):
+def test_an_interrupted_trial_is_continued_where_its_lock_is_visible(claim, folders):
     here, elsewhere = folders
-    assert numbers(study, here) == 0
-    assert numbers(study, elsewhere) == 1
-    assert numbers(study, here) == 0
-    assert numbers(study, elsewhere) == 1
+    assert number(claim(here)) == 0
+    assert number(claim(elsewhere)) == 1
+    assert number(claim(here)) == 0
+    assert number(claim(elsewhere)) == 1
 
 
-def test_a_trial_that_is_held_is_not_given_again(study, folders):
+def test_a_trial_whose_lock_is_held_is_not_claimed_again(claim, folders):
     here, _ = folders
-    with claimed(study, here, 2, "one") as first, claimed(study, here, 2, "two") as second:
+    with claim(here, "one") as first, claim(here, "two") as second:
         assert (first.number, second.number) == (0, 1)
-        assert numbers(study, here) is None
+        assert number(claim(here)) is None
+
+
+def test_a_running_trial_whose_lock_is_free_is_abandoned_and_can_be_failed(
+    study, storage, claim, folders
+):
+    here, _ = folders
+    with claim(here, "one"):
+        assert abandoned_trials(study, here, "one") == []
+    (trial,) = abandoned_trials(study, here, "one")
+    assert abandoned_trials(study, here, "two") == []
+
+    fail_trial(study, storage, trial.number, "killed")
+
+    failed = study.get_trials()[0]
+    assert failed.state == TrialState.FAIL
+    assert failed.user_attrs[ERROR] == "killed"
+    assert abandoned_trials(study, here, "one") == []

@@ -1,4 +1,4 @@
-"""What came of a study's trials: as a table, in words, and over seeds."""
+"""The results of a study: the best trial, a table, lines to print, and means over seeds."""
 
 import json
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ STATES = {
 }
 
 
-def named(params: dict[str, Any]) -> str:
-    """Tell values in short, ``lr=0.05 num_leaves=31``."""
+def short_params(params: dict[str, Any]) -> str:
+    """Format parameters on a line, as in ``lr=0.05 num_leaves=31``."""
 
     def short(value: Any) -> str:
         return f"{value:.3g}" if isinstance(value, float) else str(value)
@@ -28,8 +28,8 @@ def named(params: dict[str, Any]) -> str:
     return " ".join(f"{key.rpartition('.')[2]}={short(v)}" for key, v in params.items())
 
 
-def best(study: optuna.Study, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
-    """Find the complete trial with the best value, the first of equals."""
+def best_trial(study: optuna.Study, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
+    """Return the complete trial with the best value, the first of equal ones; None without any."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
     # min takes the first of equals
@@ -37,45 +37,45 @@ def best(study: optuna.Study, trials: Sequence[FrozenTrial]) -> FrozenTrial | No
 
 
 def headline(study: optuna.Study, trials: Sequence[FrozenTrial], metric: str) -> str:
-    """Tell in a line how many trials there are in which state, and the best one."""
+    """Return a line with the number of trials in each state, and the best trial."""
     states = [STATES[trial.state] for trial in trials]
     counts = ", ".join(f"{states.count(s)} {s}" for s in STATES.values() if s in states)
     line = f"{study.study_name}: {len(trials)} trials, {counts}"
-    winner = best(study, trials)
+    winner = best_trial(study, trials)
     if winner is None:
         return line
     return (
         f"{line}; best validation {metric} {winner.value:.4f} "
-        f"in trial {winner.number}: {named(winner.params)}"
+        f"in trial {winner.number}: {short_params(winner.params)}"
     )
 
 
-def by_seeds(trials: Sequence[FrozenTrial], metric: str) -> list[str]:
-    """Tell the mean and standard deviation of each group of trials that differ in the seed."""
+def seed_lines(trials: Sequence[FrozenTrial], metric: str) -> list[str]:
+    """Return a line per group of trials that differ in the seed only: mean, standard deviation."""
     return [
         f"{row['settings']} validation {metric} {row[f'{metric}_mean']:.4f} "
         f"± {row[f'{metric}_std']:.4f} over {row['seeds']} seeds".lstrip()
-        for row in over_seeds(trials, [metric]).to_dict("records")
+        for row in summarize_seeds(trials, [metric]).to_dict("records")
     ]
 
 
-def failures(trials: Sequence[FrozenTrial]) -> list[str]:
-    """Tell each trial that failed, and why."""
+def failure_lines(trials: Sequence[FrozenTrial]) -> list[str]:
+    """Return a line per trial that failed, with the reason."""
     return [
-        f"trial {trial.number} failed: {trial.user_attrs.get(ERROR)} ({named(trial.params)})"
+        f"trial {trial.number} failed: {trial.user_attrs.get(ERROR)} ({short_params(trial.params)})"
         for trial in trials
         if trial.state == TrialState.FAIL
     ]
 
 
-def table(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
+def trial_table(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
     """
-    Lay out trials, one a row.
+    Lay out trials as a table with one row per trial.
 
     Returns
     -------
     DataFrame
-        ``trial``, ``state``, the parameters, the task's metrics on validation,
+        The columns are ``trial``, ``state``, the parameters, the task's metrics on validation,
         ``fit_seconds``, and ``error``.
     """
     return pd.DataFrame(
@@ -90,31 +90,31 @@ def table(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
     )
 
 
-def over_seeds(trials: Sequence[FrozenTrial], metrics: Sequence[str]) -> pd.DataFrame:
+def summarize_seeds(trials: Sequence[FrozenTrial], metrics: Sequence[str]) -> pd.DataFrame:
     """
-    Sum up trials that differ in their seed alone.
+    Compute means and standard deviations over trials that differ in the seed only.
 
     Parameters
     ----------
     trials : sequence of FrozenTrial
-        Those that are complete count.
+        Only complete ones count.
     metrics : sequence of str
-        What to sum up.
+        The metrics to summarize.
 
     Returns
     -------
     DataFrame
-        A row for each combination of the other parameters, in short under ``settings``:
-        ``seeds``, how many there were, and ``<metric>_mean`` and ``<metric>_std``, the
-        standard deviation of a sample (of n - 1).
+        One row per combination of the other parameters. ``settings`` is the combination on
+        a line, ``seeds`` the number of trials, ``<metric>_mean`` their mean, and
+        ``<metric>_std`` their standard deviation with n - 1 degrees of freedom.
     """
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    told = [{k: v for k, v in trial.params.items() if k != "seed"} for trial in complete]
-    rows = table(complete).assign(settings=[json.dumps(values) for values in told])
+    settings = [{k: v for k, v in trial.params.items() if k != "seed"} for trial in complete]
+    rows = trial_table(complete).assign(settings=[json.dumps(values) for values in settings])
     grouped = rows.groupby("settings", sort=False)
     columns = {"seeds": grouped.size()}
     for metric in metrics:
         columns[f"{metric}_mean"] = grouped[metric].mean()
         columns[f"{metric}_std"] = grouped[metric].std()
-    summed = pd.DataFrame(columns).reset_index()
-    return summed.assign(settings=summed["settings"].map(json.loads).map(named))
+    summary = pd.DataFrame(columns).reset_index()
+    return summary.assign(settings=summary["settings"].map(json.loads).map(short_params))
