@@ -164,8 +164,8 @@ def entry(
         target, decision = part["label"].to_numpy(), trained.decision
         predictions[name] = kind.predictions(target, outputs, meta_of(part), decision)
         frames[name] = kind.frame(outputs, decision)
-    with tracking.told():
-        found = tracking.trainer(cfg.tracking.uri, task.name, bundle.digest(folder))
+    with tracking.reword_errors():
+        found = tracking.find_run(cfg.tracking.uri, task.name, bundle.digest(folder))
         run, known = found or (restored(cfg, model, manifest), {})
     costs = {
         "fit_seconds": known.get("cost/fit_seconds", math.nan),
@@ -293,7 +293,7 @@ def plot_data(kind: Problem, entries: Mapping[str, Entry]) -> dict[str, pd.DataF
     return plotted | {"learning.csv": stack_models(learning)}
 
 
-@tracking.told()
+@tracking.reword_errors()
 def record(
     cfg: schema.Evaluate,
     kind: Problem,
@@ -303,10 +303,10 @@ def record(
 ) -> None:
     """Write test scores into the run that trained the model."""
     for part, scores in scores_of(kind, model, boards).items():
-        entry.run.scores({f"{part}/{name}": value for name, value in scores.items()})
-    entry.run.scores({"cost/answer_ms_per_1000": entry.costs["predict_ms_per_1000"]})
+        entry.run.log_scores({f"{part}/{name}": value for name, value in scores.items()})
+    entry.run.log_scores({"cost/answer_ms_per_1000": entry.costs["predict_ms_per_1000"]})
     title = f"{cfg.task.name}, {model}, {TEST}"
-    entry.run.figure("test.png", kind.figure(title, entry.predictions[TEST]))
+    entry.run.log_figure("test.png", kind.figure(title, entry.predictions[TEST]))
 
 
 def restored(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> tracking.Run:
@@ -315,10 +315,10 @@ def restored(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> t
     folder = paths.model_folder(cfg.task.name, model)
     identity = experiment.identity(manifest["settings"])
     identity["tags"]["restored"] = "true"
-    with tracking.started(cfg.tracking.uri, paths.ROOT, **identity) as run:
+    with tracking.start_run(cfg.tracking.uri, paths.ROOT, **identity) as run:
         for point in manifest["curve"]:
-            run.curve(point["step"], {key: point[key] for key in point if key != "step"})
-        run.trained(manifest, folder, bundle.digest(folder), {}, trusted)
+            run.log_curve(point["step"], {key: point[key] for key in point if key != "step"})
+        run.log_training(manifest, folder, bundle.digest(folder), {}, trusted)
     console.print(
         f"{cfg.task.name} {model}: the run that trained it is not in this store; "
         f"recorded as run {run.id}"

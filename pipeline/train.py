@@ -47,7 +47,7 @@ def main(cfg: schema.Train) -> None:
         folder = scratch / "model"
         folder.mkdir()
         try:
-            with tracking.started(
+            with tracking.start_run(
                 cfg.tracking.uri, paths.ROOT, **experiment.identity(settings)
             ) as run:
                 scores = train(model, settings, kind, examples, view, run, folder)
@@ -118,7 +118,7 @@ def train(
             model.trusted,
         )
     except ModelError as error:
-        run.failed(str(error), traceback.format_exc())
+        run.log_failure(str(error), traceback.format_exc())
         raise
     except MemoryError as error:  # which another machine may have enough of
         raise UserError(
@@ -129,7 +129,7 @@ def train(
         "predict_ms_per_1000": fitted.predict_ms,
         "model_bytes": size(folder),
     }
-    run.trained(manifest, folder, bundle.digest(folder), costs, model.trusted)
+    run.log_training(manifest, folder, bundle.digest(folder), costs, model.trusted)
     console.print(summary(settings, kind.deciding.name, scores, fitted.fit_seconds))
     return scores
 
@@ -172,7 +172,7 @@ class Curve:
     def add(self, step: int, losses: Mapping[str, float]) -> None:
         """Take the losses of a step."""
         self.points.append({"step": step} | {name: float(loss) for name, loss in losses.items()})
-        self.run.curve(step, losses)
+        self.run.log_curve(step, losses)
         now = losses[f"validation/{self.loss}"]
         self.best = min(self.best, now)
         words = f"validation {self.loss.replace('_', ' ')}"

@@ -47,7 +47,7 @@ def main() -> None:
         if word == INTERRUPTED:
             return
         lock.acquire()
-    with tracking.sweeping(
+    with tracking.sweep_run(
         order["uri"],
         paths.ROOT,
         order["task"],
@@ -126,7 +126,7 @@ class Recorder:
             if trial.number not in self.started:
                 self._start(trial)
             if trial.state == TrialState.RUNNING:
-                self.run.advance(trial.number, self._curve(trial))
+                self.run.update_trial(trial.number, self._curve(trial))
             else:
                 self._end(trial)
 
@@ -135,7 +135,7 @@ class Recorder:
         tags = {name: self.order[name] for name in ("task", "model")}
         start = trial.datetime_start or datetime.now()
         name = short_params(trial.params) or f"trial {trial.number}"
-        self.run.begin(trial.number, name, trial.params, tags, start)
+        self.run.start_trial(trial.number, name, trial.params, tags, start)
 
     def _end(self, trial: FrozenTrial) -> None:
         scores = {
@@ -146,7 +146,7 @@ class Recorder:
         tags = {"trial.error": error} if error else {}
         end = trial.datetime_complete or datetime.now()
         state = STATES[trial.state]
-        self.run.end(trial.number, state, self._curve(trial), scores, tags, end)
+        self.run.end_trial(trial.number, state, self._curve(trial), scores, tags, end)
 
     def _curve(self, trial: FrozenTrial) -> dict[int, float]:
         return {step: self.sign * value for step, value in trial.intermediate_values.items()}
@@ -154,27 +154,27 @@ class Recorder:
     def end_interrupted(self) -> None:
         """End the runs of the trials that did not finish."""
         for number in self.started - self.run.ended:
-            self.run.end(number, INTERRUPTED, {}, {}, {}, datetime.now())
+            self.run.end_trial(number, INTERRUPTED, {}, {}, {}, datetime.now())
 
     def write_summary(self) -> None:
         """Write the best trial, the table of trials, and the plots into the run of the sweep."""
         trials = self.wanted_trials()
         metric = self.order["metric"]
-        self.run.text("trials.csv", trial_table(trials).to_csv(index=False))
+        self.run.log_text("trials.csv", trial_table(trials).to_csv(index=False))
         winner = best_trial(self.study, trials)
         if winner is not None:
-            self.run.scores({f"best/{metric}": winner.value or 0.0})
+            self.run.log_scores({f"best/{metric}": winner.value or 0.0})
             tags = {"best.trial": str(winner.number)}
             tags |= {f"best.{name}": str(value) for name, value in winner.params.items()}
-            self.run.tags(tags)
+            self.run.log_tags(tags)
             if any("seed" in trial.params for trial in trials):
                 summary = summarize_seeds(trials, list(winner.user_attrs[studies.SCORES]))
-                self.run.text("seeds.csv", summary.to_csv(index=False))
+                self.run.log_text("seeds.csv", summary.to_csv(index=False))
                 if len(summary) == 1:  # only the seed varies
                     (row,) = summary.drop(columns=["settings", "seeds"]).to_dict("records")
-                    self.run.scores({f"seeds/{name}": row[name] for name in row})
+                    self.run.log_scores({f"seeds/{name}": row[name] for name in row})
             for name, figure in figures(self.study, trials, metric).items():
-                self.run.figure(name, figure)
+                self.run.log_figure(name, figure)
         done = sum(trial.state.is_finished() for trial in trials)
         self.study.set_user_attr(studies.RECORDED, done)
 

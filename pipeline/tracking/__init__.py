@@ -2,12 +2,12 @@
 
 import os
 
-# Read when mlflow is imported: no progress bars of its own, no usage data sent anywhere.
+# MLflow reads these when it is imported: no progress bars, and no usage data sent anywhere.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-from pipeline.tracking.runs import Run, started, trainer
-from pipeline.tracking.store import told
-from pipeline.tracking.sweeps import SweepRun, sweeping
+from pipeline.tracking.runs import Run, find_run, start_run
+from pipeline.tracking.store import reword_errors
+from pipeline.tracking.sweeps import SweepRun, sweep_run
 
-__all__ = ["Run", "SweepRun", "started", "sweeping", "told", "trainer"]
+__all__ = ["Run", "SweepRun", "find_run", "reword_errors", "start_run", "sweep_run"]

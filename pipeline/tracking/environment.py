@@ -1,4 +1,4 @@
-"""Where a run runs: Python, installed packages, processor, threads, operating system."""
+"""The environment of a run: Python, installed packages, processor, threads, system."""
 
 import platform
 import sys
@@ -8,12 +8,13 @@ import joblib
 from threadpoolctl import threadpool_info
 
 
-def installed() -> list[str]:
+def installed_packages() -> list[str]:
     """
-    List what is installed, as ``name==version``, sorted.
+    Return the installed packages as ``name==version``, sorted.
 
-    Read from the names of the ``.dist-info`` folders: `importlib.metadata` opens a file per
-    package for them, which takes longer than all else that a run records.
+    Names and versions are read from the names of the ``.dist-info`` folders.
+    `importlib.metadata` opens a file per package, which takes longer than everything else
+    that a run records.
     """
     found: dict[str, str] = {}
     for entry in sys.path:
@@ -24,7 +25,7 @@ def installed() -> list[str]:
 
 
 def machine() -> dict[str, str]:
-    """Describe Python and the machine, as tags of a run."""
+    """Return Python's version and the machine as tags of a run."""
     threads = [pool["num_threads"] for pool in threadpool_info()]
     return {
         "python": platform.python_version(),

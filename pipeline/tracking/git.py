@@ -1,4 +1,4 @@
-"""What git knows of the code that runs."""
+"""The state of the code that runs, from git."""
 
 import hashlib
 import subprocess
@@ -6,24 +6,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-# DVC rewrites its lock between the stages of one `dvc repro`: an output, not a change.
-_BESIDE_THE_LOCK = ["--", ".", ":(exclude)dvc.lock"]
-# Of untracked files so many bytes are kept in total, and larger ones than the second are not
-# hashed, which would take seconds.
-KEPT_BYTES, HASHED_BYTES = 1_000_000, 100_000_000
+# DVC rewrites its lock between the stages of one `dvc repro`: it is an output, not a change.
+_WITHOUT_LOCK = ["--", ".", ":(exclude)dvc.lock"]
+# The bytes of untracked files that are copied in total. Files of more bytes than the second are
+# not hashed, because that would take seconds.
+COPIED_BYTES, HASHED_BYTES = 1_000_000, 100_000_000
 
 
 @dataclass(frozen=True)
 class Revision:
     """
-    The commit that is checked out, and what differs from it.
+    The commit that is checked out, and the changes to it.
 
     Attributes
     ----------
     commit : str
-        Its hash.
+        The hash of the commit.
     changes : str
-        Status lines and the diff, as ``git apply`` takes it; empty when the tree is clean.
+        Status lines and the diff, which ``git apply`` accepts; empty when the tree is clean.
         Bytes that are not UTF-8 are surrogates.
     untracked : tuple of str
         Paths of the files that git neither tracks nor ignores.
@@ -41,7 +41,7 @@ def revision(root: Path) -> Revision:
     Parameters
     ----------
     root : Path
-        Its top folder.
+        The top folder of the working tree.
     """
 
     def git(*arguments: str) -> str:
@@ -53,11 +53,11 @@ def revision(root: Path) -> Revision:
             errors="surrogateescape",
         ).stdout
 
-    status = git("status", "--porcelain", "--untracked-files=normal", *_BESIDE_THE_LOCK)
+    status = git("status", "--porcelain", "--untracked-files=normal", *_WITHOUT_LOCK)
     diff = untracked = ""
     if status:
-        diff = git("diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", *_BESIDE_THE_LOCK)
-        untracked = git("ls-files", "--others", "--exclude-standard", "-z", *_BESIDE_THE_LOCK)
+        diff = git("diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", *_WITHOUT_LOCK)
+        untracked = git("ls-files", "--others", "--exclude-standard", "-z", *_WITHOUT_LOCK)
     return Revision(
         git("rev-parse", "HEAD").strip(),
         "\n".join(filter(None, (status, diff))),
@@ -67,23 +67,23 @@ def revision(root: Path) -> Revision:
 
 def copy_untracked(root: Path, names: tuple[str, ...], target: Path) -> list[str]:
     """
-    Copy untracked texts, the smallest first, as far as `KEPT_BYTES` reach.
+    Copy untracked text files, the smallest first, up to `COPIED_BYTES` in total.
 
     Parameters
     ----------
     root : Path
         Top folder of the working tree.
     names : tuple of str
-        Paths below it.
+        Paths below `root`.
     target : Path
-        Folder to copy to; each file keeps its path.
+        The folder to copy to. Each file keeps its path.
 
     Returns
     -------
     list of str
-        A line for each file that was not copied, because it is no text or there was no room
-        for it: SHA-256, size in bytes, path. The hash is ``-`` for what is larger than
-        `HASHED_BYTES`, cannot be read, or is no file, such as a link.
+        A line per file that was not copied, because it is no text or there was no room for
+        it: SHA-256, size in bytes, path. The hash is ``-`` for a file that is larger than
+        `HASHED_BYTES` or cannot be read, and for anything else, such as a link.
     """
     files = {name: root / name for name in names}
     sizes = {
@@ -92,10 +92,10 @@ def copy_untracked(root: Path, names: tuple[str, ...], target: Path) -> list[str
         if path.is_file() and not path.is_symlink()
     }
     left_out = [f"- - {name}" for name in names if name not in sizes]
-    room = KEPT_BYTES
+    room = COPIED_BYTES
     for name, size in sorted(sizes.items(), key=lambda item: (item[1], item[0])):
         digest = "-"
-        with suppress(OSError):  # such as a file that was removed since, or is not ours to read
+        with suppress(OSError):  # the file was removed meanwhile, or may not be read
             if size <= room and b"\0" not in (content := files[name].read_bytes()):
                 copy = target / name
                 copy.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The code that a logged model brings: a copy of this package under a name of its own."""
+"""The code of a logged model: a copy of this package under a name of its own."""
 
 import hashlib
 import re
@@ -12,26 +12,26 @@ CONSENT = "consent.py"
 
 
 @contextmanager
-def code(trusted: list[str], package: Path = PACKAGE) -> Iterator[Path]:
+def copy_package(trusted: list[str], package: Path = PACKAGE) -> Iterator[Path]:
     """
-    Copy the package under a name that its content decides.
+    Copy the package under a name that is derived from its content.
 
-    Python imports a name once per process. Were each logged model's code called the same,
-    the second one to be loaded would be answered by the first one's code. Copies of equal
-    content share a name, and so are imported once.
+    Python imports a name once per process. If the code of all logged models had one name, the
+    second model to be loaded would run the code of the first one. Copies of equal content
+    share a name, and so are imported once.
 
     Parameters
     ----------
     trusted : list of str
-        Types of other packages that the model may be made of, written into its copy of
+        Types of other packages that the model may load. They are written into the copy of
         ``consent.py``.
     package : Path, default=this package
-        What to copy.
+        The folder of the package to copy.
 
     Yields
     ------
     Path
-        The folder of the copy, which is removed in the end.
+        The folder of the copy. It is removed when the block ends.
     """
     sources = {
         path.relative_to(package): path.read_text(encoding="utf-8")
@@ -45,13 +45,13 @@ def code(trusted: list[str], package: Path = PACKAGE) -> Iterator[Path]:
         for path, source in sources.items():
             copy = Path(folder, name, path)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_text(renamed(source, package.name, name), encoding="utf-8")
+            copy.write_text(rename_imports(source, package.name, name), encoding="utf-8")
         yield Path(folder, name)
 
 
-def renamed(source: str, before: str, after: str) -> str:
-    """Rename a package in the import statements of a module."""
-    # `import a.b` binds `a`, which the code that follows goes on to use.
+def rename_imports(source: str, before: str, after: str) -> str:
+    """Return the source of a module with a package renamed in its import statements."""
+    # `import a.b` binds `a`, which the code below the import uses.
     source = re.sub(
         rf"^([ \t]*)import {before}((?:\.\w+)*)[ \t]*$",
         rf"\1import {after}\2; {before} = {after}",

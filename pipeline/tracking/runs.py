@@ -1,4 +1,4 @@
-"""One run: what the stages know as plain values, written to MLflow in few calls."""
+"""One run: plain values of the stages, written to MLflow in few calls."""
 
 import getpass
 import json
@@ -21,7 +21,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
-from pipeline.process import alive
+from pipeline.process import alive, restored_variable
 from pipeline.tracking import environment, logged, store
 from pipeline.tracking.git import Revision, copy_untracked, revision
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = 5.0
 LONGEST_PARAM = 6000
-# The tag that holds the digest of the model that a run trained.
+# The tag that holds the digest of the trained model.
 BUNDLE = "bundle"
 
 
@@ -41,11 +41,11 @@ class Run:
     Parameters
     ----------
     client : MlflowClient
-        Bound to the store.
+        A client of the store.
     uri : str
-        The store.
+        URI of the store.
     run_id : str
-        The run.
+        Id of the run.
     """
 
     def __init__(self, client: MlflowClient, uri: str, run_id: str) -> None:
@@ -55,11 +55,11 @@ class Run:
         self.waiting: list[Metric] = []
         self.flushed = time.monotonic()
 
-    def curve(self, step: int, values: Mapping[str, float]) -> None:
+    def log_curve(self, step: int, values: Mapping[str, float]) -> None:
         """
-        Add a point to curves, which are recorded as ``curve/<name>``.
+        Add a point to curves, which are logged as ``curve/<name>``.
 
-        Points are sent together, every few seconds.
+        Points are sent in batches, every few seconds.
         """
         now = int(time.time() * 1000)
         self.waiting += [
@@ -69,27 +69,27 @@ class Run:
             self.flush()
 
     def flush(self) -> None:
-        """Send the points that are waiting."""
+        """Send the points that wait."""
         for start in range(0, len(self.waiting), 1000):
             self.client.log_batch(self.id, metrics=self.waiting[start : start + 1000])
         self.waiting = []
         self.flushed = time.monotonic()
 
-    def scores(self, values: Mapping[str, float]) -> None:
-        """Write final scores and costs."""
+    def log_scores(self, values: Mapping[str, float]) -> None:
+        """Log final scores and costs."""
         now = int(time.time() * 1000)
         metrics = [Metric(name, float(value), now, 0) for name, value in values.items()]
         self.client.log_batch(self.id, metrics=metrics)
 
-    def text(self, name: str, content: str) -> None:
-        """Write a text file among the run's artifacts."""
+    def log_text(self, name: str, content: str) -> None:
+        """Log a text as an artifact."""
         self.client.log_text(self.id, content, name)
 
-    def figure(self, name: str, drawn: "Figure") -> None:
-        """Write a picture among the run's artifacts."""
-        self.client.log_figure(self.id, drawn, name)
+    def log_figure(self, name: str, figure: "Figure") -> None:
+        """Log a figure as an artifact."""
+        self.client.log_figure(self.id, figure, name)
 
-    def trained(
+    def log_training(
         self,
         manifest: Mapping[str, Any],
         folder: Path,
@@ -98,52 +98,52 @@ class Run:
         trusted: list[str],
     ) -> None:
         """
-        Write what is known once a model is trained, and the model.
+        Log the scores, costs and data of a training, and its model.
 
         Parameters
         ----------
         manifest : mapping
-            Of the trained model, as `bundle.write` returns it.
+            The manifest of the trained model, as `bundle.write` returns it.
         folder : Path
-            The trained model.
+            The folder of the trained model.
         digest : str
-            Of the manifest: the tag by which the run of a model is found.
+            The digest of the manifest: the tag by which `find_run` finds the run.
         costs : mapping of str to float
-            What training took, as far as it is known.
+            The costs of the training that are known.
         trusted : list of str
             Types of other packages that the logged model may load.
         """
-        self.scores({f"validation/{name}": value for name, value in manifest["scores"].items()})
-        self.scores({f"cost/{name}": value for name, value in costs.items()})
-        known = manifest["data"]
-        data = Dataset(manifest["task"], known["digest"], "local", json.dumps(known["origin"]))
+        self.log_scores({f"validation/{name}": value for name, value in manifest["scores"].items()})
+        self.log_scores({f"cost/{name}": value for name, value in costs.items()})
+        data = manifest["data"]
+        dataset = Dataset(manifest["task"], data["digest"], "local", json.dumps(data["origin"]))
         training = InputTag("mlflow.data.context", "training")
-        self.client.log_inputs(self.id, [DatasetInput(data, [training])])
-        self.model(manifest, folder, trusted)
+        self.client.log_inputs(self.id, [DatasetInput(dataset, [training])])
+        self.log_model(manifest, folder, trusted)
         self.client.set_tag(self.id, BUNDLE, digest)
 
-    def model(self, manifest: Mapping[str, Any], folder: Path, trusted: list[str]) -> None:
+    def log_model(self, manifest: Mapping[str, Any], folder: Path, trusted: list[str]) -> None:
         """
-        Log a trained model that predicts from raw input.
+        Log a trained model, which predicts from raw inputs.
 
         Parameters
         ----------
         manifest : mapping
-            Its ``inputs`` and ``outputs``, the kind of each; ``example``, a few raw examples;
-            ``requirements``.
+            The manifest of the model: ``inputs`` and ``outputs`` with the kind of each,
+            ``example`` (a few raw examples), and ``requirements``.
         folder : Path
-            The trained model with its featurizer.
+            The folder of the trained model.
         trusted : list of str
-            Types of other packages that it may load.
+            Types of other packages that the model may load.
         """
-        # Of any type, since MLflow refuses what the model converts: whole numbers where there
-        # were fractions in training, and dates as text.
+        # Inputs are of any type: MLflow would refuse values that the model converts, such as
+        # integers where training had fractions, and dates as text.
         inputs: list[Any] = [ColSpec(AnyType(), name) for name in manifest["inputs"]]
         outputs: list[Any] = [ColSpec(DataType[k], n) for n, k in manifest["outputs"].items()]
         signature = ModelSignature(Schema(inputs), Schema(outputs))
         with (
-            logged.code(trusted) as code,
-            _fluent(self.uri),
+            logged.copy_package(trusted) as code,
+            _global_store(self.uri),
             mlflow.start_run(run_id=self.id),
         ):
             mlflow.pyfunc.log_model(
@@ -157,30 +157,27 @@ class Run:
                 metadata={"inputs": manifest["inputs"]},
             )
 
-    def failed(self, reason: str, trace: str) -> None:
-        """Write why a training failed: a line as a tag, and the traceback."""
+    def log_failure(self, reason: str, trace: str) -> None:
+        """Log why a training failed: one line as a tag, and the traceback."""
         self.client.set_tag(self.id, "error", reason)
-        self.text("error.txt", trace)
+        self.log_text("error.txt", trace)
 
 
 @contextmanager
-def _fluent(uri: str) -> Iterator[None]:
-    """Point MLflow's global functions at a store, and leave no trace of it."""
-    # MLflow also writes the environment, from which the next job of a sweep would read.
-    name = "MLFLOW_TRACKING_URI"
-    asked, before = os.environ.get(name), mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
-        os.environ.pop(name, None)
-        if asked is not None:
-            os.environ[name] = asked
+def _global_store(uri: str) -> Iterator[None]:
+    """Set the store of MLflow's global functions for the time of a block."""
+    before = mlflow.get_tracking_uri()
+    # MLflow also sets the variable, which the next job of a sweep would read.
+    with restored_variable("MLFLOW_TRACKING_URI"):
+        mlflow.set_tracking_uri(uri)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(before)
 
 
 @contextmanager
-def started(
+def start_run(
     uri: str,
     root: Path,
     experiment: str,
@@ -189,58 +186,61 @@ def started(
     tags: Mapping[str, str],
 ) -> Iterator[Run]:
     """
-    Start a run, and end it with a status that is true.
+    Start a run, and end it with its true status when the block ends.
 
     Parameters
     ----------
     uri : str
-        The store.
+        URI of the store.
     root : Path
-        The project, whose commit and changes are recorded.
+        The folder of the project, whose commit and changes are recorded.
     experiment : str
-        MLflow experiment, made when it is new.
+        Name of the MLflow experiment. It is created when it does not exist.
     name : str
         Name of the run.
     settings : mapping
-        Nested plain values: recorded flat as parameters, and whole as
+        Nested plain values. They are logged flat as parameters, and nested as
         ``config.yaml``.
     tags : mapping of str to str
-        What to search by.
+        Tags of the run.
 
     Yields
     ------
     Run
-        Ended as FINISHED; KILLED by Ctrl-C or SIGTERM; FAILED by an exception.
+        The run. Its status becomes FINISHED; KILLED after Ctrl-C or SIGTERM; FAILED after an
+        exception.
 
     Raises
     ------
     UserError
         When the store cannot be reached.
     """
-    with store.told():
+    with store.reword_errors():
         client = store.connect(uri)
-        experiment_id = store.experiment(client, uri, experiment)
-        _bury(client, experiment_id)
+        experiment_id = store.experiment_id(client, uri, experiment)
+        _end_orphans(client, experiment_id)
         code = revision(root)
-        created = client.create_run(experiment_id, run_name=name, tags={**_facts(code), **tags})
+        created = client.create_run(experiment_id, run_name=name, tags={**_code_tags(code), **tags})
         run = Run(client, uri, created.info.run_id)
-        with ending(run):
-            params = [Param(key, value[:LONGEST_PARAM]) for key, value in _flat(settings)]
+        with end_run(run):
+            params = [Param(key, value[:LONGEST_PARAM]) for key, value in _flatten(settings)]
             client.log_batch(run.id, params=params)
             with tempfile.TemporaryDirectory() as folder:
-                _describe(Path(folder), root, settings, code)
+                _write_environment(Path(folder), root, settings, code)
                 client.log_artifacts(run.id, folder)
             yield run
 
 
-def _describe(folder: Path, root: Path, settings: Mapping[str, Any], code: Revision) -> None:
-    """Write the settings, the installed versions, and what gives back the code, as files."""
+def _write_environment(
+    folder: Path, root: Path, settings: Mapping[str, Any], code: Revision
+) -> None:
+    """Write the settings, the installed packages, and the changes to the code as files."""
 
     def write(name: str, content: str) -> None:
         (folder / name).write_text(content, encoding="utf-8", errors="surrogateescape")
 
     write("config.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
-    write("requirements.txt", "".join(f"{line}\n" for line in environment.installed()))
+    write("requirements.txt", "".join(f"{line}\n" for line in environment.installed_packages()))
     if code.changes:
         write("uncommitted.diff", code.changes)
     left_out = copy_untracked(root, code.untracked, folder / "untracked")
@@ -248,14 +248,14 @@ def _describe(folder: Path, root: Path, settings: Mapping[str, Any], code: Revis
         write("untracked.txt", "".join(f"{line}\n" for line in left_out))
 
 
-def process() -> dict[str, str]:
-    """Name the process that writes a run, by tags; one that is gone cannot end its runs."""
+def process_tags() -> dict[str, str]:
+    """Return host and id of this process as tags, by which the runs of a dead one are found."""
     return {"process.host": socket.gethostname(), "process.id": str(os.getpid())}
 
 
 @contextmanager
-def ending(run: Run) -> Iterator[None]:
-    """End a run as FINISHED, KILLED or FAILED, as its block ends."""
+def end_run(run: Run) -> Iterator[None]:
+    """End a run as FINISHED, KILLED or FAILED when the block ends."""
     status = "FAILED"
     try:
         yield
@@ -270,27 +270,27 @@ def ending(run: Run) -> Iterator[None]:
             run.client.set_terminated(run.id, status)
 
 
-def trainer(uri: str, experiment: str, digest: str) -> tuple[Run, dict[str, float]] | None:
+def find_run(uri: str, experiment: str, digest: str) -> tuple[Run, dict[str, float]] | None:
     """
-    Find the run that trained a model, to add to it.
+    Find the run that trained a model, to log more into it.
 
     Parameters
     ----------
     uri : str
-        The store.
+        URI of the store.
     experiment : str
-        MLflow experiment.
+        Name of the MLflow experiment.
     digest : str
-        Of the model's manifest.
+        The digest of the manifest of the model.
 
     Returns
     -------
     run : Run
-        The newest that finished.
+        The latest run that finished.
     metrics : dict of str to float
-        The last value of each metric that it has.
+        The last value of each of its metrics.
 
-    None is returned when the store knows no such run.
+    None is returned when the store has no such run.
 
     Raises
     ------
@@ -299,7 +299,7 @@ def trainer(uri: str, experiment: str, digest: str) -> tuple[Run, dict[str, floa
     """
     client = store.connect(uri)
     found = client.search_runs(
-        [store.experiment(client, uri, experiment)],
+        [store.experiment_id(client, uri, experiment)],
         f"tags.{BUNDLE} = '{digest}' and attributes.status = 'FINISHED'",
         order_by=["attributes.start_time DESC"],
         max_results=1,
@@ -307,9 +307,9 @@ def trainer(uri: str, experiment: str, digest: str) -> tuple[Run, dict[str, floa
     return (Run(client, uri, found[0].info.run_id), found[0].data.metrics) if found else None
 
 
-def _facts(code: Revision) -> dict[str, str]:
-    """Say what runs where, and from which commit."""
-    facts = {
+def _code_tags(code: Revision) -> dict[str, str]:
+    """Return the program, the commit, the process and the machine as tags."""
+    tags = {
         "mlflow.source.name": Path(sys.argv[0]).stem,
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": code.commit,
@@ -317,23 +317,25 @@ def _facts(code: Revision) -> dict[str, str]:
         "git.dirty": str(bool(code.changes)).lower(),
         "dvc.stage": os.environ.get("DVC_STAGE", ""),
         "dvc.exp_name": os.environ.get("DVC_EXP_NAME", ""),
-        **process(),
+        **process_tags(),
         **environment.machine(),
     }
-    return {key: value for key, value in facts.items() if value}
+    return {key: value for key, value in tags.items() if value}
 
 
-def _flat(nested: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(nested: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(nested, Mapping):
         for key, value in nested.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+            yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, str(nested)
 
 
-def _bury(client: MlflowClient, experiment_id: str) -> None:
-    """Mark as KILLED what is RUNNING in the name of a process of this machine that is gone."""
-    here = f"attributes.status = 'RUNNING' and tags.`process.host` = '{socket.gethostname()}'"
-    for run in client.search_runs([experiment_id], here):
+def _end_orphans(client: MlflowClient, experiment_id: str) -> None:
+    """End as KILLED the RUNNING runs of processes of this machine that are dead."""
+    of_this_host = (
+        f"attributes.status = 'RUNNING' and tags.`process.host` = '{socket.gethostname()}'"
+    )
+    for run in client.search_runs([experiment_id], of_this_host):
         if not alive(int(run.data.tags["process.id"])):
             client.set_terminated(run.info.run_id, "KILLED")

@@ -1,4 +1,4 @@
-"""The MLflow store: reached before any work is done, and created once."""
+"""The MLflow store: connected to before any work is done, and created once."""
 
 import logging
 import sqlite3
@@ -19,31 +19,31 @@ SQLITE = "sqlite:///"
 LOG_LEVELS = {
     "mlflow": logging.ERROR,
     "alembic": logging.ERROR,
-    # It prints the traceback of what it raises.
+    # This one logs the traceback of every error that it raises.
     "mlflow.store.db.utils": logging.CRITICAL,
 }
-# The SQLite files that `connect` was asked for.
-_reached: set[Path] = set()
+# The SQLite files that `connect` connected to.
+_connected: set[Path] = set()
 
 
 def connect(uri: str) -> MlflowClient:
     """
-    Reach a tracking store, creating it when it is a SQLite file that does not exist.
+    Connect to a tracking store. A SQLite file that does not exist is created.
 
     Parameters
     ----------
     uri : str
-        What MLflow takes as a tracking URI.
+        A tracking URI, as MLflow takes it.
 
     Returns
     -------
     MlflowClient
-        Bound to that store.
+        A client of the store.
 
     Raises
     ------
     UserError
-        When the store cannot be reached. A password in the URI is not told.
+        When the store cannot be reached. The message holds no password of the URI.
     """
     for name, level in LOG_LEVELS.items():
         logging.getLogger(name).setLevel(level)
@@ -53,9 +53,9 @@ def connect(uri: str) -> MlflowClient:
         elif uri.startswith(SQLITE):
             path = Path(uri.removeprefix(SQLITE))
             _create(path)
-            _reached.add(path.resolve())
-            if not sqlalchemy.event.contains(sqlalchemy.Engine, "connect", _without_waiting):
-                sqlalchemy.event.listen(sqlalchemy.Engine, "connect", _without_waiting)
+            _connected.add(path.resolve())
+            if not sqlalchemy.event.contains(sqlalchemy.Engine, "connect", _set_synchronous):
+                sqlalchemy.event.listen(sqlalchemy.Engine, "connect", _set_synchronous)
         else:
             sqlalchemy.create_engine(uri).connect().close()
         client = MlflowClient(uri)
@@ -65,39 +65,39 @@ def connect(uri: str) -> MlflowClient:
         sqlalchemy.exc.SQLAlchemyError,
         ImportError,
     ) as error:
-        # Messages of other databases may hold a password; a driver that is missing is told.
-        told = uri.startswith(SQLITE) or isinstance(error, ImportError)
-        reason = _root(error) if told else type(error).__name__
+        # Messages of other databases may hold a password; that a driver is missing holds none.
+        is_safe = uri.startswith(SQLITE) or isinstance(error, ImportError)
+        reason = _root_cause(error) if is_safe else type(error).__name__
         raise _unreachable(uri, reason) from None
     except MlflowException as error:
-        raise _unreachable(uri, _root(error)) from None
+        raise _unreachable(uri, _root_cause(error)) from None
     return client
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def reword_errors() -> Iterator[None]:
     """
-    Tell failures of the store as mistakes that a user can mend.
+    Raise errors of the store as errors that a user can mend.
 
     Raises
     ------
     UserError
-        With the reason, such as a full disk.
+        The message holds the reason, such as a full disk.
     """
     try:
         yield
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise UserError(f"the tracking store failed: {_root(error)}") from error
+        raise UserError(f"the tracking store failed: {_root_cause(error)}") from error
 
 
-def experiment(client: MlflowClient, uri: str, name: str) -> str:
+def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     """
-    Find or make the MLflow experiment of a task.
+    Return the id of an MLflow experiment. It is created when it does not exist.
 
     Returns
     -------
     str
-        Its id. Artifacts of a SQLite store lie in ``mlruns/<name>`` beside it.
+        The id. The artifacts of a SQLite store lie in ``mlruns/<name>`` beside the file.
 
     Raises
     ------
@@ -106,11 +106,11 @@ def experiment(client: MlflowClient, uri: str, name: str) -> str:
     """
     found = client.get_experiment_by_name(name)
     if found is None:
-        place = None
+        artifacts = None
         if uri.startswith(SQLITE):
-            place = Path(uri.removeprefix(SQLITE)).absolute().with_name("mlruns") / name
+            artifacts = Path(uri.removeprefix(SQLITE)).absolute().with_name("mlruns") / name
         try:
-            return client.create_experiment(name, place.as_uri() if place else None)
+            return client.create_experiment(name, artifacts.as_uri() if artifacts else None)
         except MlflowException:  # another process was faster
             found = client.get_experiment_by_name(name)
             if found is None:
@@ -124,7 +124,7 @@ def experiment(client: MlflowClient, uri: str, name: str) -> str:
 
 
 def _create(path: Path) -> None:
-    """Make the tables aside, under a lock: two first writers would break a new SQLite file."""
+    """Create a SQLite store in a second file, under a lock: two first writers would break it."""
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,28 +142,27 @@ def _create(path: Path) -> None:
         aside.rename(path)
 
 
-def _root(error: BaseException) -> str:
-    """Take the first line of what caused an error in the first place."""
+def _root_cause(error: BaseException) -> str:
+    """Return the first line of the error that caused an error."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).splitlines()[0]
 
 
-def _without_waiting(connection: Any, _: object) -> None:
+def _set_synchronous(connection: Any, _: object) -> None:
     """
-    Have no commit to a store of this project's wait for the disk.
+    Let commits to a store of this project not wait for the disk.
 
-    With its write-ahead log, a SQLite file stays whole whatever happens, and keeps what was
-    committed by a process that is killed; a machine that loses power may lose the last
-    seconds. A run is written six times as fast. MLflow makes its engines itself and SQLite
-    keeps this setting per connection, so that every engine is listened to; connections to
-    other files are left as they are.
+    With its write-ahead log, a SQLite file is never damaged, and keeps what a killed process
+    committed. A power failure may lose the last seconds. Writing a run is six times as fast.
+    MLflow creates its engines itself, and SQLite has this setting per connection. So the
+    listener is on all engines, and leaves connections to other files unchanged.
     """
     if isinstance(connection, sqlite3.Connection):
-        with suppress(sqlite3.DatabaseError):  # not a database, which MLflow tells
+        with suppress(sqlite3.DatabaseError):  # the file is no database, which MLflow reports
             _, _, file = connection.execute("PRAGMA database_list").fetchone()
             journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
-            if journal == "wal" and Path(file).resolve() in _reached:
+            if journal == "wal" and Path(file).resolve() in _connected:
                 connection.execute("PRAGMA synchronous = NORMAL")
 
 

@@ -1,4 +1,4 @@
-"""A sweep in MLflow: one run for it, and one nested below for each of its trials."""
+"""A sweep in MLflow: one run for the sweep, and one nested run per trial."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from pipeline.tracking import store
-from pipeline.tracking.runs import Run, ending, process, started
+from pipeline.tracking.runs import Run, end_run, process_tags, start_run
 
 NUMBER = "trial"
 STATE = "trial.state"
@@ -21,16 +21,16 @@ MOST_TRIALS = 50_000
 
 class SweepRun(Run):
     """
-    The run of a sweep, open for writing, with those of its trials.
+    The run of a sweep, with the runs of its trials, open for writing.
 
     Parameters
     ----------
     client, uri, run_id
         As for `Run`.
     experiment_id : str
-        Where the trials' runs are made.
+        The MLflow experiment of the trials' runs.
     loss : str
-        The loss whose values on validation are the trials' curves.
+        The loss whose values on validation are the curves of the trials.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class SweepRun(Run):
         super().__init__(client, uri, run_id)
         self.experiment_id = experiment_id
         self.loss = f"curve/validation/{loss}"
-        below = f"tags.`mlflow.parentRunId` = '{run_id}'"
-        found = client.search_runs([experiment_id], below, max_results=MOST_TRIALS)
+        of_this_sweep = f"tags.`mlflow.parentRunId` = '{run_id}'"
+        found = client.search_runs([experiment_id], of_this_sweep, max_results=MOST_TRIALS)
         self.trials = {int(run.data.tags[NUMBER]): run.info.run_id for run in found}
         self.ended = {int(run.data.tags[NUMBER]) for run in found if run.data.tags[STATE] in ENDED}
         self.steps: dict[int, set[int]] = {}
 
-    def begin(
+    def start_trial(
         self,
         number: int,
         name: str,
@@ -53,24 +53,24 @@ class SweepRun(Run):
         tags: Mapping[str, str],
         start: datetime,
     ) -> None:
-        """Make the run of a trial, or open it again where the trial was interrupted."""
+        """Start the run of a trial, or restart it after the trial was interrupted."""
         if number in self.trials:
             run_id = self.trials[number]
             points = self.client.get_metric_history(run_id, self.loss)
             self.steps[number] = {point.step for point in points}
             self.client.update_run(run_id, "RUNNING")
-            for key, value in process().items():
+            for key, value in process_tags().items():
                 self.client.set_tag(run_id, key, value)
             return
-        facts = {
+        all_tags = {
             **tags,
-            **process(),
+            **process_tags(),
             "mlflow.parentRunId": self.id,
             NUMBER: str(number),
             STATE: "running",
         }
         created = self.client.create_run(
-            self.experiment_id, int(start.timestamp() * 1000), facts, name
+            self.experiment_id, int(start.timestamp() * 1000), all_tags, name
         )
         self.trials[number] = created.info.run_id
         self.steps[number] = set()
@@ -78,20 +78,20 @@ class SweepRun(Run):
             created.info.run_id, params=[Param(key, str(value)) for key, value in params.items()]
         )
 
-    def points(self, number: int, curve: Mapping[int, float], now: datetime) -> list[Metric]:
-        """Give the points of a trial's curve that its run lacks."""
+    def _new_points(self, number: int, curve: Mapping[int, float], now: datetime) -> list[Metric]:
+        """Return the points of a trial's curve that its run does not have."""
         new = [step for step in curve if step not in self.steps[number]]
         self.steps[number].update(new)
         stamp = int(now.timestamp() * 1000)
         return [Metric(self.loss, curve[step], stamp, step) for step in new]
 
-    def advance(self, number: int, curve: Mapping[int, float]) -> None:
-        """Write what a running trial's curve has got."""
-        points = self.points(number, curve, datetime.now())
+    def update_trial(self, number: int, curve: Mapping[int, float]) -> None:
+        """Log the new points of the curve of a running trial."""
+        points = self._new_points(number, curve, datetime.now())
         if points:
             self.client.log_batch(self.trials[number], metrics=points)
 
-    def end(
+    def end_trial(
         self,
         number: int,
         state: str,
@@ -106,36 +106,34 @@ class SweepRun(Run):
         Parameters
         ----------
         number : int
-            The trial.
+            Number of the trial.
         state : str
-            ``complete``, ``pruned``, ``failed`` or ``interrupted``: a tag; the run's status is
-            FINISHED, KILLED, FAILED or KILLED.
+            ``complete``, ``pruned``, ``failed`` or ``interrupted``, which becomes a tag. The
+            status of the run becomes FINISHED, KILLED, FAILED or KILLED.
         curve : mapping of int to float
             Loss on validation by step.
         scores : mapping of str to float
             Metrics under their full names.
         tags : mapping of str to str
-            What else is to be said.
+            Further tags.
         end : datetime
-            When it ended.
+            When the trial ended.
         """
         run_id, stamp = self.trials[number], int(end.timestamp() * 1000)
-        metrics = self.points(number, curve, end)
+        metrics = self._new_points(number, curve, end)
         metrics += [Metric(name, value, stamp, 0) for name, value in scores.items()]
-        told = {STATE: state, **tags}
-        self.client.log_batch(
-            run_id, metrics=metrics, tags=[RunTag(key, value) for key, value in told.items()]
-        )
+        run_tags = [RunTag(key, value) for key, value in {STATE: state, **tags}.items()]
+        self.client.log_batch(run_id, metrics=metrics, tags=run_tags)
         self.client.set_terminated(run_id, ENDED.get(state, "KILLED"), stamp)
         self.ended.add(number)
 
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Write tags of the sweep's own run."""
+    def log_tags(self, values: Mapping[str, str]) -> None:
+        """Log tags of the sweep's own run."""
         self.client.log_batch(self.id, tags=[RunTag(key, value) for key, value in values.items()])
 
 
 @contextmanager
-def sweeping(
+def sweep_run(
     uri: str,
     root: Path,
     experiment: str,
@@ -146,40 +144,40 @@ def sweeping(
     loss: str,
 ) -> Iterator[SweepRun]:
     """
-    Start the run of a sweep, or open the one that it has.
+    Start the run of a sweep, or restart the one that it has.
 
     Parameters
     ----------
     uri, root, experiment, name, settings, tags
-        As for `started`.
+        As for `start_run`.
     run_id : str or None
-        The run that the sweep had when it was interrupted. One that the store
-        lacks is made anew.
+        The run that the sweep had when it was interrupted. A new one is started when the
+        store does not have it.
     loss : str
         As for `SweepRun`.
 
     Yields
     ------
     SweepRun
-        With a true status at the end, as by `started`.
+        The run. Its status at the end is the true one, as with `start_run`.
     """
-    with store.told():
+    with store.reword_errors():
         client = store.connect(uri)
-        found = _found(client, run_id) if run_id else None
+        found = _find_active_run(client, run_id) if run_id else None
         if found is None:
-            with started(uri, root, experiment, name, settings, tags) as run:
-                home = store.experiment(client, uri, experiment)
-                yield SweepRun(client, uri, run.id, home, loss)
+            with start_run(uri, root, experiment, name, settings, tags) as run:
+                experiment_id = store.experiment_id(client, uri, experiment)
+                yield SweepRun(client, uri, run.id, experiment_id, loss)
             return
         client.update_run(found.info.run_id, "RUNNING")
-        for key, value in process().items():
+        for key, value in process_tags().items():
             client.set_tag(found.info.run_id, key, value)
-        again = SweepRun(client, uri, found.info.run_id, found.info.experiment_id, loss)
-        with ending(again):
-            yield again
+        run = SweepRun(client, uri, found.info.run_id, found.info.experiment_id, loss)
+        with end_run(run):
+            yield run
 
 
-def _found(client: MlflowClient, run_id: str) -> Any:
+def _find_active_run(client: MlflowClient, run_id: str) -> Any:
     try:
         found = client.get_run(run_id)
     except MlflowException:

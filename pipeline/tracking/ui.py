@@ -1,4 +1,4 @@
-"""MLflow's UI on this machine: python -m pipeline.tracking.ui."""
+"""Serve MLflow's UI on this machine: python -m pipeline.tracking.ui."""
 
 import os
 import socket
@@ -16,19 +16,19 @@ HOST, PORT = "127.0.0.1", 5000
 
 def main(uri: str, port: int = PORT) -> None:
     """
-    Serve the UI in the place of this process, and print where each experiment is.
+    Print the address of each experiment, and replace this process by the UI.
 
     Parameters
     ----------
     uri : str
-        The store.
+        URI of the store.
     port : int, default=5000
         Port on 127.0.0.1.
 
     Raises
     ------
     UserError
-        When the store cannot be reached or the port is taken.
+        When the store cannot be reached, or when the port is in use.
     """
     experiments = store.connect(uri).search_experiments(ViewType.ACTIVE_ONLY)
     with socket.socket() as probe:

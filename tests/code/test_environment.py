@@ -5,14 +5,14 @@ import subprocess
 import sys
 from importlib.metadata import distributions
 
-from pipeline.tracking.environment import installed, machine
+from pipeline.tracking.environment import installed_packages, machine
 
 
 def test_versions_are_those_of_importlib_metadata():
     def canonical(name):
         return name.lower().replace("-", "_").replace(".", "_")
 
-    found = [line.split("==") for line in installed()]
+    found = [line.split("==") for line in installed_packages()]
 
     names = [name for name, _ in found]
     assert names == sorted(names)
@@ -29,7 +29,7 @@ def test_a_package_that_hides_another_is_the_one_that_is_listed(tmp_path, monkey
         (tmp_path / folder / f"some_thing-{version}.dist-info").mkdir(parents=True)
     monkeypatch.setattr(sys, "path", [str(tmp_path / "one"), str(tmp_path / "two")])
 
-    assert installed() == ["some_thing==2.0"]
+    assert installed_packages() == ["some_thing==2.0"]
 
 
 def test_the_machine_is_described():

@@ -120,7 +120,7 @@ def test_untracked_files_are_found_where_the_user_hides_them(repository):
 
 
 def test_large_and_binary_files_are_named_with_size_and_hash(repository, tmp_path, monkeypatch):
-    monkeypatch.setattr(git, "KEPT_BYTES", 10)
+    monkeypatch.setattr(git, "COPIED_BYTES", 10)
     monkeypatch.setattr(git, "HASHED_BYTES", 20)
     contents = {"a": b"x" * 8, "b": b"y" * 2, "c": b"z" * 9, "d": b"\0", "e": b"w" * 21}
     for name, content in contents.items():

@@ -1,4 +1,4 @@
-"""The code of a logged model: a copy under a name of its own, which answers beside others."""
+"""The code of a logged model: a copy under a name of its own, which runs beside others."""
 
 import importlib
 import sys
@@ -44,24 +44,27 @@ def imported(monkeypatch):
 
 
 def test_two_versions_are_imported_side_by_side(package, imported):
-    with logged.code([], package) as folder:
+    with logged.copy_package([], package) as folder:
         first = imported(folder)
     (package / "answer.py").write_text("ANSWER = 2\n")
-    with logged.code([], package) as folder:
+    with logged.copy_package([], package) as folder:
         second = imported(folder)
         assert (first.now(), second.now()) == ((1, []), (2, []))
         assert second.late() == 2
 
 
 def test_equal_content_has_one_name(package):
-    with logged.code([], package) as first, logged.code([], package) as second:
+    with logged.copy_package([], package) as first, logged.copy_package([], package) as second:
         assert first.name == second.name
         assert first.name.startswith("bakeoff_")
     assert not first.exists()
 
 
 def test_consent_is_in_the_copy_alone(package, imported):
-    with logged.code(["boost.Model"], package) as folder, logged.code([], package) as other:
+    with (
+        logged.copy_package(["boost.Model"], package) as folder,
+        logged.copy_package([], package) as other,
+    ):
         assert imported(folder).now() == (1, ["boost.Model"])
         assert folder.name != other.name
     assert (package / "consent.py").read_text() == PACKAGE["consent.py"]
@@ -79,4 +82,4 @@ def test_consent_is_in_the_copy_alone(package, imported):
     ],
 )
 def test_import_statements_alone_are_renamed(before, after):
-    assert logged.renamed(before, "pipeline", "new") == after
+    assert logged.rename_imports(before, "pipeline", "new") == after

@@ -21,7 +21,7 @@ MINUTE = 60
 
 
 def start(project, name: str = "some", **tags: str):
-    return tracking.started(
+    return tracking.start_run(
         project.store,
         project.root,
         experiment="task",
@@ -99,10 +99,10 @@ def test_the_lock_that_dvc_rewrites_between_stages_is_no_change(project):
     assert the_run(project).data.tags["git.dirty"] == "false"
 
 
-def test_what_ends_well_is_finished(project):
+def test_a_run_that_ends_without_an_error_is_finished(project):
     with start(project) as run:
         assert the_run(project).info.status == "RUNNING"
-        run.curve(1, {"loss": 0.5})
+        run.log_curve(1, {"loss": 0.5})
     assert the_run(project).info.status == "FINISHED"
     assert the_run(project).data.metrics == {"curve/loss": 0.5}
     assert the_run(project).data.params == {"model.lr": "0.1", "model.hidden": "[8, 8]"}
@@ -118,9 +118,11 @@ def test_what_ends_well_is_finished(project):
         (SystemExit, "KILLED"),
     ],
 )
-def test_what_ends_badly_says_how_and_keeps_its_curve(project, error, status):
+def test_a_run_that_does_not_finish_has_the_status_of_its_error_and_its_curve(
+    project, error, status
+):
     with pytest.raises(error), start(project) as run:
-        run.curve(1, {"loss": 0.5})
+        run.log_curve(1, {"loss": 0.5})
         raise error
     assert the_run(project).info.status == status
     assert the_run(project).data.metrics == {"curve/loss": 0.5}
@@ -129,12 +131,12 @@ def test_what_ends_badly_says_how_and_keeps_its_curve(project, error, status):
 def test_a_long_curve_keeps_every_point(project):
     with start(project) as run:
         for step in range(1, 2502):
-            run.curve(step, {"loss": 1 / step})
+            run.log_curve(step, {"loss": 1 / step})
     points = project.client.get_metric_history(the_run(project).info.run_id, "curve/loss")
     assert [(point.step, point.value) for point in points] == [(s, 1 / s) for s in range(1, 2502)]
 
 
-def test_a_store_that_fails_is_told_in_a_line(project):
+def test_a_store_that_fails_is_reported_in_a_line(project):
     # The database refuses one table, as it refuses any when the disk is full.
     refusal = (
         "CREATE TRIGGER full BEFORE INSERT ON metrics "
@@ -146,13 +148,13 @@ def test_a_store_that_fails_is_told_in_a_line(project):
     ):
         with closing(sqlite3.connect(project.root / "mlflow.db")) as database:
             database.execute(refusal)
-        run.scores({"accuracy": 1.0})
+        run.log_scores({"accuracy": 1.0})
 
     assert the_run(project).info.status == "FAILED"
 
 
 def test_a_param_too_long_for_mlflow_is_cut(project):
-    with tracking.started(project.store, project.root, "task", "some", {"a": "x" * 9000}, {}):
+    with tracking.start_run(project.store, project.root, "task", "some", {"a": "x" * 9000}, {}):
         pass
     assert the_run(project).data.params["a"] == "x" * 6000
 
@@ -205,7 +207,7 @@ def test_a_signal_ends_a_training_as_killed_and_leaves_nothing_half_written(
         signal.SIGTERM: "KILLED",
         signal.SIGKILL: "RUNNING",
     }
-    with tracking.started(project.store, project.root, "breast_cancer", "next", {}, {}):
+    with tracking.start_run(project.store, project.root, "breast_cancer", "next", {}, {}):
         assert set(status().values()) == {"KILLED"}
     # What SIGKILL left lies outside of what DVC hashes, and the next training removes it.
     left = set(files(project.root)) - set(before)
@@ -216,12 +218,12 @@ def test_a_signal_ends_a_training_as_killed_and_leaves_nothing_half_written(
     assert (project.root / "models/breast_cancer/neural_net/network.pt").stat() == stamp
 
 
-def test_a_run_of_a_live_process_is_not_buried(project):
+def test_a_run_of_a_live_process_is_not_ended(project):
     with start(project, "first"), start(project, "second"):
         assert [run.info.status for run in project.runs("task")] == ["RUNNING", "RUNNING"]
 
 
-def test_a_run_of_another_machine_is_not_buried(project, monkeypatch):
+def test_a_run_of_another_machine_is_not_ended(project, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("socket.gethostname", lambda: "elsewhere")
         patch.setattr(os, "getpid", lambda: 2**22 + 1)  # above Linux's largest
