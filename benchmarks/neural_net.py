@@ -1,16 +1,17 @@
 """
-What NeuralNet adds to the training time of a bare PyTorch loop.
+Compare the training time of NeuralNet with that of a bare PyTorch loop.
 
 Run: python benchmarks/neural_net.py
 
-Both train the same network from the same first weights on the same batches in the same order,
-with AdamW and cross entropy, and pass over validation after each epoch. That they do the same
-work shows in their losses on validation, which are compared. NeuralNet never stops early here,
-but keeps a copy of its best weights as it always does, which the bare loop does not.
+Both train the same network from the same initial weights on the same batches in the same order,
+with AdamW and cross entropy, and predict validation after each epoch. Their losses on validation
+are compared, to check that they do the same work. NeuralNet does not stop early here. It keeps a
+copy of its best weights, as always; the bare loop does not.
 
-Repetitions alternate between the two; a ratio is of two neighbours in time. It is given in
-seconds on the clock and in seconds of processor time, which other work on the machine disturbs
-less. One thread, because two that wait for each other on a busy machine measure that machine.
+Repetitions alternate between the two, and a ratio is that of two successive repetitions. There is
+a ratio of wall-clock time and one of processor time, which other work on the machine disturbs
+less. One thread is used: two threads that wait for each other on a busy machine measure that
+machine.
 """
 
 import time
@@ -47,14 +48,14 @@ def main() -> None:
 
 
 def vectors(rng: np.random.Generator) -> tuple[Examples, Examples]:
-    """Draw rows of numbers in three classes: to learn from, and a quarter as many to validate."""
+    """Draw rows of numbers in three classes: 20,000 for training, 5,000 for validation."""
     X = rng.normal(size=(25_000, 64)).astype(np.float32)
     y = (X @ rng.normal(size=(64, 3))).argmax(1)
     return (X[:20_000], y[:20_000]), (X[20_000:], y[20_000:])
 
 
 def texts(rng: np.random.Generator) -> tuple[Examples, Examples]:
-    """Draw rows of token ids in three classes, likewise."""
+    """Draw rows of token ids in three classes: 1,600 for training, 400 for validation."""
     y = rng.integers(3, size=2_000)
     X = rng.integers(1, 5_000, size=(2_000, 400)).astype(np.int32)
     X[:, :40] = 1 + y[:, np.newaxis]
@@ -70,14 +71,14 @@ def row(
     batch_size: int,
     epochs: int,
 ) -> list[str]:
-    """Time the two on the same work in turns."""
+    """Time both on the same work, in alternation, and return a row of the table."""
     work = (network, train, validation, batch_size)
-    same = np.allclose(project(*work, 1), peer(*work, 1), rtol=1e-4)  # and warms up
+    same = np.allclose(project(*work, 1), peer(*work, 1), rtol=1e-4)  # warms up, too
     ours, bare = [], []
     for _ in range(repetitions):
         ours.append(seconds(project, *work, epochs))
         bare.append(seconds(peer, *work, epochs))
-    # of clock and of CPU
+    # Columns: wall-clock time, processor time.
     ratios = np.array(ours) / np.array(bare)
     return [
         title,
@@ -91,7 +92,7 @@ def row(
 
 
 def seconds(fit: Callable[..., list[float]], *work: object) -> tuple[float, float]:
-    """Time a training: by the clock, and of the processor."""
+    """Return the wall-clock time and the processor time of a training."""
     clock, cpu = time.perf_counter(), time.process_time()
     fit(*work)
     return time.perf_counter() - clock, time.process_time() - cpu
@@ -126,7 +127,7 @@ def peer(
     batch_size: int,
     epochs: int,
 ) -> list[float]:
-    """Train with a loop as one writes it by hand and return the losses on validation."""
+    """Train with a loop written by hand and return the losses on validation."""
     X, y = map(torch.from_numpy, train)
     X_validation, y_validation = map(torch.from_numpy, validation)
     torch.manual_seed(int(check_random_state(SEED).randint(2**31)))
@@ -143,18 +144,18 @@ def peer(
         module.train()
         order = torch.randperm(len(X)).split(batch_size)
         losses = []
-        for chosen in order:
+        for batch in order:
             optimizer.zero_grad()
-            loss = criterion(module(X[chosen]), y[chosen])
+            loss = criterion(module(X[batch]), y[batch])
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-        mean(losses, order)  # the loss on train, which one would print
+        mean(losses, order)  # the loss on train, as a loop would print it
         module.eval()
         held_out = X_validation.split(batch_size)
         with torch.no_grad():
-            answers = zip(held_out, y_validation.split(batch_size), strict=True)
-            losses = [criterion(module(some), labels).item() for some, labels in answers]
+            pairs = zip(held_out, y_validation.split(batch_size), strict=True)
+            losses = [criterion(module(some), labels).item() for some, labels in pairs]
         curve.append(mean(losses, held_out))
     return curve
 

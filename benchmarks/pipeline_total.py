@@ -1,10 +1,10 @@
 """
-What a whole `dvc repro` costs, in processes. Run: python benchmarks/pipeline_total.py.
+Time a whole `dvc repro`, stage by stage. Run: python benchmarks/pipeline_total.py.
 
-A fresh clone of the last commit, in a temporary folder, with the packages of this Python:
+The last commit is cloned into a temporary folder, and runs with the packages of this Python:
 first `dvc repro` with params.yaml as it is, then `dvc repro` again with nothing to do.
-A stage lasts from DVC's line that it runs to DVC's next such line: its process, and what
-DVC does before and after it.
+A stage lasts from the line in which DVC announces it to the line of the next stage. That is
+its process, and what DVC does before and after it.
 """
 
 import os
@@ -50,9 +50,9 @@ def main() -> None:
 
 
 def environment() -> dict[str, str]:
-    """Take this Python's commands first, and nothing that leads out of the clone."""
-    ours = ("PYTHON", "DVC_", "MLFLOW_", "HYDRA_", "GIT_", "BAKEOFF_")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    """Return the environment: this Python's commands first, no variable that leads elsewhere."""
+    prefixes = ("PYTHON", "DVC_", "MLFLOW_", "HYDRA_", "GIT_", "BAKEOFF_")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(prefixes)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
     return kept | {"PATH": path, "PYTHONUNBUFFERED": "1"}
 
@@ -65,7 +65,7 @@ def output(*command: str, cwd: Path = ROOT) -> str:
 
 
 def repro(clone: Path) -> tuple[float, dict[str, list[float]]]:
-    """Run `dvc repro`; return its seconds, and those of each stage by kind."""
+    """Run `dvc repro`, and return its seconds and the seconds of each stage, by kind of stage."""
     by_stage: dict[str, list[float]] = defaultdict(list)
     kind, log = OTHERS, []
     start = now = time.perf_counter()

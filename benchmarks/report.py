@@ -1,4 +1,4 @@
-"""What every benchmark prints: the machine, and medians with their range."""
+"""Format what every benchmark prints: the machine, and medians with ranges."""
 
 import os
 import platform
@@ -8,9 +8,9 @@ from statistics import median
 
 
 def machine() -> str:
-    """Name the processor, the cores that this process may use, and the Python version."""
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text().splitlines() if described.exists() else []
+    """Describe the processor, the cores that this process may use, and the Python version."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     name = names[0] if names else platform.processor() or platform.machine()
@@ -18,12 +18,12 @@ def machine() -> str:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Tell the median of some repetitions, and the least and the most of them."""
+    """Format the median of some repetitions, and their minimum and maximum."""
     return f"{median(values):.2f} ({min(values):.2f}..{max(values):.2f})"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Set rows under a header in columns: the first one left, the others right."""
+    """Format rows below a header: the first column aligned left, the others right."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:

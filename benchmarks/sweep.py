@@ -3,23 +3,23 @@ Time a sweep against a bare Optuna loop over the same fits, and two workers agai
 
 Run: python benchmarks/sweep.py
 
-In a clone of the last commit, in a temporary folder, with one thread a process:
+The last commit is cloned into a temporary folder. Each process has one thread.
 
-- 50 trials of LightGBM on breast_cancer, nothing pruned. The project runs them as a user does,
-  `python -m pipeline.train --multirun +sweep=lightgbm`: each trial is kept as it ends, can be gone
-  on with, and is recorded in MLflow. The peer is `ask`, fit, ROC-AUC, `tell` in memory, with the
-  same sampler: the same values and scores, which is checked. Timed from the first trial's start to
-  the last one's end, which leaves imports out on both sides; `and recorded` is until the command
-  is over, with all runs, the table and the plots in MLflow.
-- 12 trainings of the MLP, each of two seconds on average, by one and by two processes of
-  hydra/launcher=joblib, from the first trial's start to the last one's end.
+- 50 trials of LightGBM on breast_cancer, without pruning. The project runs them as a user does,
+  `python -m pipeline.train --multirun +sweep=lightgbm`: each trial is stored when it ends, can be
+  continued, and is recorded in MLflow. The peer is `ask`, fit, ROC-AUC, `tell` in memory, with the
+  same sampler; it is checked that parameters and scores are the same. The time is that from the
+  start of the first trial to the end of the last one, without imports on either side. `and
+  recorded` is the time until the command ends, with all runs, the table and the plots in MLflow.
+- 12 trainings of the MLP, of two seconds on average, by one and by two processes of
+  hydra/launcher=joblib. The time is that from the start of the first trial to the end of the last.
 
-The two of a pair alternate, and a ratio is of neighbours in time.
+The two sides alternate, and a ratio is that of two successive repetitions.
 """
 
 import os
 
-os.environ["OMP_NUM_THREADS"] = "1"  # two that wait for each other on a busy machine measure it
+os.environ["OMP_NUM_THREADS"] = "1"  # two threads that wait for each other measure the machine
 
 import tempfile
 import time
@@ -52,11 +52,11 @@ def main() -> None:
         for stage in ("ingest", "featurize"):
             output("python", "-m", f"pipeline.{stage}", "task=breast_cancer", cwd=clone)
         fits = [
-            (*swept(clone, f"fits-{number}", LIGHTGBM), bare(clone, f"fits-{number}"))
+            (*time_sweep(clone, f"fits-{number}", LIGHTGBM), time_bare(clone, f"fits-{number}"))
             for number in range(REPETITIONS)
         ]
         workers = [
-            [swept(clone, f"mlp-{n}-{w}", [*MLP, f"sweep.workers={w}"])[0] for w in (1, 2)]
+            [time_sweep(clone, f"mlp-{n}-{w}", [*MLP, f"sweep.workers={w}"])[0] for w in (1, 2)]
             for n in range(REPETITIONS)
         ]
     print(f"Seconds: median (min..max) of {REPETITIONS} repetitions")
@@ -76,41 +76,41 @@ def trials(clone: Path, name: str) -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
 
 
-def swept(clone: Path, name: str, overrides: list[str]) -> tuple[float, float]:
-    """Sweep; give the seconds from the first trial to the last, and to the command's end."""
-    asked = ["task=breast_cancer", "sweep.pruner=null", f"sweep.study={name}", *overrides]
-    output("python", "-m", "pipeline.train", "--multirun", *asked, cwd=clone)
-    over = time.time()
-    done = trials(clone, name)
-    start = min(trial.datetime_start for trial in done).timestamp()
-    return max(trial.datetime_complete for trial in done).timestamp() - start, over - start
+def time_sweep(clone: Path, name: str, overrides: list[str]) -> tuple[float, float]:
+    """Run a sweep; return the seconds from its first trial to its last, and to its end."""
+    overrides = ["task=breast_cancer", "sweep.pruner=null", f"sweep.study={name}", *overrides]
+    output("python", "-m", "pipeline.train", "--multirun", *overrides, cwd=clone)
+    end = time.time()
+    finished = trials(clone, name)
+    start = min(trial.datetime_start for trial in finished).timestamp()
+    return max(trial.datetime_complete for trial in finished).timestamp() - start, end - start
 
 
-def bare(clone: Path, name: str) -> float:
-    """Search as a script of one's own does, over the ranges of a sweep."""
+def time_bare(clone: Path, name: str) -> float:
+    """Search with a bare Optuna loop over the ranges of a sweep, and return the seconds."""
     view = clone / "data" / "features" / "breast_cancer" / "engineered"
     train, validation = (views.load(view / f"{split}.npz") for split in ("train", "validation"))
-    written = OmegaConf.load(clone / "conf" / "model" / "lightgbm.yaml")
-    written.random_state = 0
-    fixed = {key: written[key] for key in written if key not in ("family", "view", "_target_")}
-    swept = trials(clone, name)
-    ranges = swept[0].distributions
+    config = OmegaConf.load(clone / "conf" / "model" / "lightgbm.yaml")
+    config.random_state = 0
+    fixed = {key: config[key] for key in config if key not in ("family", "view", "_target_")}
+    sweep_trials = trials(clone, name)
+    ranges = sweep_trials[0].distributions
     settings = {"metric": "roc_auc", "metrics": ["roc_auc"], "positive": "malignant"}
     tumours = problem("classification", settings).on({"classes": ["benign", "malignant"]})
     loop = optuna.create_study(direction="maximize")
     start = time.perf_counter()
     for number in range(TRIALS):
-        loop.sampler = study.sampler("tpe", 0, number)
+        loop.sampler = study.make_sampler("tpe", 0, number)
         trial = loop.ask(ranges)
         values = {key.removeprefix("model."): value for key, value in trial.params.items()}
         model = LightGBM(**fixed | values)
         model.fit(train.X, train.y, (validation.X, validation.y))
-        given = model.predict_proba(validation.X)
-        predictions = tumours.predictions(validation.y, given, {})
-        # scikit-learn's differs in the last digit, after which the sampler would go other ways
+        probabilities = model.predict_proba(validation.X)
+        predictions = tumours.predictions(validation.y, probabilities, {})
+        # scikit-learn's metric differs in the last digit, and then the sampler suggests others
         loop.tell(trial, tumours.deciding.once(predictions))
     seconds = time.perf_counter() - start
-    for ours, theirs in zip(swept, loop.get_trials(), strict=True):
+    for ours, theirs in zip(sweep_trials, loop.get_trials(), strict=True):
         if (ours.params, ours.value) != (theirs.params, theirs.value):
             raise SystemExit(f"error: trial {ours.number} was not the same fit in both")
     return seconds

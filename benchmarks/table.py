@@ -1,10 +1,10 @@
 """
-What a large table takes in ingest and featurize. Run: python benchmarks/table.py [rows].
+Time ingest and featurize on a large table. Run: python benchmarks/table.py [rows].
 
-A CSV file of 30 columns is made in a temporary folder: numbers, booleans, dates, categories few
-and many, texts of eight words, an identifier, a tenth of most values missing. The two stages run
-on it in a clone of the last commit, each in a process of its own, whose seconds and peak of
-resident memory are told.
+A CSV file of 30 columns is written into a temporary folder: numbers, booleans, dates, few and
+many categories, texts of eight words, an identifier. A tenth of the values of most columns is
+missing. The two stages run on it in a clone of the last commit. The seconds and the peak of
+resident memory of each process are printed.
 """
 
 import os
@@ -27,15 +27,15 @@ WORDS = np.array([f"word{number}" for number in range(5000)])
 
 
 def main() -> None:
-    """Make the file, run the stages on it, and print a table."""
+    """Write the file, run the stages on it, and print a table."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         clone, file = Path(folder, "clone"), Path(folder, "data.csv")
         subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
-        made = examples(rows, np.random.default_rng(0))
-        csv.write_csv(made, file)
-        print(f"{made.num_rows:,} rows, {made.num_columns} columns, {file.stat().st_size:,} bytes")
+        data = examples(rows, np.random.default_rng(0))
+        csv.write_csv(data, file)
+        print(f"{data.num_rows:,} rows, {data.num_columns} columns, {file.stat().st_size:,} bytes")
         measured = [
             [stage, *map("{:.1f}".format, peak(clone, stage, f"task.source.path={file}"))]
             for stage in ("ingest", "featurize")
@@ -49,7 +49,7 @@ def examples(rows: int, rng: np.random.Generator) -> pa.Table:
     def some(values: np.ndarray) -> pa.Array:
         return pa.array(values, mask=rng.random(rows) < MISSING)
 
-    def chosen(kinds: int) -> pa.Array:
+    def categories(kinds: int) -> pa.Array:
         number = (rng.random(rows) ** 2 * kinds).astype(int)
         return pa.DictionaryArray.from_arrays(some(number), [f"kind {i}" for i in range(kinds)])
 
@@ -68,7 +68,7 @@ def examples(rows: int, rng: np.random.Generator) -> pa.Table:
     columns |= {f"flag_{i}": some(rng.random(rows) < 0.3) for i in range(3)}
     columns |= {f"day_{i}": some(rng.choice(days, rows)) for i in range(3)}
     columns |= {
-        f"kind_{i}": chosen(kinds) for i, kinds in enumerate([3, 5, 10, 50, 300, 2000, 20_000])
+        f"kind_{i}": categories(kinds) for i, kinds in enumerate([3, 5, 10, 50, 300, 2000, 20_000])
     }
     columns |= {f"note_{i}": text() for i in range(3)}
     score = pc.fill_null(columns["amount_0"], 1).to_numpy() + rng.normal(size=rows)
@@ -77,12 +77,12 @@ def examples(rows: int, rng: np.random.Generator) -> pa.Table:
 
 
 def zipf(rng: np.random.Generator, rows: int) -> np.ndarray:
-    """Draw words as a language does: the second half as often as the first, and so on."""
+    """Draw indices of words with frequencies as in a language (Zipf's law)."""
     return np.minimum(rng.zipf(1.3, rows) - 1, len(WORDS) - 1)
 
 
 def peak(clone: Path, stage: str, *overrides: str) -> tuple[float, float]:
-    """Run a stage; give its seconds, and the most gigabytes of memory that it held."""
+    """Run a stage, and return its seconds and its peak of resident memory in GB."""
     start = time.perf_counter()
     command = [sys.executable, "-m", f"pipeline.{stage}", "task=table", *overrides]
     process = subprocess.Popen(command, cwd=clone)

@@ -1,26 +1,27 @@
 """
-What tracking one run adds to a fit, by the train stage and by `mlflow.autolog`.
+Time what tracking adds to a fit, in the train stage and with `mlflow.autolog`.
 
 Run: python benchmarks/tracking.py
 
-In one process, on features made anew in a temporary folder, into SQLite stores that exist:
+Everything runs in one process, on new features in a temporary folder, into existing SQLite stores:
 
-- project: `pipeline.train.main`, less the same with tracking left out. The difference is all that
-  the stage records: commit, parameters, curves (also what it takes to compute them), scores,
-  dataset, the model with signature and input example, status.
+- project: `pipeline.train.main`, minus the same without tracking. The difference is everything that
+  the stage records: commit, parameters, curves and their computation, scores, dataset, the model
+  with signature and input example, status.
 - autolog: the library's own classifier with the same parameters, fitted in `mlflow.start_run()`
-  under `mlflow.sklearn.autolog()` or `mlflow.lightgbm.autolog()` as they are by default, less the
-  same fit without. It records parameters, scores on train, dataset, model; no commit, no scores on
-  validation, no input example, no signature for LightGBM.
+  with `mlflow.sklearn.autolog()` or `mlflow.lightgbm.autolog()` and their defaults, minus the same
+  fit without them. It records parameters, scores on train, dataset and model, but no commit, no
+  scores on validation, no input example, and no signature for LightGBM.
 
-Each repetition goes once through all rows, and in each through the four; a ratio is of neighbours
-in time. On a busy machine rows differ by more than what they measure: compare within a row.
-LightGBM on genre has no peer: autolog draws an importance plot of some thousand bars.
+Each repetition measures all rows, and the four times of a row one after another. A ratio is that
+of successive measurements. On a busy machine rows differ by more than what they measure: compare
+within a row. LightGBM on genre has no peer: autolog draws an importance plot of some thousand
+bars.
 """
 
 import os
 
-os.environ["OMP_NUM_THREADS"] = "1"  # two that wait for each other on a busy machine measure it
+os.environ["OMP_NUM_THREADS"] = "1"  # two threads that wait for each other measure the machine
 
 import importlib
 import logging
@@ -51,7 +52,7 @@ from pipeline.progress import console
 TASKS = ("breast_cancer", "genre")
 MODELS = ("logistic_regression", "random_forest", "lightgbm")
 REPETITIONS = 3
-# more columns than this, and autolog's plot for LightGBM takes longer than all else here
+# With more columns, autolog's plot for LightGBM takes longer than everything else here.
 MOST_BARS = 1000
 
 
@@ -66,7 +67,7 @@ def main() -> None:
                 command(stage, f"task={task}")
         runs = f"tracking.uri=sqlite:///{folder}/project.db"
         fits = [
-            composed("train", f"task={task}", f"model={model}", runs)
+            compose("train", f"task={task}", f"model={model}", runs)
             for task in TASKS
             for model in MODELS
         ]
@@ -79,14 +80,14 @@ def main() -> None:
 
 
 def quiet() -> None:
-    """Silence the libraries, and the lines that the stages print."""
+    """Silence the libraries and the stages."""
     console.quiet = True
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
 
 
 def redirect(folder: Path) -> None:
-    """Have everything that stages and autolog write lie in a folder."""
+    """Let the stages and autolog write into a folder."""
     for name in ("ingested_folder", "features_folder", "model_folder", "validation_file"):
         usual = getattr(paths, name)
 
@@ -99,21 +100,21 @@ def redirect(folder: Path) -> None:
 
 
 def command(stage: str, *overrides: str) -> None:
-    """Be the command of a stage."""
+    """Run the command of a stage."""
     with mock.patch.object(sys, "argv", [stage, *overrides]):
         run(stage)
 
 
-def composed(stage: str, *overrides: str) -> Any:
+def compose(stage: str, *overrides: str) -> Any:
     """Compose and check a stage's configuration as its command does."""
-    kept: list[Any] = []
-    with mock.patch.object(importlib.import_module(f"pipeline.{stage}"), "main", kept.append):
+    configs: list[Any] = []
+    with mock.patch.object(importlib.import_module(f"pipeline.{stage}"), "main", configs.append):
         command(stage, *overrides)
-    return kept[0]
+    return configs[0]
 
 
 def row(cfg: schema.Train, turns: list[dict[str, float]]) -> list[str]:
-    """Tell what tracking adds to one fit."""
+    """Return a row of the table: what tracking adds to one fit."""
     fits = [turn["bare"] for turn in turns]
     ours = [turn["tracked"] - turn["untracked"] for turn in turns]
     cells = [cfg.task.name, cfg.model.name, spread(fits), spread(ours)]
@@ -124,7 +125,7 @@ def row(cfg: schema.Train, turns: list[dict[str, float]]) -> list[str]:
 
 
 def turn(cfg: schema.Train) -> dict[str, float]:
-    """Time each of the four once."""
+    """Time each of the four ways once."""
     ways = [tracked, untracked, autologged, bare]
     columns = data(cfg)[0].X.shape[1]
     if cfg.model.name == "lightgbm" and columns > MOST_BARS:
@@ -133,7 +134,7 @@ def turn(cfg: schema.Train) -> dict[str, float]:
 
 
 def data(cfg: schema.Train) -> list[views.Features]:
-    """Read what to fit and what to validate on."""
+    """Read the features for training and for validation."""
     view = paths.features_folder(cfg.task.name) / cfg.model.view
     return [views.load(view / f"{split}.npz") for split in ("train", "validation")]
 
@@ -151,24 +152,24 @@ def tracked(cfg: schema.Train) -> None:
 
 
 def untracked(cfg: schema.Train) -> None:
-    """Train as the stage does, but record nothing and compute no curves."""
+    """Train as the stage does, without a run and without curves."""
 
     @contextmanager
     def nothing(*_: Any, **__: Any) -> Iterator[Any]:
-        yield SimpleNamespace(id="", trained=lambda *_: None)
+        yield SimpleNamespace(id="", log_training=lambda *_: None)
 
     def plain(model: Any, train: Any, validation: Any, *_: Any) -> float:
         return fit(model, train, validation, None)
 
     with (
-        mock.patch.object(train.tracking, "started", nothing),
+        mock.patch.object(train.tracking, "start_run", nothing),
         mock.patch.object(experiment, "fit", plain),
     ):
         train.main(cfg)
 
 
 def autologged(cfg: schema.Train) -> None:
-    """Fit in a run under autolog."""
+    """Fit in a run with autolog."""
     flavour = mlflow.lightgbm if cfg.model.name == "lightgbm" else mlflow.sklearn
     flavour.autolog()
     with mlflow.start_run(experiment_id=mlflow.get_experiment_by_name("autolog").experiment_id):
@@ -178,7 +179,7 @@ def autologged(cfg: schema.Train) -> None:
 
 def bare(cfg: schema.Train) -> None:
     """Fit the library's own classifier."""
-    numbers, validation = data(cfg)
+    features, validation = data(cfg)
     model = targets.build(cfg.model.estimator)
     extra: dict[str, Any] = {}
     if cfg.model.name == "lightgbm":
@@ -186,13 +187,13 @@ def bare(cfg: schema.Train) -> None:
         patience = parameters.pop("early_stopping_round")
         model = lightgbm.LGBMClassifier(**parameters)
         extra = {
-            "eval_set": [tuple(numbers[:2]), tuple(validation[:2])],
+            "eval_set": [tuple(features[:2]), tuple(validation[:2])],
             "eval_names": ["train", "validation"],
             "callbacks": [lightgbm.early_stopping(patience, verbose=False)],
         }
     elif cfg.model.name == "random_forest":
         model = RandomForestClassifier(**model.get_params())
-    model.fit(numbers.X, numbers.y, **extra)
+    model.fit(features.X, features.y, **extra)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What long work shows: a live bar on a terminal, a plain line now and then elsewhere."""
+"""Show the progress of long work: a live bar on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ from rich.progress import (
 T = TypeVar("T")
 
 console = Console(highlight=False, soft_wrap=True)
-# Away from a terminal there is no width to fit in.
+# Without a terminal there is no width to fit in.
 if not console.is_terminal:
     console.width = 120
 PLAIN_EVERY_SECONDS = 10.0
@@ -25,21 +25,21 @@ PLAIN_EVERY_SECONDS = 10.0
 
 class Bar:
     """
-    Progress of one piece of work, used as a context manager.
+    Show the progress of one piece of work; a context manager.
 
     Parameters
     ----------
     title : str
-        What is being done.
+        The work that is done.
     total : int or None
-        How many steps there are, when that is known.
+        Number of steps, or None when it is not known.
     """
 
     def __init__(self, title: str, total: int | None = None) -> None:
         self.title = title
         self.total = total
         self.done = 0
-        self.said = time.monotonic()
+        self.printed = time.monotonic()
         self.live = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -66,25 +66,25 @@ class Bar:
 
     def step(self, done: int, note: str = "") -> None:
         """
-        Tell how far the work is.
+        Show how many steps are done.
 
         Parameters
         ----------
         done : int
-            Steps done so far.
+            Number of steps that are done.
         note : str
-            What is worth knowing now, such as a score.
+            Text to show beside it, such as a score.
         """
         self.live.update(self.bar, completed=done, note=note)
         now = time.monotonic()
-        if not console.is_terminal and now - self.said >= PLAIN_EVERY_SECONDS:
-            self.said = now
+        if not console.is_terminal and now - self.printed >= PLAIN_EVERY_SECONDS:
+            self.printed = now
             of = f"/{self.total}" if self.total else ""
             console.print(f"{self.title} {done}{of} {note}".rstrip())
 
 
 def track(items: Iterable[T], title: str, total: int) -> Iterator[T]:
-    """Pass items on while showing how many have passed."""
+    """Yield items, and show how many were yielded."""
     with Bar(title, total) as bar:
         for done, item in enumerate(items, 1):
             yield item

@@ -1,1 +1,1 @@
-"""What Hydra finds by itself: plugins have to lie in this namespace."""
+"""Plugins that Hydra finds by itself, because they lie in this namespace."""

@@ -1,4 +1,4 @@
-"""hydra/sweeper=optuna: the jobs of a --multirun are trials of an Optuna study."""
+"""hydra/sweeper=optuna: run the trials of an Optuna study by --multirun."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ from omegaconf import DictConfig
 
 
 class OptunaSweeper(Sweeper):
-    """Hands a search over to `pipeline.sweep`, imported when it is asked for."""
+    """Run a sweep by `pipeline.sweep`, which is imported only then."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keep what Hydra composed."""
+        """Keep the configuration that Hydra composed."""
         self.hydra_context = hydra_context
         self.config = config
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the trials that the command line's overrides, ranges among them, ask for."""
+        """Run the trials of the command line's overrides, which include ranges."""
         from pipeline.sweep.search import search
 
         return search(self.hydra_context, self.config, arguments)

@@ -1,8 +1,8 @@
 """
-hydra/launcher=ray: the jobs of a --multirun as tasks of Ray.
+hydra/launcher=ray: run the jobs of a --multirun as tasks of Ray.
 
-The machines of a cluster need the project in the same place, its features, and for a sweep
-a database that all reach, `sweep.storage=postgresql://...`.
+The machines of a cluster need the project and its features in the same place. A sweep also
+needs a database that all machines reach, `sweep.storage=postgresql://...`.
 """
 
 import logging
@@ -20,16 +20,16 @@ from omegaconf import DictConfig, open_dict
 
 class RayLauncher(Launcher):
     """
-    Runs each job as a task of Ray.
+    Run each job as a task of Ray.
 
-    Hydra's own launcher needs a cloudpickle that joblib is too new for.
+    Hydra's own launcher needs a version of cloudpickle that excludes current joblib.
 
     Parameters
     ----------
     address : str or None
-        A running cluster's; None starts one on this machine for the time of the command.
+        Address of a running cluster. None starts one on this machine, for this command.
     num_cpus : int or None
-        Cores of a job; None shares those of this machine out.
+        Cores per job. None shares the cores of this machine among the jobs.
     """
 
     def __init__(self, address: str | None, num_cpus: int | None) -> None:
@@ -39,7 +39,7 @@ class RayLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keep what each job needs."""
+        """Keep the configuration, the function and the context of the jobs."""
         self.hydra_context = hydra_context
         self.task_function = task_function
         self.config = config
@@ -47,23 +47,23 @@ class RayLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Run a job for each list of overrides, and wait for all."""
+        """Run a job per list of overrides, and return when all have ended."""
         try:
             import ray
         except ImportError:
             from pipeline.errors import UserError
 
             raise UserError("hydra/launcher=ray needs Ray: pip install 'bakeoff[ray]'") from None
-        found = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        variables = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         with ray.init(
             address=self.address or "local",
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": found} if self.address is None else None,
+            runtime_env={"env_vars": variables} if self.address is None else None,
         ):
             cores = self.num_cpus or max(1, len(os.sched_getaffinity(0)) // len(job_overrides))
-            task = ray.remote(num_cpus=cores, max_retries=0)(run)
+            task = ray.remote(num_cpus=cores, max_retries=0)(run_task)
             return ray.get(
                 [
                     task.remote(
@@ -79,7 +79,7 @@ class RayLauncher(Launcher):
             )
 
 
-def run(
+def run_task(
     context: HydraContext,
     task_function: TaskFunction,
     config: DictConfig,
@@ -87,7 +87,7 @@ def run(
     number: int,
     singletons: Any,
 ) -> JobReturn:
-    """Run one job where Ray has placed it."""
+    """Run one job in a process of Ray."""
     setup_globals()
     Singleton.set_state(singletons)
     job = context.config_loader.load_sweep_config(config, overrides)

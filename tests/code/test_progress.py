@@ -17,17 +17,17 @@ def written(monkeypatch):
     return out
 
 
-def test_track_passes_every_item_on_in_order(written):
+def test_track_yields_every_item_in_order(written):
     assert list(progress.track(iter("abc"), "reading", 3)) == ["a", "b", "c"]
 
 
-def test_short_work_away_from_a_terminal_says_nothing(written):
+def test_short_work_without_a_terminal_prints_nothing(written):
     list(progress.track(range(1000), "reading", 1000))
 
     assert written.getvalue() == ""
 
 
-def test_long_work_away_from_a_terminal_says_plain_lines(written, monkeypatch):
+def test_long_work_without_a_terminal_prints_plain_lines(written, monkeypatch):
     monkeypatch.setattr(progress, "PLAIN_EVERY_SECONDS", 0.0)
 
     with progress.Bar("genre lightgbm", 500) as bar:
@@ -37,7 +37,7 @@ def test_long_work_away_from_a_terminal_says_plain_lines(written, monkeypatch):
     assert written.getvalue() == "genre lightgbm 20/500 validation 0.412\ngenre lightgbm 40/500\n"
 
 
-def test_plain_lines_keep_their_distance(written, monkeypatch):
+def test_plain_lines_are_printed_every_ten_seconds_at_most(written, monkeypatch):
     clock = iter([0.0, 4.0, 11.0, 12.0, 22.0])
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
 
@@ -45,7 +45,7 @@ def test_plain_lines_keep_their_distance(written, monkeypatch):
         for done in (1, 2, 3, 4):
             bar.step(done)
 
-    # At 4 s too early, at 11 s said, at 12 s too early, at 22 s said.
+    # At 4 s too early, at 11 s printed, at 12 s too early, at 22 s printed.
     assert written.getvalue() == "fitting 2\nfitting 4\n"
 
 
