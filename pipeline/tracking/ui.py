@@ -41,7 +41,7 @@ def main(uri: str, port: int = PORT) -> None:
                 "end what uses it, or `make ui PORT=5001`"
             ) from None
     console = Console(highlight=False, soft_wrap=True)
-    console.print("Starting MLflow, some seconds. Then open:")
+    console.print("Starting MLflow takes some seconds. Then open:")
     for experiment in experiments:
         if experiment.name != "Default":
             # Without the query MLflow opens its page for generative AI.

@@ -1,4 +1,4 @@
-"""Sweeps as a user runs them: they survive, share, fail, prune, and come back as a change."""
+"""Sweeps as a user runs them: killed, shared, failing, pruned, and adopted."""
 
 import json
 import signal
@@ -24,13 +24,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 class Mine(ClassifierMixin, BaseEstimator):
-    """Does what it is asked for, and writes a line when it starts and one when it ends."""
+    """A model that fails or waits as `how` says, and logs when it starts and when it ends."""
 
     def __init__(self, quality: float = 0.5, how: str = "well", seed: int = 0, log: str = ""):
         self.quality, self.how, self.seed, self.log = quality, how, seed, log
 
     def fit(self, X, y, validation=None, report=None):
-        self.say("start")
+        self.write("start")
         for step in range(1, 6):
             report(step, {"validation/log_loss": 1 - self.quality})
         if self.how == "raises":
@@ -44,13 +44,13 @@ class Mine(ClassifierMixin, BaseEstimator):
         while self.how == "waits" and self.ended() >= int(open(self.log + ".let").read()):
             time.sleep(0.02)
         self.classes_ = np.unique(y)
-        self.say("end")
+        self.write("end")
         return self
 
     def ended(self):
         return open(self.log).read().count("end")
 
-    def say(self, what):
+    def write(self, what):
         with open(self.log, "a") as file:
             file.write(f"{what} {self.quality} {self.how} {self.seed}\\n")
 
@@ -72,15 +72,15 @@ log: {log}
 
 @pytest.fixture(scope="session")
 def featurized(warm, clone, empty_store, tmp_path_factory):
-    """Give the project with the features of breast_cancer; leave it as it is."""
+    """Return the project with the features of breast_cancer. It must not be changed."""
     project = clone.copy(tmp_path_factory.mktemp("featurized") / "bakeoff", empty_store)
     for stage in ("ingest", "featurize"):
         project.must_warm(warm, f"pipeline.{stage}", "task=breast_cancer")
     return project
 
 
-class Sweeping:
-    """A project with a model that does in each trial what the trial asks for."""
+class SweepProject:
+    """A project with a model whose trials fail or wait as their parameters say."""
 
     def __init__(self, project, warm: str) -> None:
         self.project = project
@@ -91,8 +91,8 @@ class Sweeping:
         (project.root / "conf/model/mine.yaml").write_text(MODEL.format(log=self.log))
 
     def command(self, *overrides: str) -> list[str]:
-        asked = ["--multirun", "hydra/sweeper=optuna", "task=breast_cancer", "model=mine"]
-        return [*asked, *overrides]
+        arguments = ["--multirun", "hydra/sweeper=optuna", "task=breast_cancer", "model=mine"]
+        return [*arguments, *overrides]
 
     def run(self, *overrides: str):
         return self.project.warm(self.warm, "pipeline.train", *self.command(*overrides))
@@ -100,13 +100,13 @@ class Sweeping:
     def start(self, *overrides: str):
         return self.project.start("python", "-m", "pipeline.train", *self.command(*overrides))
 
-    def said(self, word: str) -> list[str]:
-        """Give the trials, as their values, that have said a word: start or end."""
+    def logged(self, word: str) -> list[str]:
+        """Return the parameters of the trials that logged a word: start or end."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [line.partition(" ")[2] for line in lines if line.startswith(word)]
 
-    def let(self, ends: int) -> None:
-        """Let so many trials end of those that wait; the next ones do not."""
+    def allow(self, ends: int) -> None:
+        """Allow this number of waiting trials to end."""
         aside = self.log.with_suffix(".new")
         aside.write_text(str(ends))
         aside.replace(f"{self.log}.let")
@@ -119,7 +119,7 @@ class Sweeping:
         return Counter(trial.state.name for trial in self.trials())
 
     def runs(self, nested: bool) -> list:
-        """Give the runs in MLflow: of the trials, or of the sweeps."""
+        """Return the runs in MLflow: of the trials, or of the sweeps."""
         runs = self.project.runs("breast_cancer")
         return [run for run in runs if ("mlflow.parentRunId" in run.data.tags) == nested]
 
@@ -129,11 +129,11 @@ class Sweeping:
 
 
 @pytest.fixture
-def sweeping(warm, featurized, empty_store, tmp_path) -> Sweeping:
-    return Sweeping(featurized.copy(tmp_path / "bakeoff", empty_store), warm)
+def sweeping(warm, featurized, empty_store, tmp_path) -> SweepProject:
+    return SweepProject(featurized.copy(tmp_path / "bakeoff", empty_store), warm)
 
 
-def until(so: Callable[[], bool]) -> None:
+def wait_until(so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE
     while not so():
         assert time.monotonic() < deadline, "waited for two minutes"
@@ -143,7 +143,7 @@ def until(so: Callable[[], bool]) -> None:
 GRID = ["sweep.sampler=grid", "sweep.pruner=null"]
 
 
-def test_a_sweep_gives_one_run_with_its_trials_below_and_a_table(sweeping):
+def test_a_sweep_has_one_run_with_nested_runs_of_its_trials_and_a_table(sweeping):
     done = sweeping.run(*GRID, "model.quality=0.2,0.9,0.5")
     assert done.returncode == 0, done.stderr
     assert "3 trials, 3 complete; best validation roc_auc" in done.stdout
@@ -169,14 +169,14 @@ def test_a_sweep_gives_one_run_with_its_trials_below_and_a_table(sweeping):
     assert sweeping.artifact(parent, "history.png").stat().st_size > 1000
 
 
-def test_a_second_call_runs_nothing_and_a_higher_number_goes_on(sweeping):
+def test_a_second_call_runs_nothing_and_a_higher_number_runs_more(sweeping):
     space = ["model.quality=interval(0, 1)", "sweep.sampler=random"]
     assert sweeping.run(*space, "sweep.n_trials=3").returncode == 0
     values = [trial.params for trial in sweeping.trials()]
     again = sweeping.run(*space, "sweep.n_trials=3")
     assert again.returncode == 0, again.stderr
     assert "all 3 trials are done, nothing is run" in again.stdout
-    assert len(sweeping.said("start")) == 3
+    assert len(sweeping.logged("start")) == 3
     more = sweeping.run(*space, "sweep.n_trials=5")
     assert more.returncode == 0, more.stderr
     assert [trial.params for trial in sweeping.trials()][:3] == values
@@ -185,27 +185,27 @@ def test_a_second_call_runs_nothing_and_a_higher_number_goes_on(sweeping):
     assert len(sweeping.runs(nested=False)) == 1
 
 
-def test_killed_three_times_it_does_every_trial_once_and_the_interrupted_one_again(sweeping):
+def test_a_sweep_killed_three_times_runs_every_trial_once_and_interrupted_ones_again(sweeping):
     """SIGKILL, each time while a trial is under way."""
     qualities = [round(0.3 + number / 100, 2) for number in range(12)]
     asked = [*GRID, f"model.quality={','.join(map(str, qualities))}", "model.how=waits"]
     for kills, done in enumerate((2, 5, 9)):
-        sweeping.let(done)
+        sweeping.allow(done)
         process = sweeping.start(*asked)
         try:
-            until(lambda begun=done + kills + 1: len(sweeping.said("start")) == begun)
+            wait_until(lambda begun=done + kills + 1: len(sweeping.logged("start")) == begun)
         finally:
             process.kill()
             process.communicate()
         assert sweeping.states() == {"COMPLETE": done, "RUNNING": 1, "WAITING": 11 - done}
-    sweeping.let(12)
+    sweeping.allow(12)
     done = sweeping.run(*asked)
     assert done.returncode == 0, done.stderr
     assert sweeping.states() == {"COMPLETE": 12}
     assert [trial.params["model.quality"] for trial in sweeping.trials()] == qualities
-    assert sweeping.said("end") == [f"{quality} waits 0" for quality in qualities]
+    assert sweeping.logged("end") == [f"{quality} waits 0" for quality in qualities]
     again = [f"{qualities[number]} waits 0" for number in (2, 5, 9)]
-    assert Counter(sweeping.said("start")) == Counter(sweeping.said("end") + again)
+    assert Counter(sweeping.logged("start")) == Counter(sweeping.logged("end") + again)
     runs = sweeping.runs(nested=True)
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert sorted(int(run.data.tags["trial"]) for run in runs) == list(range(12))
@@ -213,22 +213,22 @@ def test_killed_three_times_it_does_every_trial_once_and_the_interrupted_one_aga
     assert parent.info.status == "FINISHED"
 
 
-def test_two_processes_share_a_study_and_do_no_trial_twice(sweeping):
+def test_two_processes_share_a_study_and_run_no_trial_twice(sweeping):
     qualities = ",".join(str(round(0.3 + number / 100, 2)) for number in range(40))
     asked = [*GRID, f"model.quality={qualities}", "model.how=waits"]
-    sweeping.let(0)
+    sweeping.allow(0)
     processes = [sweeping.start(*asked) for _ in range(2)]
     try:
         # Both are at work before either may end a trial.
-        until(lambda: len(sweeping.said("start")) == 2)
-        sweeping.let(40)
-        said = [process.communicate(timeout=DEADLINE) for process in processes]
+        wait_until(lambda: len(sweeping.logged("start")) == 2)
+        sweeping.allow(40)
+        outputs = [process.communicate(timeout=DEADLINE) for process in processes]
     finally:
         for process in processes:
             process.kill()
-    assert [process.returncode for process in processes] == [0, 0], said
+    assert [process.returncode for process in processes] == [0, 0], outputs
     assert sweeping.states() == {"COMPLETE": 40}
-    assert len(sweeping.said("start")) == len(set(sweeping.said("end"))) == 40
+    assert len(sweeping.logged("start")) == len(set(sweeping.logged("end"))) == 40
     numbers = [int(run.data.tags["trial"]) for run in sweeping.runs(nested=True)]
     assert sorted(numbers) == list(range(40))
     (parent,) = sweeping.runs(nested=False)
@@ -258,10 +258,10 @@ def test_a_trial_that_fails_is_a_result_and_the_sweep_goes_on(sweeping):
     )
     assert again.returncode == 1
     assert "3 of 4 trials failed, more than sweep.max_failure_rate=0.7 allows" in again.stderr
-    assert len(sweeping.said("start")) == 4
+    assert len(sweeping.logged("start")) == 4
 
 
-def test_a_worker_that_is_killed_takes_its_trial_alone_with_it(sweeping):
+def test_a_worker_that_is_killed_fails_its_own_trial_only(sweeping):
     """Though the death of one process ends the others of a joblib pool."""
     done = sweeping.run(
         *GRID,
@@ -308,7 +308,7 @@ def test_what_is_searched_outranks_the_architecture_the_task_and_what_was_adopte
     adopted.write_text("# @package model\nquality: 0.5\n")
     done = sweeping.run(*GRID, "model.quality=0.2,0.9")
     assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in sweeping.said("end")] == ["0.2", "0.9"]
+    assert [line.split()[0] for line in sweeping.logged("end")] == ["0.2", "0.9"]
 
 
 def test_a_study_that_ran_nothing_may_be_corrected(sweeping):
@@ -325,9 +325,9 @@ def test_seeds_give_a_mean_and_a_standard_deviation(sweeping):
     study = f"{STUDY}-seeds"
     values = [trial.value for trial in sweeping.trials(study)]
     assert len(set(values)) == 3
-    assert [line.split()[1:] for line in sweeping.said("end")] == [["well", s] for s in "012"]
-    told = f"roc_auc {np.mean(values):.4f} ± {np.std(values, ddof=1):.4f} over 3 seeds"
-    assert told in done.stdout
+    assert [line.split()[1:] for line in sweeping.logged("end")] == [["well", s] for s in "012"]
+    line = f"roc_auc {np.mean(values):.4f} ± {np.std(values, ddof=1):.4f} over 3 seeds"
+    assert line in done.stdout
     (parent,) = sweeping.runs(nested=False)
     row = pd.read_csv(sweeping.artifact(parent, "seeds.csv")).iloc[0]
     assert row["roc_auc_mean"] == pytest.approx(np.mean(values))
@@ -368,17 +368,17 @@ def test_eight_processes_may_start_a_sweep_in_a_fresh_store(sweeping):
     )
     assert done.returncode == 0, done.stderr
     assert sweeping.states() == {"COMPLETE": 16}
-    assert len(sweeping.said("start")) == 16
+    assert len(sweeping.logged("start")) == 16
     assert {run.info.status for run in sweeping.runs(nested=True)} == {"FINISHED"}
     assert len(sweeping.runs(nested=True)) == 16
 
 
-def test_ctrl_c_leaves_the_trial_to_be_gone_on_with(sweeping):
+def test_ctrl_c_leaves_a_trial_that_the_next_sweep_continues(sweeping):
     asked = [*GRID, "model.quality=0.5,0.6", "model.how=waits"]
-    sweeping.let(0)
+    sweeping.allow(0)
     process = sweeping.start(*asked)
     try:
-        until(lambda: len(sweeping.runs(nested=True)) == 1)
+        wait_until(lambda: len(sweeping.runs(nested=True)) == 1)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=DEADLINE)
     finally:
@@ -386,7 +386,7 @@ def test_ctrl_c_leaves_the_trial_to_be_gone_on_with(sweeping):
     assert process.returncode == 130
     assert err == "interrupted\n"
     assert {run.info.status for run in sweeping.project.runs("breast_cancer")} == {"KILLED"}
-    sweeping.let(2)
+    sweeping.allow(2)
     assert sweeping.run(*asked).returncode == 0
     assert sweeping.states() == {"COMPLETE": 2}
     assert {run.info.status for run in sweeping.project.runs("breast_cancer")} == {"FINISHED"}
@@ -394,13 +394,13 @@ def test_ctrl_c_leaves_the_trial_to_be_gone_on_with(sweeping):
 
 
 @pytest.mark.slow
-def test_a_killed_training_of_a_network_goes_on_from_its_checkpoint(sweeping):
+def test_a_killed_training_of_a_network_continues_from_its_checkpoint(sweeping):
     asked = ["model=neural_net", "model.lr=0.0003,0.001", "sweep.sampler=grid"]
     asked += ["model.max_epochs=300", "model.patience=300", "sweep.pruner=null"]
     process = sweeping.start(*asked, "sweep.study=killed")
     checkpoint = sweeping.root / "multirun/killed/0/checkpoint.pt"
     try:
-        until(checkpoint.exists)
+        wait_until(checkpoint.exists)
     finally:
         process.kill()
         process.communicate()
@@ -417,13 +417,13 @@ def test_a_killed_training_of_a_network_goes_on_from_its_checkpoint(sweeping):
 
 
 @pytest.mark.slow
-def test_a_new_study_does_not_go_on_from_the_checkpoint_of_a_deleted_one(sweeping):
+def test_a_new_study_does_not_continue_from_the_checkpoint_of_a_deleted_one(sweeping):
     asked = ["model=neural_net", "sweep.sampler=grid", "sweep.pruner=null", "model.patience=300"]
     process = sweeping.start(*asked, "model.lr=0.00001,0.1", "model.max_epochs=300")
     study = "breast_cancer-neural_net"
     checkpoint = sweeping.root / "multirun" / study / "0" / "checkpoint.pt"
     try:
-        until(checkpoint.exists)
+        wait_until(checkpoint.exists)
     finally:
         process.kill()
         process.communicate()
@@ -476,14 +476,14 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told_before_the_first_trial(sweeping, mistake):
-    overrides, told = MISTAKES[mistake]
+def test_a_mistake_is_reported_before_the_first_trial(sweeping, mistake):
+    overrides, message = MISTAKES[mistake]
     done = sweeping.run(*overrides)
     assert done.returncode == 1
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) <= 2
-    assert sweeping.said("start") == []
+    assert sweeping.logged("start") == []
 
 
 def test_features_of_other_data_are_not_searched_on(sweeping):
@@ -491,7 +491,7 @@ def test_features_of_other_data_are_not_searched_on(sweeping):
     done = sweeping.run(*GRID, "model.quality=0.1,0.2")
     assert done.returncode == 1
     assert "data/ingested/breast_cancer has changed since it was featurized" in done.stderr
-    assert sweeping.said("start") == []
+    assert sweeping.logged("start") == []
 
 
 def test_another_search_under_the_same_name_is_refused(sweeping):
@@ -537,8 +537,8 @@ def test_what_is_adopted_is_trained_next_and_marks_that_stage_alone(sweeping):
     again = project.warm(warm, "pipeline.adopt", *asked)
     assert "has these settings already" in again.stdout
     # The command line has the last word.
-    said = project.warm(warm, "pipeline.train", *asked, "model.C=7")
-    assert said.returncode == 0, said.stderr
+    done = project.warm(warm, "pipeline.train", *asked, "model.C=7")
+    assert done.returncode == 0, done.stderr
     assert project.runs("breast_cancer")[0].data.params["model.C"] == "7"
 
 
@@ -548,7 +548,7 @@ def test_a_sweep_needs_multirun(sweeping):
     assert (done.returncode, done.stderr) == (1, "error: a sweep is started with --multirun\n")
 
 
-def test_adopting_what_was_never_swept_tells_how_to(sweeping):
+def test_adopting_without_a_sweep_reports_how_to_run_one(sweeping):
     asked = ["task=breast_cancer", "model=mine"]
     done = sweeping.project.warm(sweeping.warm, "pipeline.adopt", *asked)
     assert done.returncode == 1

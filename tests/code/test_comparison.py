@@ -1,4 +1,4 @@
-"""The bootstrap: what is drawn, and what is computed of it, against loops and exact theory."""
+"""The bootstrap: draws and intervals, against loops and exact theory."""
 
 from collections import Counter
 
@@ -19,22 +19,26 @@ LABELS[np.flatnonzero(GROUPS == "g5")[0]] = "a"
 ACTUAL = np.searchsorted(["a", "b", "c"], LABELS)
 
 
-def compare(answers, deciding, metrics, *args):
-    known = Classification.METRICS
-    return comparison.compare(answers, known[deciding], [known[m] for m in metrics], *args)
+def compare(predictions, deciding, metrics, *args):
+    by_name = Classification.METRICS
+    chosen = [by_name[m] for m in metrics]
+    return comparison.compare(predictions, by_name[deciding], chosen, *args)
 
 
 def drawn(resamples=50, seed=0):
     return np.concatenate(list(draws(GROUPS, ACTUAL, resamples, seed)))
 
 
-def some_answers(skill, seed):
-    """Answer the examples of GROUPS; the more skill, the more to the right class."""
+def some_predictions(skill, seed):
+    """Predict the examples of GROUPS; the more skill, the higher the right class."""
     rng = np.random.default_rng(seed)
-    given = rng.dirichlet(np.ones(3), len(ACTUAL))
-    given[np.arange(len(ACTUAL)), ACTUAL] += skill
+    probabilities = rng.dirichlet(np.ones(3), len(ACTUAL))
+    probabilities[np.arange(len(ACTUAL)), ACTUAL] += skill
     return ClassPredictions(
-        ACTUAL, given / given.sum(1, keepdims=True), 0, meta={"group": GROUPS, "stratum": ACTUAL}
+        ACTUAL,
+        probabilities / probabilities.sum(1, keepdims=True),
+        0,
+        meta={"group": GROUPS, "stratum": ACTUAL},
     )
 
 
@@ -81,30 +85,30 @@ def test_draws_come_in_chunks_that_add_up(monkeypatch):
 
 @pytest.mark.parametrize("confidence", [0.95, 0.5])
 def test_scores_and_intervals_equal_a_loop_over_resampled_examples(confidence):
-    answers = {"good": some_answers(1.0, 1), "poor": some_answers(0.1, 2)}
-    actual = answers["good"].actual
+    predictions = {"good": some_predictions(1.0, 1), "poor": some_predictions(0.1, 2)}
+    actual = predictions["good"].actual
     scorers = {
         "accuracy": lambda a, i: accuracy_score(actual[i], a.predicted[i]),
         "log_loss": lambda a, i: log_loss(actual[i], a.probabilities[i], labels=[0, 1, 2]),
     }
     resamples, seed = 60, 11
 
-    found = compare(answers, "accuracy", list(scorers), seed, resamples, confidence)
+    found = compare(predictions, "accuracy", list(scorers), seed, resamples, confidence)
 
     everything = np.arange(len(GROUPS))
     resampled = [np.repeat(everything, times.astype(int)) for times in drawn(resamples, seed)]
     tails = [0.5 - confidence / 2, 0.5 + confidence / 2]
-    best_drawn = np.array([scorers["accuracy"](answers["good"], i) for i in resampled])
+    best_drawn = np.array([scorers["accuracy"](predictions["good"], i) for i in resampled])
     assert found.index.tolist() == ["good", "poor"]
-    for name, given in answers.items():
+    for name, of_model in predictions.items():
         for metric, scorer in scorers.items():
             expected = [
-                scorer(given, everything),
-                *np.quantile([scorer(given, i) for i in resampled], tails),
+                scorer(of_model, everything),
+                *np.quantile([scorer(of_model, i) for i in resampled], tails),
             ]
             ends = [metric, f"{metric}_low", f"{metric}_high"]
             np.testing.assert_allclose(found.loc[name, ends], expected, rtol=1e-9)
-        gap = best_drawn - [scorers["accuracy"](given, i) for i in resampled]
+        gap = best_drawn - [scorers["accuracy"](of_model, i) for i in resampled]
         np.testing.assert_allclose(
             found.loc[name, ["behind_low", "behind_high"]], np.quantile(gap, tails), atol=1e-12
         )
@@ -113,9 +117,11 @@ def test_scores_and_intervals_equal_a_loop_over_resampled_examples(confidence):
 def test_accuracy_interval_is_that_of_the_binomial():
     # One stratum of 100 independent examples, 80 right: Bin(100, 0.8) are right in a draw.
     right = np.arange(100) < 80
-    answers = ClassPredictions(np.zeros(100, dtype=int), np.column_stack([right, ~right]) * 1.0, 0)
+    predictions = ClassPredictions(
+        np.zeros(100, dtype=int), np.column_stack([right, ~right]) * 1.0, 0
+    )
 
-    row = compare({"m": answers}, "accuracy", ["accuracy"], 0, 20_000).loc["m"]
+    row = compare({"m": predictions}, "accuracy", ["accuracy"], 0, 20_000).loc["m"]
 
     exact = binom.ppf([0.025, 0.975], 100, 0.8) / 100
     np.testing.assert_allclose([row["accuracy_low"], row["accuracy_high"]], exact, atol=0.0101)
@@ -125,17 +131,19 @@ def test_dependent_examples_widen_the_interval():
     # 100 examples of 10 groups, each all right or all wrong: Bin(10, 0.8) / 10.
     groups = np.repeat(np.arange(10), 10)
     right = groups < 8
-    given = np.column_stack([right, ~right]) * 1.0
-    answers = ClassPredictions(np.zeros(100, dtype=int), given, 0, meta={"group": groups})
+    probabilities = np.column_stack([right, ~right]) * 1.0
+    predictions = ClassPredictions(
+        np.zeros(100, dtype=int), probabilities, 0, meta={"group": groups}
+    )
 
-    row = compare({"m": answers}, "accuracy", ["accuracy"], 0, 20_000).loc["m"]
+    row = compare({"m": predictions}, "accuracy", ["accuracy"], 0, 20_000).loc["m"]
 
     exact = binom.ppf([0.025, 0.975], 10, 0.8) / 10
     np.testing.assert_allclose([row["accuracy_low"], row["accuracy_high"]], exact, atol=1e-9)
 
 
 def test_identical_models_are_zero_behind_in_every_draw():
-    same = some_answers(0.3, 5)
+    same = some_predictions(0.3, 5)
 
     found = compare({"one": same, "other": same}, "accuracy", ["accuracy"], 0, 100)
 
@@ -144,9 +152,9 @@ def test_identical_models_are_zero_behind_in_every_draw():
 
 
 def test_a_lower_log_loss_ranks_first():
-    answers = {"poor": some_answers(0.1, 2), "good": some_answers(2.0, 1)}
+    predictions = {"poor": some_predictions(0.1, 2), "good": some_predictions(2.0, 1)}
 
-    found = compare(answers, "log_loss", ["log_loss", "accuracy"], 0, 100)
+    found = compare(predictions, "log_loss", ["log_loss", "accuracy"], 0, 100)
 
     assert found.index.tolist() == ["good", "poor"]
     assert found["log_loss"].is_monotonic_increasing
@@ -159,11 +167,11 @@ def test_a_lower_log_loss_ranks_first():
 
 
 def test_order_of_the_models_does_not_matter():
-    one, other = some_answers(0.1, 2), some_answers(1.0, 1)
+    one, other = some_predictions(0.1, 2), some_predictions(1.0, 1)
 
     found = [
-        compare(answers, "accuracy", ["accuracy"], 0, 100)
-        for answers in ({"one": one, "other": other}, {"other": other, "one": one})
+        compare(predictions, "accuracy", ["accuracy"], 0, 100)
+        for predictions in ({"one": one, "other": other}, {"other": other, "one": one})
     ]
 
     assert found[0].equals(found[1])
@@ -171,7 +179,7 @@ def test_order_of_the_models_does_not_matter():
 
 def test_same_seed_gives_the_same_intervals_and_another_seed_does_not():
     first, second, other = (
-        compare({"m": some_answers(0.3, 5)}, "log_loss", ["log_loss"], seed, 100)
+        compare({"m": some_predictions(0.3, 5)}, "log_loss", ["log_loss"], seed, 100)
         for seed in (1, 1, 2)
     )
 
@@ -184,15 +192,15 @@ def test_draws_without_the_positive_class_have_no_part_in_its_interval():
     actual = np.array([1, 0, 0, 0, 0, 0])
     group = np.array(["a", "a", "a", "b", "b", "c"])
     right = np.eye(2)[actual]
-    answers = ClassPredictions(actual, right, 1, meta={"group": group})
+    predictions = ClassPredictions(actual, right, 1, meta={"group": group})
 
-    row = compare({"m": answers}, "recall", ["recall"], 0, 500).loc["m"]
+    row = compare({"m": predictions}, "recall", ["recall"], 0, 500).loc["m"]
 
     assert row[["recall", "recall_low", "recall_high"]].tolist() == [1, 1, 1]
 
 
 def test_without_strata_the_number_of_a_class_varies_as_it_does_in_the_population():
-    # A given test of 400 with 10 % positive: the number of positives in a draw is binomial.
+    # A predefined test of 400 with 10 % positive: the number of positives in a draw is binomial.
     actual = np.arange(400) < 40
 
     free = np.concatenate(list(draws(np.arange(400), None, 4000, 0))) @ actual
@@ -202,12 +210,12 @@ def test_without_strata_the_number_of_a_class_varies_as_it_does_in_the_populatio
     assert set(kept) == {40}
 
 
-def test_accuracy_interval_of_a_given_test_is_that_of_the_binomial():
+def test_accuracy_interval_of_a_predefined_test_is_that_of_the_binomial():
     # Right for the 90 negatives alone, so that fixing their number would leave no doubt at all.
     actual = (np.arange(100) < 10).astype(int)
-    answers = ClassPredictions(actual, np.tile([1.0, 0.0], (100, 1)), 1)
+    predictions = ClassPredictions(actual, np.tile([1.0, 0.0], (100, 1)), 1)
 
-    row = compare({"m": answers}, "accuracy", ["accuracy"], 0, 20_000).loc["m"]
+    row = compare({"m": predictions}, "accuracy", ["accuracy"], 0, 20_000).loc["m"]
 
     exact = binom.ppf([0.025, 0.975], 100, 0.9) / 100
     np.testing.assert_allclose([row["accuracy_low"], row["accuracy_high"]], exact, atol=0.01)
@@ -215,7 +223,9 @@ def test_accuracy_interval_of_a_given_test_is_that_of_the_binomial():
 
 def test_units_are_drawn_where_they_are_not_the_groups():
     unit = np.array(["u", "v"])[np.arange(len(GROUPS)) % 2]
-    answers = ClassPredictions(ACTUAL, np.eye(3)[ACTUAL], 0, meta={"group": GROUPS, "unit": unit})
+    predictions = ClassPredictions(
+        ACTUAL, np.eye(3)[ACTUAL], 0, meta={"group": GROUPS, "unit": unit}
+    )
     seen = []
 
     def spy(predictions, weights):
@@ -223,7 +233,7 @@ def test_units_are_drawn_where_they_are_not_the_groups():
         return weights.sum(1)
 
     of_units = Metric(spy, "spy")
-    comparison.compare({"m": answers}, of_units, [of_units], 0, 20)
+    comparison.compare({"m": predictions}, of_units, [of_units], 0, 20)
 
     for one in "uv":
         members = seen[-1][:, unit == one]

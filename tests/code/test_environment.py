@@ -46,10 +46,10 @@ def test_the_machine_is_described():
     assert all(found.values())
 
 
-def test_threads_are_those_that_were_asked_for():
+def test_threads_are_those_that_the_environment_sets():
     code = "import numpy; from pipeline.tracking.environment import machine; "
     code += "print(machine()['machine.threads'])"
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PATH": "", "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"},
         capture_output=True,
@@ -57,4 +57,4 @@ def test_threads_are_those_that_were_asked_for():
         check=True,
     )
 
-    assert said.stdout == "1\n"
+    assert done.stdout == "1\n"

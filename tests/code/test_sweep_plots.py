@@ -1,4 +1,4 @@
-"""Pictures of studies whose answer is known."""
+"""Plots of studies whose importances are known."""
 
 import optuna
 import pytest
@@ -11,7 +11,7 @@ UNIT = FloatDistribution(0, 1)
 
 
 def study_of(rows, direction="maximize"):
-    """Make a study of (parameters, distributions, value) a trial."""
+    """Make a study from (parameters, distributions, value) per trial."""
     study = optuna.create_study(direction=direction)
     for params, distributions, value in rows:
         study.add_trial(create_trial(params=params, distributions=distributions, value=value))
@@ -23,14 +23,14 @@ def drawn(study):
 
 
 def bars(figure):
-    """Give the shares in a picture of importances, by parameter."""
+    """Return the shares in a plot of importances, by parameter."""
     (axes,) = figure.axes
     names = [label.get_text() for label in axes.get_yticklabels()]
     return dict(zip(names, [bar.get_width() for bar in axes.patches], strict=True))
 
 
 def two_parameters(sign=1):
-    """Give 64 trials over a grid of 8 by 8, of which one parameter alone decides the value."""
+    """Return 64 trials on a grid of 8 by 8, where one parameter alone decides the value."""
     return [
         (
             {"model.decides": a / 7, "model.idle": b / 7},
@@ -80,7 +80,7 @@ EQUAL = [(params, distributions, 0.5) for params, distributions, _ in two_parame
         pytest.param(EQUAL, {"history.png", "parallel.png"}, id="one value"),
     ],
 )
-def test_nothing_is_drawn_of_what_cannot_be_told(rows, names):
+def test_plots_that_need_more_trials_are_left_out(rows, names):
     assert set(drawn(study_of(rows))) == names
 
 

@@ -1,4 +1,4 @@
-"""The tracking store leaves alone what is not its own."""
+"""The tracking store, and that it changes no other database."""
 
 import subprocess
 import sys
@@ -36,8 +36,8 @@ def test_a_store_is_made_without_a_word_and_only_it_does_not_wait_for_the_disk(
 ):
     store.connect(f"sqlite:///{tmp_path}/mlflow.db")
 
-    heard = capfd.readouterr()
-    assert heard.out + heard.err == ""
+    output = capfd.readouterr()
+    assert output.out + output.err == ""
     assert synchronous(tmp_path / "mlflow.db") == NORMAL
     assert synchronous(stranger) == FULL
 

@@ -1,4 +1,4 @@
-"""A run tells the truth about the code that ran and how it ended."""
+"""A run records the code that ran, and how it ended."""
 
 import hashlib
 import os
@@ -160,7 +160,7 @@ def test_a_param_too_long_for_mlflow_is_cut(project):
 
 
 def running(project, process: subprocess.Popen):
-    """Wait until a process has its run, and give it."""
+    """Wait until a process has its run, and return it."""
     deadline = time.monotonic() + MINUTE
     while time.monotonic() < deadline:
         for run in project.runs("breast_cancer"):
@@ -191,13 +191,13 @@ def test_a_signal_ends_a_training_as_killed_and_leaves_nothing_half_written(
             process.stdout.readline()  # it trains, which is what shall be ended
         for number, process in processes.items():
             process.send_signal(number)
-        said = {number: process.communicate(timeout=60) for number, process in processes.items()}
+        outputs = {number: process.communicate(timeout=60) for number, process in processes.items()}
     finally:
         for process in processes.values():
             process.kill()
     assert {number: process.returncode for number, process in processes.items()} == ends
-    assert said[signal.SIGINT][1] == "interrupted\n"
-    assert "Traceback" not in said[signal.SIGTERM][1]
+    assert outputs[signal.SIGINT][1] == "interrupted\n"
+    assert "Traceback" not in outputs[signal.SIGTERM][1]
 
     def status() -> dict[int, str]:
         return {n: project.client.get_run(run.info.run_id).info.status for n, run in runs.items()}
@@ -242,8 +242,8 @@ def test_evaluate_restores_the_runs_that_a_store_lacks_once(warm, reproduced):
     runs = {run.info.run_name: run for run in reproduced.runs("breast_cancer")}
     assert sorted(runs) == ["baseline", "logistic_regression", "neural_net"]
     for model, run in runs.items():
-        said = f"{model}: the run that trained it is not in this store; recorded as run"
-        assert f"{said} {run.info.run_id}" in first.stdout
+        line = f"{model}: the run that trained it is not in this store; recorded as run"
+        assert f"{line} {run.info.run_id}" in first.stdout
         assert run.info.status == "FINISHED"
         assert {"test/roc_auc", "validation/roc_auc"} <= set(run.data.metrics)
         assert run.data.tags["restored"] == "true"
