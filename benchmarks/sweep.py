@@ -30,9 +30,9 @@ from omegaconf import OmegaConf
 from pipeline_total import ROOT, output
 from report import machine, spread, table
 
-from pipeline.config import JOURNAL
 from pipeline.features import views
 from pipeline.models.trees import LightGBM
+from pipeline.paths import JOURNAL
 from pipeline.problems import problem
 from pipeline.sweep import study
 
