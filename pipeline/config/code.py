@@ -99,8 +99,10 @@ def _imported(file: Path) -> tuple[str, ...]:
     for node in _running(_tree(file)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = file.parents[node.level - 1].relative_to(ROOT).parts if node.level else ()
+            module = ".".join([*above, *filter(None, [node.module])])
+            names += [f"{module}.{alias.name}" for alias in node.names]
     return tuple(names)
 
 

@@ -174,6 +174,21 @@ def test_code_for_type_checkers_and_of_other_packages_does_not_count(tmp_path, m
     assert found == {tmp_path / "a.py", tmp_path / "b/inner.py"}
 
 
+def test_relative_imports_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    (tmp_path / "b/c").mkdir(parents=True)
+    (tmp_path / "b/c/own.py").write_text("from . import beside\nfrom ..above import f\n")
+    (tmp_path / "b/c/beside.py").write_text("")
+    (tmp_path / "b/above.py").write_text("")
+    code._files.cache_clear()
+    try:
+        found = code.closure(["b.c.own.Estimator"])
+    finally:
+        code._files.cache_clear()
+    names = ("b/c/own.py", "b/c/beside.py", "b/above.py")
+    assert found == {tmp_path / name for name in names}
+
+
 def test_targets_are_found_below_lists_and_keys():
     node = {"_target_": "a.b", "x": [{"_target_": "c"}, 1], "y": {"z": {"_target_": "d"}}}
     assert list(code.targets(node)) == ["a.b", "c", "d"]
