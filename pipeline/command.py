@@ -46,12 +46,13 @@ def run(name: str) -> None:
         main = importlib.import_module(f"pipeline.{name}").main
         try:
             main(composition.checked(composed))
-        except (UserError, OSError) as error:
+        except (UserError, OSError, OmegaConfBaseException) as error:
+            what = _described(error, name)
             if HydraConfig.get().mode == RunMode.RUN:
-                _exit(f"error: {_told(error)}", 1)
+                _exit(f"error: {what}", 1)
             # One failed job of a sweep does not end the others.
             overrides = " ".join(HydraConfig.get().overrides.task)
-            print(f"error: {overrides}: {_told(error)}", file=sys.stderr)
+            print(f"error: {overrides}: {what}", file=sys.stderr)
             raise UserError("not every job of the sweep was done, see above") from None
 
     if name != "train" and {"-m", "--multirun"}.intersection(sys.argv):
@@ -65,14 +66,12 @@ def run(name: str) -> None:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(job)()
     except KeyboardInterrupt:
         _exit("interrupted", 130)
+    except (UserError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        _exit(f"error: {_described(error, name)}", 1)
     except ValueError as error:  # so Hydra refuses `task=null`
         if "Config group override" not in str(error):
             raise
         _exit("error: a group such as task= or model= takes the name of a file", 1)
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        _exit(f"error: {describe_error(error, name)}", 1)
-    except (UserError, OSError) as error:
-        _exit(f"error: {_told(error)}", 1)
 
 
 def _exit(message: str, code: int) -> NoReturn:
@@ -80,7 +79,10 @@ def _exit(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _told(error: UserError | OSError) -> str:
+def _described(error: Exception, stage: str) -> str:
+    # First, since some of Hydra's errors are OSErrors too.
+    if isinstance(error, HydraException | OmegaConfBaseException | yaml.YAMLError):
+        return describe_error(error, stage)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)

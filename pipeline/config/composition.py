@@ -294,7 +294,7 @@ def settled_model(node: Any, name: str, task: Any) -> Model:
     family, view = estimator.pop("family"), estimator.pop("view")
     if family not in FAMILIES:
         raise UserError(f"model.family: unknown family '{family}'{nearest(str(family), FAMILIES)}")
-    if view not in task.views:
+    if view not in list(task.views):
         raise UserError(
             f"model {name} reads the view '{view}', which task {task.name} lacks"
             + nearest(str(view), task.views)
@@ -305,6 +305,8 @@ def settled_model(node: Any, name: str, task: Any) -> Model:
             raise UserError(f"model {name} is for {', '.join(by_kind)}, not for {task.kind}")
         estimator["_target_"] = by_kind[task.kind]
     trusted = estimator.pop("trusted", [])
+    if not isinstance(trusted, list) or not all(isinstance(one, str) for one in trusted):
+        raise UserError(f"{file}: trusted: {trusted!r} is not a list of types")
     return Model(name, family, view, choice, estimator, trusted)
 
 

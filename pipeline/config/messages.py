@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 
 import hydra
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import (
     ConfigCompositionException,
     MissingConfigException,
     OverrideParseException,
 )
 from omegaconf import OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from pipeline.config import composition
 from pipeline.config.schema import SCHEMAS
@@ -40,9 +41,11 @@ def describe_error(error: Exception, stage: str) -> str:
             f"'{error.override}' is not an override: expected key=value, quoted for the shell; "
             "a value with brackets, = or ? needs quotes of its own: 'key=\"value\"'"
         )
-    absent = re.search(r"Could not find '(.+)/(.+)'", text)
+    absent = re.search(r"Could not find '(.+?)/(.*)'", text)
     if isinstance(error, MissingConfigException) and absent:
         group, choice = absent.groups()
+        if "/" in choice:  # of what is composed for each task and model
+            group, choice = "model", choice.partition("/")[2]
         return f"unknown {group} '{choice}'{nearest(choice, composition.options(group))}"
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
         wrong = text.split("'")[1]
@@ -58,7 +61,13 @@ def describe_error(error: Exception, stage: str) -> str:
     cause = _caught(error, OmegaConfBaseException) or error
     file = re.match(r"In '(.+?)':", text)
     where = f"conf/{file[1]}.yaml: " if file else ""
+    unread = re.search(r"Could not load '(.+)'", text)
+    if isinstance(error, MissingConfigException) and unread:
+        return f"{where}there is no conf/{unread[1]}.yaml"
     key = getattr(cause, "full_key", None)
+    if isinstance(cause, MissingMandatoryValue) and key:
+        task = HydraConfig.get().runtime.choices.task
+        return f"conf/task/{task}.yaml: the key '{str(key).removeprefix('task.')}' is missing"
     if isinstance(cause, ConfigKeyError) and key:
         above = str(key).rpartition(".")[0]
         known = [name for name, _ in _fields(SCHEMAS[stage]) if name.rpartition(".")[0] == above]

@@ -184,6 +184,11 @@ MISTAKES = {
     "an objective that is no classifier's": Mistake(
         "train model=lightgbm +model.objective=regression", ["log loss", "'l2'"]
     ),
+    "a value that names an unknown key": Mistake(
+        "train model=random_forest",
+        ["model.random_state", "'sed'"],
+        replaced("conf/model/random_forest.yaml", "${seed}", "${sed}"),
+    ),
     "no resamples": Mistake("evaluate resamples=0", ["resamples", "0"]),
     "confidence above 1": Mistake("evaluate confidence=95", ["confidence", "95"]),
     # the data

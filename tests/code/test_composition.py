@@ -10,10 +10,12 @@ import pytest
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
+from hydra.errors import MissingConfigException
 from omegaconf import open_dict
 
 from pipeline import compose, paths
 from pipeline.config import composition, schema
+from pipeline.config.messages import describe_error
 from pipeline.config.targets import build
 from pipeline.errors import UserError
 from pipeline.paths import CONF, ROOT
@@ -352,6 +354,16 @@ SPLIT = "split:\n  test: 0.33\n  validation: 0.25\n"
         ("model/baseline.yaml", "family: baseline", "famly: baseline", "'family' is missing"),
         ("architecture/word_count.yaml", "_target_:", "_traget_:", "the key '_target_' is missing"),
         ("model/baseline.yaml", "family", "family: [", "conf/model/baseline.yaml, line "),
+        ("architecture/word_count.yaml", "view: length", "view: {a: 1}", "the view '{'a': 1}'"),
+        ("architecture/word_count.yaml", "view:", "trusted: x.Y\nview:", "'x.Y' is not a list"),
+        ("architecture/word_count.yaml", "below: 100", "below: ${sed}", "model.poetry_below: "),
+        ("task/genre.yaml", "base/text", "base/txet", "there is no conf/task/base/txet.yaml"),
+        (
+            "task/base/classification.yaml",
+            "metric: f1_macro",
+            "",
+            "conf/task/genre.yaml: the key 'metric' is missing",
+        ),
     ],
 )
 def test_a_mistake_in_conf_is_reported_with_its_file_or_key(own_conf, file, old, new, message):
@@ -372,6 +384,13 @@ def test_a_model_file_without_keys_is_reported(own_conf, content):
     (own_conf / "model/mine.yaml").write_text(content)
     with pytest.raises(UserError, match="mine"):
         compose.compose(["genre"], ["mine"])
+
+
+@pytest.mark.parametrize("choice", ["", "../model/baseline"])
+def test_a_model_that_is_no_name_is_reported(choice):
+    with pytest.raises(MissingConfigException) as caught:
+        composed("train", "task=genre", f"model={choice}")
+    assert describe_error(caught.value, "train").startswith(f"unknown model '{choice}'; ")
 
 
 def test_a_name_that_has_no_file_is_reported_with_the_nearest():
