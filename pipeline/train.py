@@ -104,7 +104,10 @@ def train(
     """
     curve = Curve(run, f"{settings['task']['name']} {model.name}", most_steps(model), kind.loss)
     try:
-        estimator = targets.build(model.estimator)
+        try:
+            estimator = targets.build(model.estimator)
+        except UserError as error:
+            raise ModelError(str(error)) from error
         with curve.bar:
             fitted = experiment.run(estimator, examples, kind, curve.add)
         scores = validation_scores(kind, fitted.predictions, settings["seed"])

@@ -411,6 +411,8 @@ def _check_overridden(stage: str) -> None:
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     for text in HydraConfig.get().overrides.task:
         key, _, value = text.lstrip("+~").partition("=")
+        if _below(key, ("model.architecture",)):
+            raise UserError(f"{key} says which architecture was composed: set architecture={value}")
         if _below(key, own) or key.partition("@")[0] in groups:
             continue
         if _below(key, ("task.models",)):

@@ -1,6 +1,7 @@
 """What a node of the configuration names by its ``_target_``: checked, then built."""
 
 import inspect
+import traceback
 from collections.abc import Collection
 from pathlib import Path
 from types import NoneType, UnionType
@@ -26,7 +27,7 @@ def build(node: dict[str, Any]) -> Any:
     Raises
     ------
     UserError
-        When the target refuses a value.
+        When the target refuses a value, or fails: with its error and the line that raised it.
     """
     files = {key: ROOT / node[key] for key in path_keys(node) if node[key] is not None}
     try:
@@ -35,7 +36,15 @@ def build(node: dict[str, Any]) -> Any:
         cause = error.__cause__
         if isinstance(cause, UserError | OSError):
             raise cause from None
-        raise
+        if cause is None:
+            raise
+        frames = traceback.extract_tb(cause.__traceback__)
+        own = [f for f in frames if "site-packages" not in f.filename]
+        place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+        first = (str(cause).splitlines() or [""])[0]
+        raise UserError(
+            f"{node['_target_']} failed: {type(cause).__name__}: {first}{place}"
+        ) from cause
 
 
 def path_keys(node: dict[str, Any]) -> list[str]:

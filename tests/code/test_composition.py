@@ -150,6 +150,7 @@ def test_every_task_and_model_of_params_yaml_has_a_file():
         ("ingest", ["task=../task/table"], "task: '../task/table' is not a name"),
         ("train", ["sweep.study=../x"], "sweep.study: '../x' is not a name"),
         ("train", ["sweep.study="], "sweep.study: '' is not a name"),
+        ("train", ["+model.architecture=text_cnn"], "set architecture=text_cnn"),
         ("train", ["architecture=text_cnm"], "Could not find 'architecture/text_cnm'"),
     ],
 )

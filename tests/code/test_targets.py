@@ -130,3 +130,18 @@ def test_a_path_within_the_project_does_not_say_where_the_project_lies(monkeypat
     monkeypatch.chdir(ROOT / "data")
     found = anchored(TEXTS, "task.source", ["task.source.path"])
     assert found == TEXTS | {"path": "data/mine"}
+
+
+def test_what_fails_as_it_is_built_is_reported_with_its_error_and_line(tmp_path, monkeypatch):
+    (tmp_path / "failing_target.py").write_text("def read():\n    return {}['colour']\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError) as caught:
+        build({"_target_": "failing_target.read"})
+    assert str(caught.value) == (
+        "failing_target.read failed: KeyError: 'colour' (failing_target.py, line 2)"
+    )
+
+
+def test_a_target_without_what_it_needs_is_reported_by_its_name():
+    with pytest.raises(UserError, match=r"Pipeline failed: TypeError: .*'steps'"):
+        build({"_target_": "sklearn.pipeline.Pipeline"})
