@@ -99,7 +99,8 @@ def finite(sequences: pd.Series) -> pd.Series:
         numbers = np.isfinite(np.concatenate([*sequences, [0.0]]))
         starts = np.cumsum(lengths) - lengths
         found = np.logical_and.reduceat(numbers, starts) & (lengths > 0)
-    except (AttributeError, TypeError, ValueError):  # a row holds something else: look at each
+    # some row holds something else: look at each
+    except (AttributeError, OverflowError, TypeError, ValueError):
         found = np.array([_is_finite(sequence) for sequence in sequences], dtype=bool)
     return pd.Series(found, sequences.index)
 
@@ -107,7 +108,7 @@ def finite(sequences: pd.Series) -> pd.Series:
 def _is_finite(sequence: Any) -> bool:
     try:
         numbers = np.asarray(sequence, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return False
     return numbers.ndim == 1 and len(numbers) > 0 and bool(np.isfinite(numbers).all())
 
@@ -134,7 +135,10 @@ def _numbers(values: pd.Series) -> pd.Series:
         return values.dt.total_seconds()
     if pd.api.types.is_datetime64_any_dtype(values):
         return pd.Series(np.nan, values.index, dtype=np.float64)
-    numeric = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    try:
+        numeric = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    except OverflowError:  # of whole numbers beyond the greatest float
+        numeric = pd.to_numeric(values.map(str), errors="coerce").to_numpy(np.float64)
     numbers = pd.Series(np.where(np.isfinite(numeric), numeric, np.nan))
     left = numbers.isna() & values.notna()
     if left.any():

@@ -201,3 +201,10 @@ def test_finite_finds_sequences_of_finite_numbers():
     rows = pd.Series([[1, 2], [], [np.nan], np.array([0.5]), [np.inf, 1]])
 
     assert finite(rows).tolist() == [True, False, False, True, False]
+
+
+@pytest.mark.parametrize(("kind", "value"), [("double", 10**400), ("sequence", [10**400])])
+def test_a_whole_number_beyond_the_greatest_float_is_refused(kind, value):
+    table = pd.DataFrame({"x": pd.Series([value], dtype=object)})
+    with pytest.raises(UserError, match="column 'x', row 1: expected "):
+        conform(table, {"x": kind}, may_miss=False)
