@@ -68,7 +68,7 @@ def main(cfg: schema.Evaluate) -> None:
     """Predict the test examples with every model, compare, report, and record the scores."""
     task = cfg.task
     ingested = paths.ingested_folder(task.name)
-    card = read_json(ingested / "card.json")
+    card = read_json(ingested / "card.json", {"target": dict, "slices": list})
     kind = experiment.problem_of(task, card["target"])
     check_interval(cfg.resamples, cfg.confidence)
     digest = dvc_digest(ingested)

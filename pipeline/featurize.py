@@ -21,7 +21,10 @@ def main(cfg: schema.Stage) -> None:
     ingested = paths.ingested_folder(cfg.task.name)
     train = read_table(ingested / "train.parquet")
     validation = read_table(ingested / "validation.parquet")
-    card = read_json(ingested / "card.json")
+    card = read_json(
+        ingested / "card.json",
+        {"settings": dict, "inputs": list, "may_miss": bool, "target": dict, "origin": list},
+    )
     about = description(train, card) | {"digest": dvc_digest(ingested)}
     used = composition.merged(card["settings"], composition.settings("featurize", cfg))
     summaries = set()

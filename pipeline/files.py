@@ -12,7 +12,7 @@ import tempfile
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,21 +132,32 @@ def _exchanged(new: Path, target: Path) -> bool:
     return False
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, keys: Mapping[str, type] | None = None) -> Any:
     """
     Read a JSON file that a stage wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    keys : mapping of str to type, optional
+        Keys that it must hold, and the type of each value.
 
     Raises
     ------
     UserError
-        When the file is missing or is not JSON.
+        When the file is missing, is not JSON, or lacks a key.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        read = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise missing(path) from None
     except ValueError as error:
         raise damaged(path, error) from None
+    for key, kind in (keys or {}).items():
+        if not isinstance(read, dict) or not isinstance(read.get(key), kind):
+            raise damaged(path, f"'{key}' is missing or not as it was written")
+    return read
 
 
 def read_table(path: Path) -> "pd.DataFrame":

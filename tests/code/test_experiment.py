@@ -176,7 +176,8 @@ def view(tmp_path):
     view.mkdir()
     for split in ("train", "validation"):
         views.save(view / f"{split}.npz", Features(X, Y, {}))
-    about = {"target": TARGET, "digest": dvc_digest(ingested)}
+    about = {"target": TARGET, "inputs": {}, "may_miss": False, "settings": {}}
+    about |= {"digest": dvc_digest(ingested)}
     write_json(view / views.ABOUT, about)
     return view, ingested, about
 

@@ -255,3 +255,11 @@ def test_json_of_a_record_survives(tmp_path):
 
     assert files.read_json(tmp_path / "run.json") == record
     assert json.loads((tmp_path / "run.json").read_text()) == record
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "5", "null", '{"digest": 3}'])
+def test_json_that_lacks_a_key_is_damaged(tmp_path, content):
+    path = tmp_path / "view.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"view.json is damaged \('digest' is missing"):
+        files.read_json(path, {"digest": str})
