@@ -252,5 +252,7 @@ def stages(name: str, tasks=TASKS) -> set[str]:
 )
 def test_an_edit_marks_exactly_the_stages_that_read_it(repro, warm, path, old, new, affected):
     with edited(repro, path, old, new):
+        if path.startswith(("conf/", "pipeline/")):
+            assert "compose" in changed(repro)
         repro.must_warm(warm, "pipeline.compose")
         assert changed(repro) - {"compose"} == affected
