@@ -1,9 +1,8 @@
 """
-A trained model on disk: a folder with one manifest that says all that must be known of it.
+Write and read trained models: a folder per model, with one manifest that describes it.
 
-It holds nothing that depends on the clock or on where the project lies: trained again with
-the same settings on the same data, the folder has the same bytes. What a training took is
-in its run.
+The folder holds nothing that depends on the time or on the place of the project. Training again
+with the same settings on the same data writes the same bytes. Costs are in the run.
 """
 
 import shutil
@@ -19,7 +18,7 @@ from pipeline.requirements import requirements
 MANIFEST, FEATURIZER = "bundle.json", "featurizer.skops"
 VERSION = 1
 TRAINED, FAILED = "trained", "failed"
-# What predicting takes whatever the model is, beside what it is made of.
+# Packages that predicting needs with any model.
 SERVING = ("mlflow", "numpy", "pandas", "sklearn", "skops")
 KEYS = {
     "status": str,
@@ -32,7 +31,7 @@ KEYS = {
     "settings": dict,
     "curve": list,
 }
-# Of a model whose training did not fail.
+# Further keys if the training did not fail.
 KEYS_TRAINED = {
     "inputs": dict,
     "may_miss": bool,
@@ -49,7 +48,7 @@ KEYS_TRAINED = {
 
 def write(
     folder: Path,
-    known: Mapping[str, Any],
+    entries: Mapping[str, Any],
     estimator: Any,
     featurizer: Path,
     trusted: list[str],
@@ -60,13 +59,13 @@ def write(
     Parameters
     ----------
     folder : Path
-        Empty.
-    known : mapping
-        The manifest's other keys: see `KEYS` and `KEYS_TRAINED`.
+        An empty folder.
+    entries : mapping
+        The other entries of the manifest: see `KEYS` and `KEYS_TRAINED`.
     estimator : object
-        Fitted.
+        A fitted estimator.
     featurizer : Path
-        What featurize wrote of the fitted featurizer.
+        File of the fitted featurizer.
     trusted : list of str
         Types of other packages that are safe to load, by their full names.
 
@@ -78,9 +77,9 @@ def write(
     Raises
     ------
     ModelError
-        When the estimator holds a type that is not trusted.
+        If the estimator holds a type that is not trusted.
     UserError
-        When the featurizer is missing or damaged.
+        If the featurizer is missing or damaged.
     """
     try:
         name = formats.save(estimator, folder, trusted)
@@ -92,7 +91,7 @@ def write(
     manifest = {
         "format": VERSION,
         "status": TRAINED,
-        **known,
+        **entries,
         "estimator": {
             "format": name,
             "class": f"{kind.__module__}.{kind.__qualname__}",
@@ -105,20 +104,20 @@ def write(
     return manifest
 
 
-def write_failed(folder: Path, known: Mapping[str, Any], reason: str) -> None:
+def write_failed(folder: Path, entries: Mapping[str, Any], reason: str) -> None:
     """
-    Write what is left of a training that failed: whose it was, and why.
+    Write the manifest of a failed training with the reason.
 
     Parameters
     ----------
     folder : Path
-        Empty.
-    known : mapping
-        The manifest's other keys: see `KEYS`.
+        An empty folder.
+    entries : mapping
+        The other entries of the manifest: see `KEYS`.
     reason : str
-        One line.
+        Reason in one line.
     """
-    manifest = {"format": VERSION, "status": FAILED, "reason": reason, **known}
+    manifest = {"format": VERSION, "status": FAILED, "reason": reason, **entries}
     write_json(folder / MANIFEST, manifest)
 
 
@@ -129,7 +128,7 @@ def read(folder: Path) -> dict[str, Any]:
     Raises
     ------
     UserError
-        When it is missing or damaged, or of another version of the format.
+        If it is missing or damaged, or of another version of the format.
     """
     path = folder / MANIFEST
     manifest = read_json(path)
@@ -146,14 +145,14 @@ def read(folder: Path) -> dict[str, Any]:
 
 def check_trained(folder: Path, manifest: Mapping[str, Any]) -> None:
     """
-    Check that a model was trained, and that its files are those that were written then.
+    Check that the training of a model did not fail, and that its files are unchanged.
 
     Raises
     ------
     ModelError
-        When its training failed.
+        If its training failed.
     UserError
-        When a file is missing, damaged, or another model's.
+        If a file is missing, damaged or replaced.
     """
     if manifest["status"] == FAILED:
         raise ModelError(f"its training failed: {manifest.get('reason')}")
@@ -164,5 +163,5 @@ def check_trained(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def digest(folder: Path) -> str:
-    """Return the hash of a manifest, and with it of all the files that it names."""
+    """Return the hash of a manifest, which covers all files that it names."""
     return sha256(folder / MANIFEST)

@@ -1,10 +1,9 @@
 """
-Types of other packages that a logged model trusts.
+List the types of other packages that a logged model trusts.
 
-The project itself reads them from ``conf/model/<model>.yaml``, never from a model's folder:
-whoever could change the folder could then have any type loaded. A model logged in MLflow
-brings code, which whoever loads it runs; its creator's consent is in that code's copy of
-this module.
+The project reads this list from ``conf/model/<model>.yaml``, never from the folder of a model.
+Otherwise anyone who can change the folder could have any type loaded. A model logged in MLflow
+brings a copy of this package, which runs when the model is loaded. The list is in that copy.
 """
 
 TRUSTED: list[str] = []

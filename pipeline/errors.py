@@ -1,19 +1,19 @@
-"""Mistakes of the user's, told in one or two lines instead of a traceback."""
+"""Define errors that users can fix, and help to word their messages."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Something the user can put right; its message says what and how."""
+    """An error that the user can fix. Its message explains the fault and the remedy."""
 
 
 class ModelError(UserError):
-    """A model that cannot be trained or compared; the other models of the task can."""
+    """An error of one model. The other models of the task can still be trained and compared."""
 
 
 def address(url: str) -> str:
-    """Leave out of a URL what may be a user's name and password."""
+    """Return a URL without user name and password."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
@@ -26,19 +26,19 @@ def encoding_fault(error: UnicodeDecodeError) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """
-    Suggest the right spelling of a name.
+    Return a suggestion for a name that is not known.
 
     Parameters
     ----------
     name : str
-        What the user wrote.
+        The name that the user wrote.
     known : iterable of str
-        What would have been right.
+        The names that exist.
 
     Returns
     -------
     str
-        ``"; did you mean 'x'?"`` when a known name is close, otherwise
+        ``"; did you mean 'x'?"`` if a known name is similar, otherwise
         ``"; known: a, b, c"``.
     """
     choices = sorted(set(known))

@@ -1,9 +1,8 @@
 """
-Stage 4: every model of a task on the same test examples.
+Stage 4: compare every model of a task on the same test examples.
 
-A model that cannot be compared, because it was not trained, failed, is damaged, or belongs
-to another task or other data, is a row without scores that says why. The command fails when
-no model is left to compare.
+A model cannot be compared if it was not trained, failed, is damaged, or belongs to another task
+or other data. Its row has the reason instead of scores. The command fails if no model is left.
 """
 
 import math
@@ -43,17 +42,17 @@ class Entry(NamedTuple):
     Attributes
     ----------
     manifest : dict
-        Of its bundle.
+        Manifest of its bundle.
     digest : str
-        Of the manifest.
+        Hash of the manifest.
     run : Run or None
-        That trained it, where the store knows it.
+        Run that trained it.
     predictions : dict of str to Predictions
-        For the test examples and each slice.
+        Predictions for the test examples and each slice.
     frames : dict of str to DataFrame
-        The same as they are served.
+        The same predictions as they are served.
     costs : dict of str to float
-        What fitting and predicting take, and its size.
+        Time of fitting and predicting, and size.
     """
 
     manifest: dict[str, Any]
@@ -83,8 +82,8 @@ def main(cfg: schema.Evaluate) -> None:
             failed[model] = {"family": family, "failed": why}
     check_any(task.name, entries, failed)
     compared = {name: rank(cfg, kind, entries, failed, name) for name in parts}
-    known = described(cfg, kind, entries, failed, digest)
-    report(cfg, kind, known, entries, compared, parts)
+    description = describe(cfg, kind, entries, failed, digest)
+    report(cfg, kind, description, entries, compared, parts)
     for model in track(entries, "recording", len(entries)):
         record(cfg, kind, model, entries[model], compared)
     page = (paths.report_folder(task.name) / "leaderboard.txt").read_text(encoding="utf-8")
@@ -100,7 +99,7 @@ def check_any(
     Raises
     ------
     UserError
-        When there is none; it names the reason of the first.
+        If there is none. The message has the reason of the first.
     """
     if not entries:
         model, why = next(iter(failed.items()))
@@ -116,26 +115,26 @@ def entry(
     digest: str,
 ) -> Entry:
     """
-    Predict raw test examples with a trained model, on the path that serving takes.
+    Predict raw test examples with a trained model, as serving does.
 
     Parameters
     ----------
     cfg : schema.Evaluate
-        The comparison.
+        Settings of the comparison.
     model : str
-        Which model.
+        Name of the model.
     kind : Problem
-        That of the task, for its target.
+        Problem of the task, for its target.
     parts : dict of str to DataFrame
-        The test examples, and perhaps slices: further test examples.
+        The test examples and slices, which are further test examples.
     digest : str
-        Of the data that the test examples are part of.
+        Hash of the ingested data.
 
     Raises
     ------
     UserError
-        When the model is missing, damaged, failed, or is of another task, another target
-        or other data.
+        If the model is missing, damaged or failed, or belongs to another task, target or
+        data.
     """
     task = cfg.task
     folder = paths.model_folder(task.name, model)
@@ -166,9 +165,9 @@ def entry(
         frames[name] = kind.frame(outputs, decision)
     with tracking.reword_errors():
         found = tracking.find_run(cfg.tracking.uri, task.name, bundle.digest(folder))
-        run, known = found or (restored(cfg, model, manifest), {})
+        run, metrics = found or (restore(cfg, model, manifest), {})
     costs = {
-        "fit_seconds": known.get("cost/fit_seconds", math.nan),
+        "fit_seconds": metrics.get("cost/fit_seconds", math.nan),
         "predict_ms_per_1000": milliseconds[TEST],
         "model_bytes": size(folder),
     }
@@ -177,12 +176,12 @@ def entry(
 
 def check_own(folder: Path, manifest: Mapping[str, Any], task: str, model: str) -> None:
     """
-    Check that a folder holds the model that it is called after.
+    Check that a folder holds the model that it is named after.
 
     Raises
     ------
     UserError
-        When it holds another one.
+        If it holds another one.
     """
     if (manifest["task"], manifest["model"]) != (task, model):
         raise UserError(
@@ -214,14 +213,14 @@ def rank(
     return make_board(scores, costs, kind.deciding.name, failed)
 
 
-def described(
+def describe(
     cfg: schema.Evaluate,
     kind: Problem,
     entries: Mapping[str, Entry],
     failed: Mapping[str, Mapping[str, str]],
     digest: str,
 ) -> dict[str, Any]:
-    """Return what was compared, and how, for ``board.json``."""
+    """Describe for ``board.json`` what was compared and how."""
     task, metric = cfg.task, kind.deciding.name
     metrics = [one.name for one in kind.reported]
     return {
@@ -251,26 +250,27 @@ def described(
 def report(
     cfg: schema.Evaluate,
     kind: Problem,
-    known: dict[str, Any],
+    description: dict[str, Any],
     entries: dict[str, Entry],
     boards: dict[str, pd.DataFrame],
     parts: dict[str, pd.DataFrame],
 ) -> None:
-    """Write the boards, the predictions, the metrics and the plots' data."""
+    """Write the boards, the predictions, the metrics and the data of plots."""
     task, metric = cfg.task, kind.deciding.name
-    others = [name for name in known["metrics"] if name != metric]
+    others = [name for name in description["metrics"] if name != metric]
     pages, briefs = [], []
     for name, board in boards.items():
         title = f"{task.name}: {metric} on {name}"
         legend = LEGEND.format(share=cfg.confidence, n=len(parts[name]))
         why = failure_lines(board)
         pages.append(markdown_page(title, format_board(board, [metric, *others]), legend) + why)
-        # How far behind is left out, for consoles of 80 columns.
+        # The console of 80 columns has no room for how far each model is behind.
         brief = format_board(board, [metric]).drop(columns="behind best")
         briefs.append(console_table(title, brief, legend) + why)
     predicted = pd.concat([predictions(parts[part], part, entries) for part in parts])
     with new_folder(paths.report_folder(task.name)) as folder:
-        write_board(folder / "board.json", known, boards, {n: len(p) for n, p in parts.items()})
+        counts = {name: len(part) for name, part in parts.items()}
+        write_board(folder / "board.json", description, boards, counts)
         read_board(folder / "board.json", TEST).to_csv(folder / "leaderboard.csv", index=False)
         (folder / "leaderboard.md").write_text("\n".join(pages), encoding="utf-8")
         (folder / "leaderboard.txt").write_text("\n\n".join(briefs), encoding="utf-8")
@@ -283,7 +283,7 @@ def report(
 
 
 def plot_data(kind: Problem, entries: Mapping[str, Entry]) -> dict[str, pd.DataFrame]:
-    """Compute what DVC draws of all models, by file name: rows with a column ``model``."""
+    """Compute the data of DVC's plots by file name, with a column ``model``."""
     by_model = {m: kind.plot_data(entry.predictions[TEST]) for m, entry in entries.items()}
     files = next(iter(by_model.values()))
     plotted = {
@@ -301,16 +301,16 @@ def record(
     entry: Entry,
     boards: dict[str, pd.DataFrame],
 ) -> None:
-    """Write test scores into the run that trained the model."""
+    """Record test scores in the run that trained the model."""
     for part, scores in scores_of(kind, model, boards).items():
         entry.run.log_scores({f"{part}/{name}": value for name, value in scores.items()})
-    entry.run.log_scores({"cost/answer_ms_per_1000": entry.costs["predict_ms_per_1000"]})
+    entry.run.log_scores({"cost/serve_ms_per_1000": entry.costs["predict_ms_per_1000"]})
     title = f"{cfg.task.name}, {model}, {TEST}"
     entry.run.log_figure("test.png", kind.figure(title, entry.predictions[TEST]))
 
 
-def restored(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> tracking.Run:
-    """Record a model again whose run the store lacks, as after `dvc pull`."""
+def restore(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> tracking.Run:
+    """Record a model again whose run is not in the store, as after `dvc pull`."""
     trusted = composition.model_file(model).get("trusted", [])
     folder = paths.model_folder(cfg.task.name, model)
     identity = experiment.identity(manifest["settings"])
@@ -329,7 +329,7 @@ def restored(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> t
 def scores_of(
     kind: Problem, model: str, boards: dict[str, pd.DataFrame]
 ) -> dict[str, dict[str, float]]:
-    """Pick a model's scores on test and slices, those that are defined, and an interval."""
+    """Return the defined scores of a model on test and slices, with the interval."""
     ends = [f"{kind.deciding.name}_low", f"{kind.deciding.name}_high"]
     names = [*(one.name for one in kind.reported), *ends]
     rows = {part: board.set_index("model").loc[model] for part, board in boards.items()}
@@ -338,26 +338,26 @@ def scores_of(
 
 def predictions(examples: pd.DataFrame, part: str, entries: dict[str, Entry]) -> pd.DataFrame:
     """
-    Lay out every prediction for every example.
+    Return every prediction for every example.
 
     Parameters
     ----------
     examples : DataFrame
-        Test examples, or those of a slice.
+        Test examples or those of a slice.
     part : str
-        Which of them.
+        Name of the part: test or a slice.
     entries : dict of str to Entry
-        With what each model predicted.
+        Models with their predictions.
 
     Returns
     -------
     DataFrame
         A row per example and model: ``example_id``, ``group``, ``label``, ``part``,
-        ``model``, ``predicted``, and what else the kind of problem serves.
+        ``model``, ``predicted``, and the further columns that the kind of problem serves.
     """
-    known = examples[["example_id", "group", "label"]].reset_index(drop=True)
+    rows = examples[["example_id", "group", "label"]].reset_index(drop=True)
     by_model = [
-        known.assign(part=part, model=model).join(
+        rows.assign(part=part, model=model).join(
             entry.frames[part].rename(columns={"label": "predicted"})
         )
         for model, entry in entries.items()

@@ -1,4 +1,4 @@
-"""One experiment: a model fitted on a task's view, and what it predicts for validation."""
+"""Run one experiment: fit a model on a view of a task, and predict validation."""
 
 import traceback
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ STDLIB = get_path("stdlib")
 
 
 class Examples(NamedTuple):
-    """A view of a task: what a model learns from, what it is chosen by, and what featurize knew."""
+    """A view of a task: features of train and validation, and the description by featurize."""
 
     train: Features
     validation: Features
@@ -30,7 +30,7 @@ class Examples(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A fitted model, its predictions for validation, what was decided on them, and the costs."""
+    """A fitted model, its predictions for validation, the decision made on them, and the costs."""
 
     estimator: Any
     predictions: Predictions
@@ -40,7 +40,7 @@ class Fitted(NamedTuple):
 
 
 def identity(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an experiment's run is called, searched by, and set to."""
+    """Return experiment, name, settings and tags of a run."""
     task, model = settings["task"]["name"], settings["model"]
     tags = {
         "task": task,
@@ -54,19 +54,19 @@ def identity(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def problem_of(task: schema.Task, target: Mapping[str, Any]) -> Problem:
     """
-    Return the problem of a task, for its target.
+    Return the problem of a task for its target.
 
     Parameters
     ----------
     task : schema.Task
-        Names the kind, and sets its parameters.
+        Names the kind of problem and sets its parameters.
     target : mapping
-        What ingest wrote of it on the card.
+        Description of the target on the card that ingest wrote.
 
     Raises
     ------
     UserError
-        When a setting does not fit the kind or the target.
+        If a setting does not fit the kind or the target.
     """
     settings = {one.name: getattr(task, one.name) for one in fields(schema.Kind)}
     return problem(task.kind, settings).on(target)
@@ -79,14 +79,14 @@ def load(view: Path, ingested: Path) -> Examples:
     Parameters
     ----------
     view : Path
-        Its folder.
+        Folder of the view.
     ingested : Path
-        The examples that it was made of, which need not be there any more.
+        Folder of the examples that the view was made from. It may be missing.
 
     Raises
     ------
     UserError
-        When a file is missing or damaged, or other examples were ingested since.
+        If a file is missing or damaged, or other examples were ingested since.
     """
     train, validation = (views.load(view / f"{split}.npz") for split in ("train", "validation"))
     return Examples(train, validation, views.about(view, ingested))
@@ -105,15 +105,15 @@ def run(
     Parameters
     ----------
     estimator : estimator
-        Not fitted.
+        An estimator that is not fitted.
     examples : Examples
-        To learn from and to predict.
+        Examples to fit on and to predict.
     kind : Problem
-        That of the task, for its target.
+        Problem of the task, for its target.
     report : callable
-        Called with each step of the fit and its losses. What it raises ends the fit.
+        Called with each step of the fit and its losses. Its exceptions end the fit.
     checkpoint : Path, optional
-        File to keep how far the fit is, and to go on from.
+        File to write the progress to and to continue from.
 
     Returns
     -------
@@ -122,14 +122,14 @@ def run(
     Raises
     ------
     ModelError
-        When the estimator cannot be fitted, reports no loss that is a number, or does not
-        predict what the problem needs.
+        If the estimator cannot be fitted, reports no loss or nan, or does not predict what
+        the problem needs.
     """
     train, validation, _ = examples
     kind.check_estimator(estimator)
     raised: list[Exception] = []
 
-    def checked(step: int, losses: Mapping[str, float]) -> None:
+    def check_and_report(step: int, losses: Mapping[str, float]) -> None:
         _check_losses(estimator, step, losses, f"validation/{kind.loss}")
         try:
             report(step, losses)
@@ -137,13 +137,13 @@ def run(
             raised.append(error)
             raise
 
-    learned, held_out = (
+    fitted_on, held_out = (
         part._replace(y=kind.encode(estimator, part.y)) for part in (train, validation)
     )
     try:
-        seconds = fit(estimator, learned, held_out, checked, checkpoint)
+        seconds = fit(estimator, fitted_on, held_out, check_and_report, checkpoint)
         outputs, milliseconds = time_prediction(partial(kind.outputs, estimator), validation.X)
-    except (OSError, MemoryError):  # the machine's fault, not the model's
+    except (OSError, MemoryError):  # not the model's fault
         raise
     except UserError as error:
         raise raised[0] if raised else ModelError(str(error)) from error
@@ -151,14 +151,14 @@ def run(
         if error in raised:
             raise
         raise ModelError(f"{type(estimator).__name__} failed: {reason(error)}") from error
-    known = (validation.y, outputs, validation.meta)
-    decision = kind.decide(kind.predictions(*known))
-    predictions = kind.predictions(*known, decision)
+    target, meta = validation.y, validation.meta
+    decision = kind.decide(kind.predictions(target, outputs, meta))
+    predictions = kind.predictions(target, outputs, meta, decision)
     return Fitted(estimator, predictions, decision, seconds, milliseconds)
 
 
 def _check_losses(estimator: Any, step: int, losses: Mapping[str, float], expected: str) -> None:
-    """Check that a step of a fit has a loss on validation, under its name, that is a number."""
+    """Check that a step of a fit reports the expected loss on validation, and no nan."""
     name = type(estimator).__name__
     if expected not in losses:
         raise ModelError(
@@ -171,24 +171,24 @@ def _check_losses(estimator: Any, step: int, losses: Mapping[str, float], expect
 
 def scores(kind: Problem, predictions: Predictions) -> dict[str, float]:
     """
-    Score predictions in all metrics that are reported, as far as these are defined.
+    Return the scores of all reported metrics that are defined.
 
     Parameters
     ----------
     kind : Problem
         Names the metrics.
     predictions : Predictions
-        For validation.
+        Predictions for validation.
 
     Returns
     -------
     dict of str to float
-        By the metrics' names.
+        Scores by the names of metrics.
 
     Raises
     ------
     ModelError
-        When the deciding metric is not defined.
+        If the deciding metric is not defined.
     """
     found = {one.name: one.once(predictions) for one in kind.reported}
     if np.isnan(found[kind.deciding.name]):
@@ -197,7 +197,7 @@ def scores(kind: Problem, predictions: Predictions) -> dict[str, float]:
 
 
 def reason(error: Exception) -> str:
-    """Return an error's type, the first line of its message, and where in own code it arose."""
+    """Return the type and first line of an error, and where the user's code raised it."""
     first = (str(error).splitlines() or [""])[0]
     what = f"{type(error).__name__}: {first}".rstrip(": ")
     ours = (__file__, fit.__code__.co_filename)

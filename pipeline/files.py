@@ -1,4 +1,4 @@
-"""Files that are whole or absent: everything is written aside, then renamed."""
+"""Write files and folders in one step, and read them: each is written aside, then moved."""
 
 import ctypes
 import errno
@@ -41,21 +41,21 @@ ZIP_DAMAGE = (
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """
-    Fill a folder aside and put it in place only when all of it is written.
+    Yield an empty folder, and move it to its place when everything is written.
 
-    The old folder and the new one change places in one step, where the operating
-    system can do that: a reader finds the one or the other, and of two writers the last wins.
+    If the operating system can, the old and the new folder are exchanged in one step. A reader
+    then finds one or the other, and of two writers the last one wins.
 
     Parameters
     ----------
     target : Path
-        Where the folder shall be; a folder already there is replaced.
+        The final place of the folder. A folder that is already there is replaced.
 
     Yields
     ------
     Path
-        An empty folder to write into. When the block raises, it is removed and
-        `target` is left as it was.
+        An empty folder to write into. If the block raises an error, it is removed and
+        `target` is unchanged.
     """
     with aside(target) as folder:
         filling = folder / "new"
@@ -65,12 +65,12 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON in one step, making the folders above it."""
+    """Write a value as indented JSON in one step, and make the folders above it."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text in one step, making the folders above it."""
+    """Write a text in one step, and make the folders above it."""
     with aside(path) as folder:
         filling = folder / path.name
         filling.write_text(text, encoding="utf-8")
@@ -81,14 +81,14 @@ def write_text(path: Path, text: str) -> None:
 @contextmanager
 def aside(target: Path) -> Iterator[Path]:
     """
-    Make a folder to write in before what is in it is moved to its place; remove it in the end.
+    Yield a temporary folder on the same disk as a target, and remove it in the end.
 
-    For targets in the project it lies in ``.tmp`` at its root, which git ignores and no stage
-    of DVC reads, so that what a killed process leaves is no part of any output. The next call
-    removes it.
+    For targets in the project it is in ``.tmp`` at the root, which git ignores and no DVC stage
+    reads. What a killed process leaves there is no part of any output, and the next call removes
+    it.
     """
     place = next(folder for folder in target.absolute().parents if folder.exists()).resolve()
-    # A move in one step is possible within a disk only.
+    # Only within a disk can a folder be moved in one step.
     if place.is_relative_to(ROOT) and place.stat().st_dev == ROOT.stat().st_dev:
         place = ROOT / ".tmp"
         place.mkdir(exist_ok=True)
@@ -105,23 +105,23 @@ def aside(target: Path) -> Iterator[Path]:
 
 
 def put(new: Path, target: Path) -> None:
-    """Move a folder to where another one may be, which is moved to where the new one was."""
+    """Move a folder to its place. A folder that is already there takes the place of the new one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:
-            new.rename(target)  # which is refused where a folder with files is
+            new.rename(target)  # raises an error if a folder with files is there
             return
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-        if _exchanged(new, target):
+        if _exchange(new, target):
             return
         with suppress(FileNotFoundError):  # another process was faster
             target.rename(new.with_name(f"old-{uuid.uuid4().hex}"))
 
 
-def _exchanged(new: Path, target: Path) -> bool:
-    """Have two folders change places in one step; return False where that cannot be done."""
+def _exchange(new: Path, target: Path) -> bool:
+    """Exchange two folders in one step, and return whether the operating system can do that."""
     libc = ctypes.CDLL(None, use_errno=True)
     paths = os.fsencode(new), os.fsencode(target)
     if hasattr(libc, "renameat2"):  # Linux
@@ -146,7 +146,7 @@ def read_json(path: Path, keys: Mapping[str, type] | None = None) -> Any:
     Raises
     ------
     UserError
-        When the file is missing, is not JSON, or lacks a key.
+        If the file is missing, is not JSON, or lacks a key.
     """
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
@@ -167,7 +167,7 @@ def read_table(path: Path) -> "pd.DataFrame":
     Raises
     ------
     UserError
-        When the file is missing or damaged.
+        If the file is missing or damaged.
     """
     import pandas as pd
     from pyarrow import ArrowException
@@ -182,20 +182,19 @@ def read_table(path: Path) -> "pd.DataFrame":
 
 def dvc_digest(folder: Path) -> str:
     """
-    Hash a folder of files as DVC does.
+    Return the hash of a folder as DVC computes it.
 
-    Computed from what is read, it is right inside and outside of DVC, where
-    dvc.lock may be older than the files.
+    It is computed from the files, because dvc.lock may be older than they are.
 
     Parameters
     ----------
     folder : Path
-        Output of a stage.
+        Output folder of a stage.
 
     Returns
     -------
     str
-        36 characters: the MD5 of the sorted JSON list of paths and MD5s, and ``.dir``.
+        36 characters: the MD5 of the sorted JSON list of paths and MD5s, then ``.dir``.
     """
 
     def md5(path: Path) -> str:
@@ -210,12 +209,12 @@ def dvc_digest(folder: Path) -> str:
 
 def sha256(path: Path) -> str:
     """
-    Hash a file.
+    Return the SHA-256 of a file.
 
     Raises
     ------
     UserError
-        When it is missing.
+        If it is missing.
     """
     try:
         with path.open("rb") as content:
@@ -225,17 +224,17 @@ def sha256(path: Path) -> str:
 
 
 def size(folder: Path) -> int:
-    """Add up the bytes of the files in a folder."""
+    """Return the total size of the files in a folder, in bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def missing(path: Path) -> UserError:
-    """Say that what an earlier stage should have written is not there."""
+    """Return the error for a file that an earlier stage should have written."""
     return UserError(f"{path} does not exist: run the stage that writes it, or `dvc repro`")
 
 
 def damaged(path: Path, reason: object) -> UserError:
-    """Say that a file is not what a stage wrote."""
+    """Return the error for a file that is not as a stage wrote it."""
     first_line = str(reason).splitlines()[0] if str(reason) else type(reason).__name__
     return UserError(
         f"{path} is damaged ({first_line}): remove it and run the stage that writes it again, "

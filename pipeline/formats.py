@@ -1,4 +1,4 @@
-"""How fitted estimators are kept in a folder."""
+"""Write and read fitted estimators, each in the format for its class."""
 
 import importlib
 from pathlib import Path
@@ -8,10 +8,10 @@ from pipeline import storage
 from pipeline.errors import UserError, nearest
 
 PROJECT = __name__.partition(".")[0]
-# Classes that write themselves with ``save(folder)`` and are read by the class method
-# ``load(folder)``. Their modules are imported when they are needed.
+# Classes with a method ``save(folder)`` and a class method ``load(folder)``, by name, so that their
+# modules are imported only if needed.
 OWN = {"network": f"{PROJECT}.models.neural_net.NeuralNet"}
-# Any other estimator is a file of skops.
+# Any other estimator is written by skops.
 SKOPS, FILE = "skops", "estimator.skops"
 
 
@@ -22,21 +22,21 @@ def save(estimator: Any, folder: Path, trusted: list[str]) -> str:
     Parameters
     ----------
     estimator : object
-        Fitted.
+        A fitted estimator.
     folder : Path
-        Where to.
+        Folder to write into.
     trusted : list of str
         Types of other packages that are safe to load, by their full names.
 
     Returns
     -------
     str
-        The name of the format.
+        Name of the format.
 
     Raises
     ------
     UserError
-        When it holds a type that is not trusted.
+        If it holds a type that is not trusted.
     """
     classes = [f"{one.__module__}.{one.__qualname__}" for one in type(estimator).__mro__]
     for name, own in OWN.items():
@@ -54,12 +54,14 @@ def load(name: str, folder: Path, trusted: list[str]) -> Any:
     Raises
     ------
     UserError
-        When the format is unknown, a file is damaged, or a type is not trusted.
+        If the format is unknown, a file is damaged, or a type is not trusted.
     """
     if name == SKOPS:
         return storage.load(folder / FILE, trusted)
     if name not in OWN:
-        known = [SKOPS, *OWN]
-        raise UserError(f"{folder}: unknown format '{name}' of an estimator{nearest(name, known)}")
+        formats = [SKOPS, *OWN]
+        raise UserError(
+            f"{folder}: unknown format '{name}' of an estimator{nearest(name, formats)}"
+        )
     module, _, attribute = OWN[name].rpartition(".")
     return getattr(importlib.import_module(module), attribute).load(folder)

@@ -1,4 +1,4 @@
-"""From raw input to predictions: the path of evaluation and of serving."""
+"""Predict from raw inputs, as evaluation and serving do."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,28 +13,28 @@ from pipeline.features.inputs import conform
 from pipeline.files import damaged
 from pipeline.problems import Problem, problem
 
-# How a column of predictions is held, by the kind of it.
+# The pandas type of a column of predictions, by its type in MLflow's signatures.
 TYPES = {"string": "str", "double": "float64"}
 
 
 class Predictor(NamedTuple):
     """
-    A trained model together with what prepares its input.
+    A trained model together with its featurizer.
 
     Attributes
     ----------
     featurizer : transformer
-        From a table of inputs to the features of the model's view.
+        Converts a table of inputs to the features that the model reads.
     estimator : estimator
-        Fitted on those features.
+        Estimator fitted on those features.
     inputs : dict of str to str
-        The columns that a table of inputs must have, and the kind of each.
+        The kind of each column that a table of inputs must have.
     may_miss : bool
-        Whether a value of an input may be missing.
+        Whether values of inputs may be missing.
     problem : Problem
-        What kind of target it predicts.
+        Problem of the task, for its target.
     decision : mapping
-        What the problem chose on validation.
+        Values that the problem chose on validation.
     """
 
     featurizer: Any
@@ -46,12 +46,12 @@ class Predictor(NamedTuple):
 
     def outputs(self, examples: pd.DataFrame) -> np.ndarray:
         """
-        Compute what the estimator outputs for raw examples.
+        Compute the output of the estimator for raw examples.
 
         Parameters
         ----------
         examples : DataFrame
-            With the columns `inputs`, as `conform` takes them; n rows, at least one.
+            With the columns `inputs`, as `conform` accepts them, and at least one row.
 
         Returns
         -------
@@ -61,8 +61,8 @@ class Predictor(NamedTuple):
         Raises
         ------
         UserError
-            When a column is missing, a value is not of its kind, or the output is not what
-            the problem needs.
+            If a column is missing, a value is not of its kind, or the output is not what the
+            problem needs.
         """
         X = self.featurizer.transform(conform(examples, self.inputs, self.may_miss))
         if X.dtype == np.float64:
@@ -76,14 +76,14 @@ class Predictor(NamedTuple):
         Parameters
         ----------
         examples : DataFrame
-            With the columns `inputs`, as `conform` takes them.
+            With the columns `inputs`, as `conform` accepts them.
 
         Returns
         -------
         DataFrame
-            As `Problem.frame` lays it out: ``label``, the prediction, comes first.
+            As `Problem.frame` returns it. The first column, ``label``, is the prediction.
         """
-        if examples.empty:  # which estimators refuse
+        if examples.empty:  # estimators reject it
             conform(examples, self.inputs, self.may_miss)
             columns = self.problem.columns().items()
             return pd.DataFrame({name: pd.Series(dtype=TYPES[kind]) for name, kind in columns})
@@ -97,16 +97,16 @@ def load(folder: Path, trusted: list[str] | None = None) -> Predictor:
     Parameters
     ----------
     folder : Path
-        What `bundle.write` filled.
+        Folder that `bundle.write` wrote.
     trusted : list of str, optional
         Types of other packages that are safe to load, by their full names.
 
     Raises
     ------
     ModelError
-        When its training failed.
+        If its training failed.
     UserError
-        When a file is missing or damaged, or holds a type that is not trusted.
+        If a file is missing or damaged, or holds a type that is not trusted.
     """
     manifest = bundle.read(folder)
     bundle.check_trained(folder, manifest)
@@ -128,5 +128,5 @@ def load(folder: Path, trusted: list[str] | None = None) -> Predictor:
 
 
 def _load_pyfunc(path: str) -> Predictor:
-    """Read a logged model: MLflow calls this by name with the model's folder."""
+    """Read a logged model. MLflow calls this function by its name, with the model's folder."""
     return load(Path(path), consent.TRUSTED)

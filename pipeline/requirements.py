@@ -1,4 +1,4 @@
-"""Which installed packages an object is made of, read from its types."""
+"""Find the installed packages that an object needs, from the types that it is made of."""
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,24 +13,24 @@ PLAIN = (str, bytes, int, float, bool, complex, type(None))
 
 def packages(thing: Any) -> set[str]:
     """
-    List the packages that define the types of an object and of all that it holds.
+    Return the packages that define the types of an object and of everything that it holds.
 
     Parameters
     ----------
     thing : object
-        Such as an estimator, fitted or not.
+        An object such as an estimator, fitted or not.
 
     Returns
     -------
     set of str
-        Names as they are imported, such as ``sklearn``; the standard library is left out.
+        Import names such as ``sklearn``, without the standard library.
     """
     found = {module.partition(".")[0] for module in _modules(thing, {})}
     return found - set(stdlib_module_names) - set(builtin_module_names)
 
 
 def _modules(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
-    """Walk an object; `seen` keeps what was met, so that no address is given anew."""
+    """Yield the modules of all types in an object. `seen` keeps objects alive and ids unique."""
     if isinstance(thing, PLAIN) or id(thing) in seen:
         return
     seen[id(thing)] = thing
@@ -54,26 +54,26 @@ def _modules(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
 
 def requirements(*things: Any, always: Iterable[str] = ()) -> list[str]:
     """
-    State the installed distributions that objects need, with their versions.
+    Return the installed distributions that objects need, with their versions.
 
     Parameters
     ----------
     *things : object
-        Such as an estimator and a featurizer.
+        Objects such as an estimator and a featurizer.
     always : iterable of str
-        Further packages, by the name that they are imported by.
+        Import names of further packages.
 
     Returns
     -------
     list of str
-        ``name==version``, sorted. What no distribution provides, such as this project
-        itself or a module in the user's own folder, is left out.
+        Sorted ``name==version``. Modules without a distribution, such as this project or a
+        module in the user's folder, are left out.
     """
     names = set(always).union(*map(packages, things)) - {PROJECT}
     provided = _distributions()
     needed: set[str] = set()
     for name in names:
-        # Parts of a distribution, which it requires itself, may share its package: MLflow's do.
+        # Several distributions may provide one package. MLflow's main one requires the others.
         found = provided.get(name, [])
         needed.update([name] if name in found else found)
     return sorted(f"{distribution}=={version(distribution)}" for distribution in needed)

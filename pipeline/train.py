@@ -1,10 +1,9 @@
 """
-Stage 3: a model fitted, scored on validation, and recorded.
+Stage 3: fit a model, score it on validation, and record the run.
 
-A stage of DVC, and a training by hand that names task and model alone, make the model in
-``models/<task>/<model>/`` that evaluate compares. A training with settings of its own leaves
-it as it is: its model lies in ``runs/<task>/<model>/<run id>/``, or in a multirun in the folder
-of the job, and in MLflow.
+A DVC stage writes the model to ``models/<task>/<model>/``, where evaluate reads it, and so does a
+command that names only task and model. A command with other settings does not replace that
+model. It writes to ``runs/<task>/<model>/<run id>/``, or in a multirun to the folder of the job.
 """
 
 import os
@@ -26,7 +25,7 @@ from pipeline.files import aside, put, size, write_json
 from pipeline.problems import Predictions, Problem
 from pipeline.progress import Bar, console
 
-# What DVC sets for the command of a stage.
+# DVC sets this variable for the command of a stage.
 STAGE = "DVC_STAGE"
 
 
@@ -34,15 +33,15 @@ def main(cfg: schema.Train) -> None:
     """
     Fit a model on its view of a task, score it on validation, and record the run.
 
-    A model that fails leaves its reason where it would lie, for evaluate to show beside the
-    others. Under DVC that is a result of the stage, which ends well, so that evaluate is run.
+    If the model fails, the reason is written in its place, and evaluate shows it beside the
+    other models. Under DVC a failed model is a result of the stage, so that evaluate still runs.
     """
     task, model = cfg.task, cfg.model
     view = paths.features_folder(task.name) / model.view
     examples = experiment.load(view, paths.ingested_folder(task.name))
     kind = experiment.problem_of(task, examples.about["target"])
     settings = composition.merged(examples.about["settings"], composition.settings("train", cfg))
-    # Nothing is read back from models/, where another training may write.
+    # Nothing is read back from models/, because another training may write there.
     with aside(paths.model_folder(task.name, model.name)) as scratch:
         folder = scratch / "model"
         folder.mkdir()
@@ -52,14 +51,14 @@ def main(cfg: schema.Train) -> None:
             ) as run:
                 scores = train(model, settings, kind, examples, view, run, folder)
         except ModelError as error:
-            bundle.write_failed(folder, known(settings, examples), str(error))
+            bundle.write_failed(folder, provenance(settings, examples), str(error))
             if composition.publishes():
                 keep(folder, {}, task.name, model.name, run.id)
             if STAGE not in os.environ:
                 raise
             print(f"{task.name} {model.name} failed: {error}", file=sys.stderr)
             return
-        # Now that the run has ended well.
+        # The model is moved only after the run has ended well.
         keep(folder, scores, task.name, model.name, run.id)
 
 
@@ -73,24 +72,24 @@ def train(
     folder: Path,
 ) -> dict[str, float]:
     """
-    Fit a model, write it, and record both.
+    Fit a model, write it, and record it.
 
     Parameters
     ----------
     model : schema.Model
-        What to fit.
+        The model to fit.
     settings : mapping
-        Of all stages, as they are recorded.
+        Settings of all stages, as they are recorded.
     kind : Problem
-        That of the task, for its target.
+        Problem of the task, for its target.
     examples : Examples
-        What it sees.
+        Examples to fit on and to validate on.
     view : Path
-        The folder of the view, for its featurizer.
+        Folder of the view, which holds the featurizer.
     run : tracking.Run
-        Where to record.
+        Run to record the model in.
     folder : Path
-        Empty; where to write.
+        Empty folder for the model.
 
     Returns
     -------
@@ -100,7 +99,7 @@ def train(
     Raises
     ------
     ModelError
-        When the model fails, which the run records too.
+        If the model fails. The run records the failure too.
     """
     curve = Curve(run, f"{settings['task']['name']} {model.name}", most_steps(model), kind.loss)
     try:
@@ -113,8 +112,8 @@ def train(
         scores = validation_scores(kind, fitted.predictions, settings["seed"])
         manifest = bundle.write(
             folder,
-            known(settings, examples)
-            | described(examples, kind, fitted)
+            provenance(settings, examples)
+            | interface(examples, kind, fitted)
             | {"scores": scores, "curve": curve.points},
             estimator,
             view / views.FEATURIZER,
@@ -123,7 +122,7 @@ def train(
     except ModelError as error:
         run.log_failure(str(error), traceback.format_exc())
         raise
-    except MemoryError as error:  # which another machine may have enough of
+    except MemoryError as error:  # not the model's fault: another machine may have enough
         raise UserError(
             f"{settings['task']['name']} {model.name}: out of memory. {error}".strip()
         ) from error
@@ -138,7 +137,7 @@ def train(
 
 
 def keep(folder: Path, scores: Mapping[str, float], task: str, model: str, run_id: str) -> None:
-    """Move a model to where it belongs, and write its scores."""
+    """Move a model to its final folder, and write its scores."""
     if composition.publishes():
         put(folder, paths.model_folder(task, model))
         write_json(paths.validation_file(task, model), scores)
@@ -151,18 +150,18 @@ def keep(folder: Path, scores: Mapping[str, float], task: str, model: str, run_i
 
 class Curve:
     """
-    The losses of a fit as they come: kept, recorded, and shown.
+    Keep, record and show the losses of a fit as they are reported.
 
     Parameters
     ----------
     run : tracking.Run
-        Where to record them.
+        Run to record them in.
     title : str
-        What is being fitted.
+        Title of the progress bar.
     most : int or None
-        The last step that there can be.
+        Maximum number of steps, if there is one.
     loss : str
-        The loss whose values on validation are shown.
+        Name of the loss on validation to show.
     """
 
     def __init__(self, run: tracking.Run, title: str, most: int | None, loss: str) -> None:
@@ -173,25 +172,25 @@ class Curve:
         self.best = np.inf
 
     def add(self, step: int, losses: Mapping[str, float]) -> None:
-        """Take the losses of a step."""
+        """Add the losses of a step."""
         self.points.append({"step": step} | {name: float(loss) for name, loss in losses.items()})
         self.run.log_curve(step, losses)
         now = losses[f"validation/{self.loss}"]
         self.best = min(self.best, now)
-        words = f"validation {self.loss.replace('_', ' ')}"
-        self.bar.step(step, f"{words} {now:.4f}, best {self.best:.4f}")
+        title = f"validation {self.loss.replace('_', ' ')}"
+        self.bar.step(step, f"{title} {now:.4f}, best {self.best:.4f}")
 
 
 def most_steps(model: schema.Model) -> int | None:
-    """Read how many epochs, rounds or trees a model may take."""
+    """Return the maximum number of epochs, rounds or trees of a model, if it has one."""
     for name in ("max_epochs", "n_estimators"):
         if isinstance(model.estimator.get(name), int):
             return int(model.estimator[name])
     return None
 
 
-def known(settings: Mapping[str, Any], examples: Examples) -> dict[str, Any]:
-    """Return what a manifest says of a model before it is fitted."""
+def provenance(settings: Mapping[str, Any], examples: Examples) -> dict[str, Any]:
+    """Return the entries of a manifest that are known before the fit."""
     model, about = settings["model"], examples.about
     return {
         "kind": settings["task"]["kind"],
@@ -205,8 +204,8 @@ def known(settings: Mapping[str, Any], examples: Examples) -> dict[str, Any]:
     }
 
 
-def described(examples: Examples, kind: Problem, fitted: Fitted) -> dict[str, Any]:
-    """Return what a manifest says of a fitted model's inputs and outputs."""
+def interface(examples: Examples, kind: Problem, fitted: Fitted) -> dict[str, Any]:
+    """Return the entries of a manifest about the inputs and outputs of a fitted model."""
     about = examples.about
     return {
         "inputs": about["inputs"],
@@ -220,12 +219,12 @@ def described(examples: Examples, kind: Problem, fitted: Fitted) -> dict[str, An
 
 def validation_scores(kind: Problem, predictions: Predictions, seed: int) -> dict[str, float]:
     """
-    Score a fitted model on validation, as far as defined; the deciding metric with interval.
+    Return the defined scores on validation, with an interval for the deciding metric.
 
     Raises
     ------
     ModelError
-        When the deciding metric is not defined.
+        If the deciding metric is not defined.
     """
     scores, name = experiment.scores(kind, predictions), kind.deciding.name
     board = compare({"model": predictions}, kind.deciding, [kind.deciding], seed)
@@ -236,7 +235,7 @@ def validation_scores(kind: Problem, predictions: Predictions, seed: int) -> dic
 def summary(
     settings: Mapping[str, Any], metric: str, scores: Mapping[str, float], fit_seconds: float
 ) -> str:
-    """Word in a line how good the model is on validation, and what it cost."""
+    """Return one line about the score of a model on validation and the time of its fit."""
     return (
         f"{settings['task']['name']} {settings['model']['name']}: "
         f"validation {metric} {scores[metric]:.3f} "

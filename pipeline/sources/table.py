@@ -39,11 +39,11 @@ COMMA = r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+"
 BLOCK = 1 << 24
 SHOWN = 5
 LEAK = (
-    "column '{}' tells the label by itself: if it is not known when a prediction is wanted, "
+    "column '{}' determines the label by itself: if it is not known when a prediction is wanted, "
     "add it to task.source.ignore"
 )
 NUMBERED = (
-    "column '{}' numbers the rows, in another order: if that order tells the label, "
+    "column '{}' numbers the rows, in another order: if that order determines the label, "
     "add it to task.source.ignore"
 )
 COUNTING = "column '{}' numbers the rows from first to last, and is left out"

@@ -386,7 +386,7 @@ def test_a_leak_is_warned_of_and_goes_on(fresh, warm):
     done = fresh.warm(warm, "pipeline.ingest", *command)
 
     assert done.returncode == 0, done.stderr
-    assert "warning: column 'refunded' tells the label by itself" in done.stdout
+    assert "warning: column 'refunded' determines the label by itself" in done.stdout
     card = json.loads((fresh.root / "data/ingested/table/card.json").read_text("utf-8"))
     assert len(card["warnings"]) == 1
 

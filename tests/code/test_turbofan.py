@@ -134,5 +134,5 @@ def test_test_engines_without_their_remaining_cycles_are_told(hangar):
     after = hashlib.sha256(path.read_bytes()).hexdigest()
     manifest.write_text(manifest.read_text().replace(before, after))
 
-    with pytest.raises(UserError, match=f"{re.escape(str(path))} tells .* 2 engines, .* has 3"):
+    with pytest.raises(UserError, match=f"{re.escape(str(path))} holds .* 2 engines, .* has 3"):
         fly(hangar)

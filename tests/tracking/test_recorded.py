@@ -65,7 +65,7 @@ def test_params_are_the_seed_the_task_with_its_view_and_the_model(recorded):
 @pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
 def test_metrics_have_the_same_names_for_every_model(recorded, task, model):
     names = [*SCORES[task], f"{SCORES[task][0]}_low", f"{SCORES[task][0]}_high"]
-    costs = ["fit_seconds", "predict_ms_per_1000", "answer_ms_per_1000", "model_bytes"]
+    costs = ["fit_seconds", "predict_ms_per_1000", "serve_ms_per_1000", "model_bytes"]
     assert set(recorded[task, model].data.metrics) - CURVES == {
         *(f"{split}/{name}" for split in ("validation", "test") for name in names),
         *(f"cost/{name}" for name in costs),
