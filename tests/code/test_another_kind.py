@@ -82,7 +82,7 @@ def test_a_kind_of_numbers_goes_from_source_to_board(amount):
     assert len(set(test["meta:stratum"])) == 4
 
 
-def test_a_target_of_another_kind_is_told_by_example(amount):
+def test_a_target_of_another_kind_is_reported_by_example(amount):
     examples = pd.DataFrame({"example_id": ["e0"], "x": [1.0], "label": ["red"], "group": ["g"]})
 
     with pytest.raises(UserError, match="example e0: 'red' is no number"):

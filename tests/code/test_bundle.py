@@ -148,7 +148,7 @@ def test_a_failed_training_says_why(tmp_path):
         predictor.load(tmp_path)
 
 
-def test_an_unknown_format_is_told(model):
+def test_an_unknown_format_is_reported(model):
     edit(model, estimator={"format": "skopz"})
 
     with pytest.raises(UserError, match=r"unknown format 'skopz'.*did you mean 'skops'"):
@@ -192,7 +192,7 @@ def third_party(tmp_path, monkeypatch):
 TYPES = ["boost_zz.Classifier", "boost_zz.Raw"]
 
 
-def test_a_type_of_another_package_needs_consent_in_a_line_that_is_told(third_party, tmp_path):
+def test_a_type_of_another_package_needs_consent_in_a_line_that_is_reported(third_party, tmp_path):
     line = f"trusted: [{', '.join(TYPES)}]"
 
     with pytest.raises(UserError, match=re.escape(line)) as caught:

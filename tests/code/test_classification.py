@@ -34,7 +34,7 @@ class Fixed:
         (["x", "y", 3], ["example e2", "'3'", "a text"]),
     ],
 )
-def test_a_target_that_is_no_class_is_told_by_example(values, parts):
+def test_a_target_that_is_no_class_is_reported_by_example(values, parts):
     with pytest.raises(UserError) as caught:
         KIND.check_target(pd.Series(values, index=["e0", "e1", "e2"], dtype=object))
 
@@ -162,6 +162,6 @@ def test_a_decision_that_is_not_the_tasks_is_refused(decision, message):
         of_poetry.predictions(np.array(["novel"]), np.eye(3)[[1]], {}, decision)
 
 
-def test_a_label_that_no_model_was_trained_for_is_told():
+def test_a_label_that_no_model_was_trained_for_is_reported():
     with pytest.raises(UserError, match="label 'drama' is not one of the classes essay, novel"):
         GENRES.predictions(np.array(["novel", "drama"]), np.eye(3)[:2], {})

@@ -321,7 +321,7 @@ def test_white_space_around_a_served_category_does_not_count(table):
     assert one.tolist() == other.tolist()
 
 
-def test_a_table_without_a_column_to_learn_from_is_told(table):
+def test_a_table_without_a_column_to_learn_from_is_reported(table):
     with pytest.raises(UserError, match=r"no column to learn from: left out, .*: customer; "):
         Columns(10, 20).fit(table[["customer", "country"]])
 

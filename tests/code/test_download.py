@@ -99,7 +99,7 @@ def test_a_download_with_other_bytes_is_refused_and_not_kept(server, cache):
     assert [path for path in cache.rglob("*") if path.is_file()] == []
 
 
-def test_a_file_that_the_server_lacks_is_told_in_one_line(server):
+def test_a_file_that_the_server_lacks_is_reported_in_one_line(server):
     url = server.url + "/no.txt"
 
     with pytest.raises(UserError, match="cannot be downloaded") as caught:
@@ -116,7 +116,7 @@ def test_a_download_that_fails_leaves_no_connection_open(server):
     gc.collect()  # which warns of connections that nobody closed
 
 
-def test_no_network_and_no_mirror_is_told_in_one_line():
+def test_no_network_and_no_mirror_is_reported_in_one_line():
     # Nothing listens on port 9.
     with pytest.raises(UserError) as caught:
         fetch([Remote("http://127.0.0.1:9/1.txt", sha256(b"first"))])
@@ -161,7 +161,7 @@ def test_what_the_mirror_lacks_is_downloaded(server, mirror):
     assert [path.read_bytes() for path in paths] == list(CONTENTS.values())
 
 
-def test_a_file_of_the_mirror_with_other_bytes_is_told_by_its_path(mirror):
+def test_a_file_of_the_mirror_with_other_bytes_is_reported_by_its_path(mirror):
     place = mirrored(mirror, "1.txt", b"half")
     file = Remote("http://127.0.0.1:9/1.txt", sha256(b"first"))
 
@@ -171,7 +171,7 @@ def test_a_file_of_the_mirror_with_other_bytes_is_told_by_its_path(mirror):
     assert f"{place}: sha256 is {sha256(b'half')}, expected {sha256(b'first')}" in str(caught.value)
 
 
-def test_a_missing_mirror_is_told_by_name(tmp_path, monkeypatch):
+def test_a_missing_mirror_is_reported_by_name(tmp_path, monkeypatch):
     nowhere = str(tmp_path / "nowhere")
     monkeypatch.setenv("BAKEOFF_MIRROR", nowhere)
 

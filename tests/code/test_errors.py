@@ -6,7 +6,7 @@ from pipeline.errors import address
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "expected"),
     [
         ("postgresql://user:s@cret@host:5432/runs", "postgresql://host:5432/runs"),
         ("http://user:secret@host/path", "http://host/path"),
@@ -15,5 +15,5 @@ from pipeline.errors import address
         ("journal:///home/me/sweeps", "journal:///home/me/sweeps"),
     ],
 )
-def test_an_address_holds_no_password(url, told):
-    assert address(url) == told
+def test_an_address_holds_no_password(url, expected):
+    assert address(url) == expected

@@ -66,7 +66,7 @@ def test_a_breach_names_column_example_and_rule(examples, column, values, parts)
         check(examples.assign(**{column: values}))
 
     assert [part for part in parts if part not in str(caught.value)] == []
-    # Values are told as a user writes them, not as np.float64(nan).
+    # Messages show values as a user writes them, not as np.float64(nan).
     assert "np." not in str(caught.value)
 
 
@@ -76,7 +76,7 @@ def test_further_breaches_are_counted(examples):
 
 
 @pytest.mark.parametrize("column", ["example_id", "group"])
-def test_a_missing_column_is_told_by_name(examples, column):
+def test_a_missing_column_is_reported_by_name(examples, column):
     with pytest.raises(UserError) as caught:
         check(examples.drop(columns=column))
 
@@ -88,7 +88,7 @@ def test_a_missing_column_is_told_by_name(examples, column):
     ("column", "values"),
     [("example_id", [1, 2, 3, 4]), ("text", ["a", 2, "c", "d"])],
 )
-def test_a_column_of_another_type_is_told_in_words(examples, column, values):
+def test_a_column_of_another_type_is_reported_in_words(examples, column, values):
     with pytest.raises(UserError) as caught:
         check(examples.assign(**{column: values}))
 
@@ -96,7 +96,7 @@ def test_a_column_of_another_type_is_told_in_words(examples, column, values):
     assert "must be text" in str(caught.value)
 
 
-def test_an_empty_group_is_told_in_words(examples):
+def test_an_empty_group_is_reported_in_words(examples):
     with pytest.raises(UserError) as caught:
         check(examples.assign(group=["x", "", "x", "y"]))
 
@@ -176,7 +176,7 @@ def test_duplicates_and_contradictions_are_counted_apart():
         ([np.arange(2), np.arange(3)], "sequence"),
     ],
 )
-def test_the_kind_of_an_input_is_told_from_its_values(values, kind):
+def test_the_kind_of_an_input_is_reported_from_its_values(values, kind):
     assert kind_of(pd.Series(values)) == kind
 
 

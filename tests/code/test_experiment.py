@@ -1,4 +1,4 @@
-"""One fit, for a training and for a trial: what is refused, and how it is told."""
+"""One fit, for a training and for a trial: what is refused, and with which message."""
 
 import re
 from dataclasses import replace
@@ -35,7 +35,7 @@ KIND = experiment.problem_of(TASK, TARGET)
 
 
 class Own(ClassifierMixin, BaseEstimator):
-    """Of a package that is not the project's: gives what it is told to."""
+    """An estimator of another package, which returns the given probabilities."""
 
     def __init__(self, given=(0.5, 0.5), classes=None):
         self.given = given

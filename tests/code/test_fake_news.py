@@ -118,14 +118,14 @@ def test_the_origin_is_the_address_and_hash_of_every_file(read_given, tmp_path):
     ],
     ids=["no body", "unknown stance", "body twice"],
 )
-def test_a_row_that_cannot_be_right_is_told_by_file_and_row(given, read_given, file, row, expected):
+def test_a_wrong_row_is_reported_by_file_and_row(given, read_given, file, row, expected):
     given[file].append(row)
 
     with pytest.raises(UserError, match=expected):
         read_given()
 
 
-def test_a_missing_column_is_told_by_file(read_given, monkeypatch):
+def test_a_missing_column_is_reported_by_file(read_given, monkeypatch):
     monkeypatch.setitem(COLUMNS, "bodies", ["Body ID", "text"])
 
     with pytest.raises(UserError, match=re.escape("train_bodies.csv lacks the column 'articleB")):

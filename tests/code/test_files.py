@@ -196,7 +196,7 @@ def test_read_table_names_a_damaged_file(tmp_path, kept):
 
 
 @pytest.mark.parametrize("read", [files.read_json, files.read_table])
-def test_a_missing_file_is_told_by_name(read, tmp_path):
+def test_a_missing_file_is_reported_by_name(read, tmp_path):
     with pytest.raises(UserError, match=f"{re.escape(str(tmp_path / 'it'))} does not exist"):
         read(tmp_path / "it")
 

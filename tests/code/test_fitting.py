@@ -91,7 +91,7 @@ PAIRS = Features(np.ones((40, 2, 5), dtype=np.int32), Y[:40], {"group": Y[:40]})
 )
 # scikit-learn warns of `penalty` before it refuses this one.
 @pytest.mark.filterwarnings("ignore:'penalty' was deprecated:FutureWarning")
-def test_what_an_estimator_refuses_is_told_with_its_name_in_a_line(model, train, names):
+def test_what_an_estimator_refuses_is_reported_with_its_name_in_a_line(model, train, names):
     with pytest.raises(UserError) as refused:
         fit(model, train, train, lambda step, losses: None)
 

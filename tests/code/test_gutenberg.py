@@ -120,7 +120,7 @@ BOOKS = {
 
 @pytest.fixture
 def library(tmp_path, monkeypatch):
-    """Make a mirror of two books, and give what `read` is told of them."""
+    """Make a mirror of two books, and return its folder and the rows of its manifest."""
     rows = []
     for number, (label, author, encoding, text) in BOOKS.items():
         content = f"{HEADER[1:]}*** START OF THIS BOOK ***\n{text}\n*** END OF THIS".encode(
@@ -192,14 +192,14 @@ def test_passages_of_a_book_do_not_depend_on_the_other_books(library):
     assert alone["text"].tolist() == both["text"].tolist()[6:]
 
 
-def test_a_book_with_other_bytes_is_told_by_file(library):
+def test_a_book_with_other_bytes_is_reported_by_file(library):
     book(library, "8209").write_text("something else")
 
     with pytest.raises(UserError, match=f"{re.escape(str(book(library, '8209')))}: sha256 is"):
         read_library(library)
 
 
-def test_a_book_in_another_encoding_is_told_by_file(library):
+def test_a_book_in_another_encoding_is_reported_by_file(library):
     library[1][1]["encoding"] = "utf-8"
 
     with pytest.raises(UserError) as caught:
@@ -208,14 +208,14 @@ def test_a_book_in_another_encoding_is_told_by_file(library):
     assert f"{book(library, '8209')} is not utf-8: byte 0xe9 in line" in str(caught.value)
 
 
-def test_an_encoding_that_does_not_exist_is_told_by_name(library):
+def test_an_encoding_that_does_not_exist_is_reported_by_name(library):
     library[1][1]["encoding"] = "latin-99"
 
     with pytest.raises(UserError, match="latin-99"):
         read_library(library)
 
 
-def test_a_book_shorter_than_a_passage_is_told_by_file(library):
+def test_a_book_shorter_than_a_passage_is_reported_by_file(library):
     path = book(library, "8209")
     path.write_bytes(b"too short")
     library[1][1]["sha256"] = hashlib.sha256(b"too short").hexdigest()

@@ -53,14 +53,14 @@ def test_the_target_of_every_part_is_checked(part):
         clean(source, KIND)
 
 
-def test_a_missing_label_column_is_told_by_name():
+def test_a_missing_label_column_is_reported_by_name():
     source = Source(examples(["a"]).drop(columns="label"), [])
 
     with pytest.raises(UserError, match="column 'label' is missing"):
         clean(source, KIND)
 
 
-def test_what_was_left_out_is_told_with_its_reason():
+def test_what_was_left_out_is_reported_with_its_reason():
     assert describe_dropped({"exact duplicate": 1200, "empty": 1}) == (
         "; 1,200 dropped (exact duplicate); 1 dropped (empty)"
     )

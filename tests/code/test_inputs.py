@@ -1,4 +1,4 @@
-"""Served tables: what they may hold, and how they are told of what they may not."""
+"""Served tables: what they may hold, and the messages for what they may not."""
 
 import datetime
 import re
@@ -129,7 +129,7 @@ def test_a_blank_text_is_a_missing_value_where_no_text_is_expected(kind):
     ],
 )
 @pytest.mark.parametrize("may_miss", [False, True])
-def test_what_cannot_be_converted_is_told_by_column_and_row(
+def test_what_cannot_be_converted_is_reported_by_column_and_row(
     kind, values, wrong, expected, may_miss
 ):
     with pytest.raises(UserError) as caught:
@@ -141,7 +141,7 @@ def test_what_cannot_be_converted_is_told_by_column_and_row(
 
 
 @pytest.mark.parametrize("kind", ["double", "boolean", "datetime", "string", "sequence"])
-def test_a_missing_value_is_told_where_none_may_be(kind):
+def test_a_missing_value_is_reported_where_none_may_be(kind):
     with pytest.raises(UserError, match=r"^column 'it', row 1: expected .*, not none"):
         conformed(kind, [None], object)
 
@@ -190,7 +190,7 @@ def test_a_table_without_rows_has_the_types_of_training():
         (["a", "b", "b"], "the input has two columns 'b': rename one"),
     ],
 )
-def test_columns_that_are_missing_or_there_twice_are_told_by_name(columns, message):
+def test_columns_that_are_missing_or_there_twice_are_reported_by_name(columns, message):
     table = pd.DataFrame([[1] * len(columns)], columns=columns)
 
     with pytest.raises(UserError, match=f"^{re.escape(message)}$"):

@@ -387,7 +387,7 @@ def test_a_loaded_network_saves_the_same_weights_again(saved, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["network.pt", "network.json"])
-def test_a_missing_file_is_told_by_name(saved, name):
+def test_a_missing_file_is_reported_by_name(saved, name):
     path = saved[1] / name
     path.unlink()
 
@@ -408,7 +408,7 @@ def test_a_missing_file_is_told_by_name(saved, name):
     ],
     ids=["empty", "text", "start", "cut", "pickle"],
 )
-def test_damaged_weights_are_told_by_name(saved, damage):
+def test_damaged_weights_are_reported_by_name(saved, damage):
     path = saved[1] / "network.pt"
     path.write_bytes(damage(path.read_bytes()))
 
@@ -419,7 +419,7 @@ def test_damaged_weights_are_told_by_name(saved, damage):
 @pytest.mark.parametrize(
     "content", ["{", "{}", "[]", '{"network": {"class": "Nothing"}, "parameters": {}}']
 )
-def test_a_damaged_recipe_is_told_by_name(saved, content):
+def test_a_damaged_recipe_is_reported_by_name(saved, content):
     path = saved[1] / "network.json"
     path.write_text(content)
 
@@ -427,7 +427,7 @@ def test_a_damaged_recipe_is_told_by_name(saved, content):
         NeuralNet.load(saved[1])
 
 
-def test_weights_of_another_network_are_told(saved):
+def test_weights_of_another_network_are_reported(saved):
     torch.save({"other": torch.zeros(1)}, saved[1] / "network.pt")
 
     with pytest.raises(UserError, match="is damaged"):

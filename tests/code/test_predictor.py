@@ -103,7 +103,7 @@ def test_order_and_number_of_the_columns_do_not_matter(patients):
         ([], "the input lacks the columns ['radius', 'texture']"),
     ],
 )
-def test_a_missing_column_is_told_by_name(patients, columns, message):
+def test_a_missing_column_is_reported_by_name(patients, columns, message):
     with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
         patients.outputs(PATIENTS[columns])
 
@@ -197,7 +197,7 @@ def test_a_saved_network_is_loaded_with_its_featurizer(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["estimator.skops", "featurizer.skops", "bundle.json"])
-def test_a_missing_file_is_told_by_name(rule, tmp_path, name):
+def test_a_missing_file_is_reported_by_name(rule, tmp_path, name):
     save(rule, tmp_path / "it")
     (tmp_path / "it" / name).unlink()
 

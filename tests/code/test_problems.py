@@ -28,12 +28,12 @@ def settings(metric="accuracy", metrics=("accuracy",), positive=None, threshold=
     }
 
 
-def test_an_unknown_kind_is_told_with_the_nearest():
+def test_an_unknown_kind_is_reported_with_the_nearest():
     with pytest.raises(UserError, match=r"task\.kind: .*'clasification'.*'classification'\?"):
         problem("clasification")
 
 
-def test_a_setting_that_a_kind_does_not_take_is_told():
+def test_a_setting_that_a_kind_does_not_take_is_reported():
     with pytest.raises(UserError, match=r"task\.horizon: classification does not take it"):
         problem("classification", {"horizon": 3})
 
@@ -99,7 +99,7 @@ def test_a_metric_is_a_function_with_its_name_and_its_needs():
         (settings("pipeline.errors.nearest", ["pipeline.errors.nearest"]), "is not a metric"),
     ],
 )
-def test_settings_that_do_not_fit_are_told_with_the_nearest(asked, message):
+def test_settings_that_do_not_fit_are_reported_with_the_nearest(asked, message):
     with pytest.raises(UserError) as caught:
         problem("classification", asked).on(CLASSES)
 

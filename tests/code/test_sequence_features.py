@@ -161,6 +161,6 @@ def test_a_view_read_back_sees_the_same(view, tmp_path):
         (SequenceStatistics(5, halflife=0), "halflife: 0 is not above 0"),
     ],
 )
-def test_settings_out_of_range_are_told(view, message):
+def test_settings_out_of_range_are_reported(view, message):
     with pytest.raises(ValueError, match=message):
         view.fit(histories())

@@ -164,7 +164,7 @@ def test_given_test_examples_stay_whole_and_the_rest_is_split_in_two():
     assert sorted(learned) == sorted(examples["example_id"])
 
 
-def test_a_label_of_given_test_examples_alone_is_told():
+def test_a_label_of_given_test_examples_alone_is_reported():
     given = ungrouped({"a": 3, "b": 1, "c": 1})
 
     with pytest.raises(UserError, match="label 'c' is in test but not in train and validation"):

@@ -165,7 +165,7 @@ def test_what_could_not_be_loaded_is_not_written(strange, name, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_type_of_scikit_learn_that_does_not_exist_is_told_by_name(scaler_file):
+def test_a_type_of_scikit_learn_that_does_not_exist_is_reported_by_name(scaler_file):
     # As in a file of another version of scikit-learn.
     with zipfile.ZipFile(scaler_file) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
@@ -179,7 +179,7 @@ def test_a_type_of_scikit_learn_that_does_not_exist_is_told_by_name(scaler_file)
     assert str(scaler_file) in str(caught.value)
 
 
-def test_a_missing_file_is_told_by_name(tmp_path):
+def test_a_missing_file_is_reported_by_name(tmp_path):
     path = tmp_path / "estimator.skops"
 
     with pytest.raises(UserError, match="does not exist") as caught:
@@ -189,7 +189,7 @@ def test_a_missing_file_is_told_by_name(tmp_path):
 
 
 @pytest.mark.parametrize("kept", [0, 10, 0.5, -1])
-def test_a_truncated_file_is_told_by_name(scaler_file, kept):
+def test_a_truncated_file_is_reported_by_name(scaler_file, kept):
     content = scaler_file.read_bytes()
     scaler_file.write_bytes(content[: int(kept * len(content)) if kept == 0.5 else kept])
 
@@ -199,9 +199,9 @@ def test_a_truncated_file_is_told_by_name(scaler_file, kept):
     assert str(scaler_file) in str(caught.value)
 
 
-def test_a_changed_byte_is_told_or_harmless(scaler_file):
+def test_a_changed_byte_is_reported_or_harmless(scaler_file):
     content = scaler_file.read_bytes()
-    told = 0
+    refused = 0
     for place in range(0, len(content), 13):
         scaler_file.write_bytes(
             content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :]
@@ -209,12 +209,12 @@ def test_a_changed_byte_is_told_or_harmless(scaler_file):
         try:
             found = storage.load(scaler_file)
         except UserError:
-            told += 1
+            refused += 1
         else:
             # Such as a byte of a time stamp.
             np.testing.assert_array_equal(answer(found), answer(FITS["scaler"]()))
 
-    assert told > 0
+    assert refused > 0
 
 
 def test_a_pickle_is_refused_and_not_run(tmp_path):

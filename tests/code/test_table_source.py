@@ -255,7 +255,7 @@ def test_other_types_of_parquet_are_put_in_plain_form(tmp_path):
     assert examples["small"].dtype == np.float64
 
 
-def test_names_that_mean_something_here_are_told_and_changed(write):
+def test_names_that_mean_something_here_are_reported_and_changed(write):
     header = "label,time,group,example_id,churned"
     file = write("a.csv", f"{header}\n1,2,a,x,yes\n3,4,b,y,no\n5,6,a,z,no\n")
 
@@ -308,7 +308,7 @@ def test_a_leak_is_warned_of_by_name(file, frame):
 
 
 def test_an_index_of_the_rows_is_warned_of(tmp_path):
-    """As pandas writes it where it is not told to leave it out, here shuffled."""
+    """As pandas writes it unless one leaves it out, here shuffled."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.random(60), "y": ["a"] * 30 + ["b"] * 30})
     shuffled = frame.sample(frac=1, random_state=0)
@@ -357,7 +357,7 @@ def test_a_table_of_row_numbers_alone_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "expected"),
     [
         (["1.234,50", "7,25", "-0,5", "12", "3"], "its numbers are written as '1.234,50'"),
         (["1.5", "7", "unknown", "-2e3", ".5", "6"], "row 3 holds 'unknown'"),
@@ -366,15 +366,15 @@ def test_a_table_of_row_numbers_alone_is_refused(tmp_path):
         (["1.5", "7", "", "-2", "3"], None),
     ],
 )
-def test_numbers_that_are_taken_for_text_are_warned_of(tmp_path, values, told):
+def test_numbers_that_are_taken_for_text_are_warned_of(tmp_path, values, expected):
     path = tmp_path / "a.csv"
     rows = [f'"{value}";{"ab"[number % 2]}' for number, value in enumerate(values * 4)]
     path.write_text("\n".join(["x;y", *rows]))
 
     warnings = [warning for warning in read(path, "y").warnings if "'x' is taken" in warning]
 
-    assert len(warnings) == (told is not None)
-    assert told is None or told in warnings[0]
+    assert len(warnings) == (expected is not None)
+    assert expected is None or expected in warnings[0]
 
 
 def test_nanoseconds_are_cut_off(tmp_path):
@@ -410,7 +410,7 @@ GOOD = "a,b,label\n" + "1.5,u,yes\n2.5,v,no\n" * 6
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (GOOD.replace("label", "lable"), ["task.source.label", "'label'", "mean 'lable'"]),
         (GOOD.replace("a,b", "a,a"), ["2 columns are called 'a'"]),
@@ -427,7 +427,7 @@ GOOD = "a,b,label\n" + "1.5,u,yes\n2.5,v,no\n" * 6
         ("a,label\n" + "1.5,\n" * 9, ["label 'label'", "9 of 9 rows (1, 2, 3, 4, 5, …"]),
     ],
 )
-def test_a_bad_csv_file_is_told_by_name_and_place(write, content, told):
+def test_a_bad_csv_file_is_reported_by_name_and_place(write, content, expected):
     file = write("bad.csv", content)
 
     with pytest.raises(UserError) as caught:
@@ -435,12 +435,12 @@ def test_a_bad_csv_file_is_told_by_name_and_place(write, content, told):
 
     message = str(caught.value)
     assert message.startswith(str(file))
-    assert [part for part in told if part not in message] == []
+    assert [part for part in expected if part not in message] == []
     assert "\n" not in message
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "expected"),
     [
         ("bad.xlsx", b"PK", ["unknown type of file '.xlsx'", ".csv", ".parquet"]),
         ("bad.parquet", b"PAR1 no more", ["Parquet"]),
@@ -454,21 +454,21 @@ def test_a_bad_csv_file_is_told_by_name_and_place(write, content, told):
         ("bad.csv.gz", gzip.compress(GOOD.encode()), ["unknown type of file '.gz'"]),
     ],
 )
-def test_a_bad_file_of_another_type_is_told_by_name(write, name, content, told):
+def test_a_bad_file_of_another_type_is_reported_by_name(write, name, content, expected):
     file = write(name, content)
 
     with pytest.raises(UserError) as caught:
         read(file, "label")
 
-    assert [part for part in [str(file), *told] if part not in str(caught.value)] == []
+    assert [part for part in [str(file), *expected] if part not in str(caught.value)] == []
 
 
-def test_a_file_that_is_not_there_is_told_by_name(tmp_path):
+def test_a_file_that_is_not_there_is_reported_by_name(tmp_path):
     with pytest.raises(UserError, match=r"no\.csv is not a file"):
         read(tmp_path / "no.csv", "label")
 
 
-def test_a_quantity_is_told_to_be_regression(tmp_path):
+def test_a_quantity_is_reported_to_be_regression(tmp_path):
     """The target of the bundled diabetes data: 214 different whole numbers in 442 rows."""
     file = tmp_path / "diabetes.csv"
     load_diabetes(as_frame=True).frame.to_csv(file, index=False)
@@ -477,7 +477,7 @@ def test_a_quantity_is_told_to_be_regression(tmp_path):
         read(file, "target")
 
 
-def test_fractions_that_often_come_again_are_told_to_be_regression(write):
+def test_fractions_that_often_come_again_are_reported_to_be_regression(write):
     prices = "".join(f"u,{number / 4}\n" for number in range(21))
 
     with pytest.raises(UserError, match="21 different numbers"):
@@ -495,7 +495,7 @@ def test_many_classes_that_come_again_are_classes(write, kind):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         ({"b": None}, ["test.csv", "column 'b'", "missing", "ignore"]),
         ({"c": "more"}, ["train.csv", "column 'c'", "missing"]),
@@ -503,7 +503,7 @@ def test_many_classes_that_come_again_are_classes(write, kind):
         ({"label": None}, ["test.csv", "task.source.label"]),
     ],
 )
-def test_a_test_file_that_does_not_fit_is_told(write, tmp_path, change, told):
+def test_a_test_file_that_does_not_fit_is_reported(write, tmp_path, change, expected):
     train = write("train.csv", GOOD)
     frame = pd.read_csv(train)
     for name, value in change.items():
@@ -513,10 +513,10 @@ def test_a_test_file_that_does_not_fit_is_told(write, tmp_path, change, told):
     with pytest.raises(UserError) as caught:
         read(train, "label", test=tmp_path / "test.csv")
 
-    assert [part for part in told if part not in str(caught.value)] == []
+    assert [part for part in expected if part not in str(caught.value)] == []
 
 
-def test_a_missing_label_of_a_test_file_is_told_by_its_own_row(write):
+def test_a_missing_label_of_a_test_file_is_reported_by_its_own_row(write):
     train, test = write("train.csv", GOOD), write("test.csv", GOOD + "1.5,u,\n")
 
     with pytest.raises(
@@ -531,7 +531,7 @@ def test_group_and_time_are_not_both_taken(file):
 
 
 @pytest.mark.parametrize("name", ["city", "member"])
-def test_a_time_that_is_none_is_told_with_a_value(file, name, frame):
+def test_a_time_that_is_none_is_reported_with_a_value(file, name, frame):
     with pytest.raises(UserError) as caught:
         read(file, "churned", time=name)
 
@@ -540,7 +540,7 @@ def test_a_time_that_is_none_is_told_with_a_value(file, name, frame):
 
 
 @pytest.mark.parametrize(("role", "name"), [("group", "city"), ("time", "age")])
-def test_a_group_or_time_that_is_missing_is_told_by_row(file, role, name):
+def test_a_group_or_time_that_is_missing_is_reported_by_row(file, role, name):
     with pytest.raises(UserError, match=rf"{role} '{name}' is missing in \d of 12 rows \(3"):
         read(file, "churned", **{role: name})
 
@@ -554,7 +554,7 @@ def test_a_column_with_a_role_is_not_ignored(file, role):
 
 
 @pytest.mark.parametrize("role", ["group", "time", "ignore"])
-def test_an_unknown_column_is_told_with_the_nearest(file, role):
+def test_an_unknown_column_is_reported_with_the_nearest(file, role):
     with pytest.raises(UserError) as caught:
         read(file, "churned", **{role: ["agee"] if role == "ignore" else "agee"})
 

@@ -105,19 +105,19 @@ def test_origin_changes_with_a_texts_content_and_name(folder, change):
     assert read(folder).origin[0]["sha256"] != before
 
 
-def test_a_missing_folder_is_told_by_name(tmp_path):
+def test_a_missing_folder_is_reported_by_name(tmp_path):
     with pytest.raises(UserError, match=f"{re.escape(str(tmp_path / 'no'))} is not a folder"):
         read(tmp_path / "no")
 
 
-def test_a_folder_without_a_text_is_told_by_name(tmp_path):
+def test_a_folder_without_a_text_is_reported_by_name(tmp_path):
     (tmp_path / "poetry").mkdir()
 
     with pytest.raises(UserError, match=f"{re.escape(str(tmp_path))} holds no text"):
         read(tmp_path)
 
 
-def test_a_text_that_is_not_utf_8_is_told_by_file_byte_and_line(tmp_path):
+def test_a_text_that_is_not_utf_8_is_reported_by_file_byte_and_line(tmp_path):
     write(tmp_path, {"poetry/a.txt": "one\nBront\xeb".encode("latin-1")})
 
     with pytest.raises(UserError) as caught:
@@ -175,7 +175,7 @@ def test_texts_that_are_numbers_are_texts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "columns", "told"),
+    ("content", "columns", "expected"),
     [
         ("text,class\na,x\n", {}, "task.source.label: no column 'label'"),
         ("texts,label\na,x\n", {}, "task.source.text: no column 'text'; did you mean 'texts'?"),
@@ -184,10 +184,10 @@ def test_texts_that_are_numbers_are_texts(tmp_path):
         ("text,label\na,x\nb,\n", {}, "label 'label' is missing in 1 of 2 rows (2"),
     ],
 )
-def test_a_table_of_texts_that_cannot_be_used_is_told(tmp_path, content, columns, told):
+def test_a_table_of_texts_that_cannot_be_used_is_reported(tmp_path, content, columns, expected):
     write(tmp_path, {"a.csv": content})
 
     with pytest.raises(UserError) as caught:
         read(tmp_path / "a.csv", **columns)
 
-    assert f"{tmp_path / 'a.csv'}: {told}" in str(caught.value)
+    assert f"{tmp_path / 'a.csv'}: {expected}" in str(caught.value)

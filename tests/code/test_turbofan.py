@@ -126,7 +126,7 @@ def test_an_empty_window_is_refused(hangar, window):
         fly(hangar, window=window)
 
 
-def test_test_engines_without_their_remaining_cycles_are_told(hangar):
+def test_test_engines_without_their_remaining_cycles_are_reported(hangar):
     path = hangar / "example.org" / "remaining.txt"
     manifest = hangar / "manifest.csv"
     before = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -68,7 +68,7 @@ def test_the_same_numbers_give_the_same_bytes(tmp_path):
     assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
 
 
-def test_a_missing_file_is_told_by_name(tmp_path):
+def test_a_missing_file_is_reported_by_name(tmp_path):
     path = tmp_path / "train.npz"
 
     with pytest.raises(UserError, match=f"{re.escape(str(path))} does not exist"):
@@ -110,7 +110,7 @@ def npz(**arrays):
         "one bare array",
     ],
 )
-def test_a_damaged_file_is_told_by_name(content, tmp_path):
+def test_a_damaged_file_is_reported_by_name(content, tmp_path):
     path = tmp_path / "train.npz"
     path.write_bytes(content)
 
