@@ -197,9 +197,8 @@ def scores(kind: Problem, predictions: Predictions) -> dict[str, float]:
 
 
 def reason(error: Exception) -> str:
-    """Return the type and first line of an error, and where the user's code raised it."""
+    """Return an error in a line, with its type and place where code of one's own raised it."""
     first = (str(error).splitlines() or [""])[0]
-    what = f"{type(error).__name__}: {first}".rstrip(": ")
     ours = (__file__, fit.__code__.co_filename)
     own = [
         frame
@@ -208,4 +207,7 @@ def reason(error: Exception) -> str:
         and "site-packages" not in frame.filename
         and frame.filename not in ours
     ]
+    if first and not own and isinstance(error, ValueError | TypeError):
+        return first
+    what = f"{type(error).__name__}: {first}".rstrip(": ")
     return f"{what} ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else what

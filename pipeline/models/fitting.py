@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
-from pipeline.errors import UserError
 from pipeline.features.views import Features
 
 Report = Callable[[int, Mapping[str, float]], None]
@@ -40,11 +39,6 @@ def fit(
     -------
     float
         Seconds that the fit took.
-
-    Raises
-    ------
-    UserError
-        If the estimator raises ValueError or TypeError, as for its settings or the data.
     """
     extra: dict[str, Any] = {}
     if has_fit_parameter(model, "validation"):
@@ -52,11 +46,7 @@ def fit(
     if checkpoint is not None and has_fit_parameter(model, "checkpoint"):
         extra["checkpoint"] = checkpoint
     start = time.perf_counter()
-    try:
-        model.fit(train.X, train.y, **extra)
-    except (ValueError, TypeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{type(model).__name__} cannot be fitted: {reason}") from error
+    model.fit(train.X, train.y, **extra)
     return time.perf_counter() - start
 
 

@@ -246,7 +246,7 @@ def test_a_trial_that_fails_is_a_result_and_the_sweep_goes_on(sweeping):
     reasons = {
         "raises": f"Mine failed: ValueError: boom (mine.py, line {line})",
         "memory": "MemoryError: no room",
-        "no_number": "Mine: the validation log loss is nan at step 6",
+        "no_number": "Mine: validation/log_loss is nan at step 6",
     }
     for number, (how, reason) in enumerate(reasons.items(), 1):
         assert f"trial {number} failed: {reason} (how={how})" in done.stderr

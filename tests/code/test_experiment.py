@@ -106,7 +106,7 @@ def test_a_fit_gives_the_predictions_of_validation():
         (Own((3.0, 0.0)), "of Own are not between 0 and 1: one is 3"),
         (Own((0.5, 0.4)), "of Own do not sum to 1: one sum is 0.9"),
         (Own(("much", "little")), "of Own are of type"),
-        (MultinomialNB(), "MultinomialNB cannot be fitted: Negative values"),
+        (MultinomialNB(), "MultinomialNB failed: Negative values"),
         (LogisticRegression(C=-1), "'C' parameter of LogisticRegression must be"),
         (Broken(), "'no_such_thing' (test_experiment.py, line "),
         (Reports(loss=np.nan), "Reports: validation/log_loss is nan at step 2"),
