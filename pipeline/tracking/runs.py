@@ -144,7 +144,7 @@ class Run:
         with (
             logged.copy_package(trusted) as code,
             _global_store(self.uri),
-            mlflow.start_run(run_id=self.id),
+            _global_run(self.id),
         ):
             mlflow.pyfunc.log_model(
                 name="model",
@@ -174,6 +174,17 @@ def _global_store(uri: str) -> Iterator[None]:
             yield
         finally:
             mlflow.set_tracking_uri(before)
+
+
+@contextmanager
+def _global_run(run_id: str) -> Iterator[None]:
+    """Set the run of MLflow's global functions for the time of a block, without ending it."""
+    mlflow.start_run(run_id=run_id)
+    try:
+        yield
+    finally:
+        # Otherwise a run whose process is killed next would be FINISHED for ever.
+        mlflow.end_run("RUNNING")
 
 
 @contextmanager
