@@ -133,7 +133,7 @@ MISTAKES = {
         "train model=lightgbm model.n_estimators=ten", ["n_estimators", "ten"]
     ),
     "trees are text": Mistake(
-        "train model=random_forest model.n_estimators=ten", ["n_estimators", "ten"]
+        "train model=random_forest model.n_estimators=ten", ["n_estimators", "int, not str"]
     ),
     "learning rate is text": Mistake("train model=neural_net model.lr=fast", ["model.lr", "fast"]),
     "epochs are below 1": Mistake("train model=neural_net model.max_epochs=0", ["max_epochs", "0"]),
@@ -176,7 +176,7 @@ MISTAKES = {
     "unknown family": Mistake("train model.family=clasical", ["clasical", "mean 'classical'"]),
     "a network that diverges": Mistake(
         "train model=neural_net model.lr=1e30 model.max_epochs=3",
-        ["NeuralNet", "validation log loss is nan"],
+        ["NeuralNet", "validation/log_loss is nan"],
     ),
     "a metric that is no loss": Mistake(
         "train model=lightgbm +model.metric=auc", ["log loss", "'auc'"]

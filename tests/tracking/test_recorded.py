@@ -86,8 +86,10 @@ def test_tags_say_what_ran_where_and_from_which_commit(repro, recorded):
     tags = dict(recorded["genre", "neural_net"].data.tags)
     manifest = repro.root / "models/genre/neural_net/bundle.json"
     assert tags.pop("bundle") == hashlib.sha256(manifest.read_bytes()).hexdigest()
-    for varying in ("mlflow.user", "process.host", "process.id"):
-        assert tags.pop(varying)
+    machine = ("cores", "processor", "system", "threads")
+    varying = ["mlflow.user", "process.host", "process.id", "python"]
+    for name in varying + [f"machine.{part}" for part in machine]:
+        assert tags.pop(name)
     assert tags == {
         "mlflow.runName": "neural_net",
         "mlflow.source.name": "train",
@@ -106,7 +108,11 @@ def test_tags_say_what_ran_where_and_from_which_commit(repro, recorded):
 @pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
 def test_artifacts_are_the_configuration_and_the_picture_of_the_test(repro, recorded, task, model):
     run = recorded[task, model]
-    assert artifacts(repro.client, run.info.run_id) == ["config.yaml", "test.png"]
+    assert artifacts(repro.client, run.info.run_id) == [
+        "config.yaml",
+        "requirements.txt",
+        "test.png",
+    ]
     manifest = read(repro, "models", task, f"{model}/bundle.json")
     place = repro.root / "mlruns" / task / run.info.run_id / "artifacts" / "config.yaml"
     assert yaml.safe_load(place.read_text(encoding="utf-8")) == manifest["settings"]

@@ -269,11 +269,9 @@ def test_eight_processes_may_make_the_store_at_once(warm, project):
 
 def test_logging_a_model_does_not_end_its_run(project, tmp_path, monkeypatch):
     """A process that is killed next must not leave a run that is FINISHED."""
-    import mlflow
-
-    monkeypatch.setattr(mlflow.pyfunc, "log_model", lambda **_: None)
+    monkeypatch.setattr("mlflow.pyfunc.log_model", lambda **_: None)
     manifest = {"inputs": {"x": "double"}, "outputs": {"label": "string"}}
-    manifest |= {"example": [{"x": 1.0}], "requirements": []}
+    manifest |= {"example": [{"x": 1.5}], "requirements": []}
     with start(project) as run:
         run.log_model(manifest, tmp_path, [])
         assert the_run(project).info.status == "RUNNING"
