@@ -265,3 +265,23 @@ def test_eight_processes_may_make_the_store_at_once(warm, project):
         for done in waiting:
             assert (done.result().returncode, done.result().stderr) == (0, "")
     assert [e.name for e in project.client.search_experiments()] == ["Default"]
+
+
+def test_logging_a_model_ends_no_run_and_leaves_mlflows_store_as_it_was(
+    project, tmp_path, monkeypatch
+):
+    """A process that is killed next must not leave a run that is FINISHED."""
+    import mlflow
+
+    _ = mlflow.pyfunc.log_model  # puts the module in the place of what loads it
+    monkeypatch.setattr(mlflow.pyfunc, "log_model", lambda **_: None)
+    manifest = {"inputs": {"x": "double"}, "outputs": {"label": "string"}}
+    manifest |= {"example": [{"x": 1.5}], "requirements": []}
+    with start(project) as run:
+        run.log_model(manifest, tmp_path, [])
+        assert the_run(project).info.status == "RUNNING"
+    assert the_run(project).info.status == "FINISHED"
+
+    # What the environment names later is still heard.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
+    assert mlflow.get_tracking_uri() == "sqlite:///elsewhere.db"
