@@ -158,7 +158,7 @@ class Project:
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Give the project as it is in the working tree, committed; leave it as it is."""
+    """Return the project as it is in the working tree, committed; leave it as it is."""
     project = Project(tmp_path_factory.mktemp("clone") / "bakeoff")
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -183,7 +183,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the SQLite file of a store without runs: making one takes MLflow 8 s."""
+    """Return the SQLite file of a store without runs: making one takes MLflow 8 s."""
     from pipeline.tracking import store
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
@@ -193,7 +193,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(clone: Project, empty_store: Path, tmp_path: Path) -> Project:
-    """Give a copy to write in, with an empty store."""
+    """Return a copy to write in, with an empty store."""
     return clone.copy(tmp_path / "bakeoff", empty_store)
 
 
@@ -212,7 +212,7 @@ split_seed: 0
 
 @pytest.fixture(scope="session")
 def repro(clone: Project, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Give the project after `dvc repro` on two tasks and three models; leave it as it is."""
+    """Return the project after `dvc repro` on two tasks and three models; leave it as it is."""
     project = clone.copy(tmp_path_factory.mktemp("repro") / "bakeoff", empty_store)
     (project.root / "params.yaml").write_text(SMALL, encoding="utf-8")
     project.edit("conf/model/neural_net.yaml", "max_epochs: 200", "max_epochs: 25")
@@ -223,13 +223,13 @@ def repro(clone: Project, empty_store: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def reproduced(repro: Project, empty_store: Path, tmp_path: Path) -> Project:
-    """Give a copy of the reproduced project to write in, with an empty store."""
+    """Return a copy of the reproduced project to write in, with an empty store."""
     return repro.copy(tmp_path / "bakeoff", empty_store)
 
 
 @pytest.fixture(scope="session")
 def warm() -> Iterator[str]:
-    """Give the socket of a process that has imported the libraries; see cli/warm.py."""
+    """Return the socket of a process that has imported the libraries; see cli/warm.py."""
     # A socket's path may not be longer than some 100 characters.
     with tempfile.TemporaryDirectory() as folder:
         address = f"{folder}/socket"
@@ -247,7 +247,7 @@ def warm() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def mirror() -> Path:
-    """Give the folder that holds the files of the network."""
+    """Return the folder that holds the files of the network."""
     named = os.environ.get("BAKEOFF_MIRROR")
     folder = Path(named) if named else ROOT.parent / "shared" / "mirror"
     if not folder.is_dir():
@@ -257,7 +257,7 @@ def mirror() -> Path:
 
 @pytest.fixture(scope="session")
 def swept(repro: Project, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Give the project after a parallel sweep of four models into a store that it had to make."""
+    """Return the project after a parallel sweep of four models into a store that it had to make."""
     project = repro.copy(tmp_path_factory.mktemp("swept") / "bakeoff", empty_store)
     (project.root / "mlflow.db").unlink()
     done = project.stage(
@@ -287,19 +287,19 @@ def downloaded(
 
 @pytest.fixture(scope="session")
 def gutenberg(downloaded) -> Project:
-    """Give the project with the books ingested."""
+    """Return the project with the books ingested."""
     return downloaded("genre_gutenberg")
 
 
 @pytest.fixture(scope="session")
 def turbofan(downloaded) -> Project:
-    """Give the project with the turbofan engines ingested."""
+    """Return the project with the turbofan engines ingested."""
     return downloaded("turbofan")
 
 
 @pytest.fixture(scope="session")
 def fake_news(downloaded) -> Project:
-    """Give the project with the pairs of the Fake News Challenge ingested."""
+    """Return the project with the pairs of the Fake News Challenge ingested."""
     return downloaded("fake_news")
 
 

@@ -133,7 +133,8 @@ def register(stage: str) -> None:
     for task in options("task"):
         settings = _set_by(CONF / "task" / f"{task}.yaml")
         for model, node in models.items():
-            own = dict(settings.get(model) or {})
+            # What is no mapping is reported when the schema is applied.
+            own = dict(settings[model]) if isinstance(settings.get(model), Mapping) else {}
             choice = own.pop("architecture", node.get("architecture"))
             # An unknown architecture is named when the model is settled.
             named = {"architecture": choice} if "architecture" in node or choice else {}
@@ -151,15 +152,13 @@ def _readable(path: Path) -> dict[str, Any]:
 
 
 def _set_by(path: Path) -> dict[str, Any]:
-    """Read what a task's file, and those that it builds on, set for models."""
-    node, merged = _readable(path), OmegaConf.create()
+    """Return what a task's file, and those that it builds on, set for models."""
+    node, models = _readable(path), dict[str, Any]()
     for base in node.get("defaults") or []:
         if isinstance(base, str) and base != "_self_":
-            merged.merge_with(_set_by(path.parent / f"{base}.yaml"))
-    if isinstance(node.get("models"), dict):
-        merged.merge_with(node["models"])
-    plain: dict[str, Any] = OmegaConf.to_container(merged)  # type: ignore[assignment]
-    return plain
+            models = merged(models, _set_by(path.parent / f"{base}.yaml"))
+    own = node.get("models")
+    return merged(models, own) if isinstance(own, dict) else models
 
 
 # Here, so that the processes of a parallel sweep know them too.
@@ -342,9 +341,11 @@ def settings(stage: str, cfg: Any) -> dict[str, Any]:
 
 
 def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """Put nested settings together; where both have a value, the second's holds."""
+    """Return nested settings together. Where both have a value, that of the second is taken."""
     both = {
-        key: merged(first[key], value) if isinstance(value, Mapping) and key in first else value
+        key: merged(first[key], value)
+        if isinstance(value, Mapping) and isinstance(first.get(key), Mapping)
+        else value
         for key, value in second.items()
     }
     return {**first, **both}

@@ -59,7 +59,7 @@ MODELS = {
 
 @pytest.fixture(scope="module")
 def lines(warm, clone, empty_store, tmp_path_factory):
-    """Give the project with a kind, a task and two models more, after all of its stages."""
+    """Return the project with a kind, a task and two models more, after all of its stages."""
     project = clone.copy(tmp_path_factory.mktemp("lines") / "bakeoff", empty_store)
     shutil.copy(KIND, project.root / "pipeline" / "problems" / KIND.name)
     own = project.root / "pipeline" / "tasks" / "lines"

@@ -51,7 +51,7 @@ def stages(project, warm, task, *overrides):
 
 @pytest.fixture(scope="module")
 def own(clone, warm, empty_store, tmp_path_factory):
-    """Give the project after the four stages on a table that lies elsewhere."""
+    """Return the project after the four stages on a table that lies elsewhere."""
     project = clone.copy(tmp_path_factory.mktemp("own") / "bakeoff", empty_store)
     churn().to_csv(project.root.parent / "churn.csv", index=False)
     place = ["task.source.path=../churn.csv", "task.source.label=left"]
@@ -77,7 +77,7 @@ def test_featurize_says_which_column_is_what(own):
 
 @pytest.fixture(scope="module")
 def served(own):
-    """Give the newest logged model of logistic regression."""
+    """Return the newest logged model of logistic regression."""
     import mlflow.pyfunc
 
     project, _ = own
@@ -103,7 +103,7 @@ def test_the_logged_model_says_what_each_column_is(served):
 
 @pytest.fixture(scope="module")
 def sent(own) -> pd.DataFrame:
-    """Give the rows of the user's file that are the test examples, as pandas reads them."""
+    """Return the rows of the user's file that are the test examples, as pandas reads them."""
     project, _ = own
     test = pd.read_parquet(project.root / "data/ingested/table/test.parquet")
     return pd.read_csv(project.root.parent / "churn.csv").iloc[test["example_id"].astype(int) - 1]
@@ -349,7 +349,7 @@ MISTAKES = {
 
 @pytest.fixture(scope="module")
 def fresh(clone, empty_store, tmp_path_factory):
-    """Give a project whose tests put things right again."""
+    """Return a project whose tests put things right again."""
     project = clone.copy(tmp_path_factory.mktemp("mistakes") / "bakeoff", empty_store)
     folder = project.root / "mine"
     folder.mkdir()

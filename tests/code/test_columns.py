@@ -19,7 +19,7 @@ ROWS = 40
 
 @pytest.fixture
 def table():
-    """Give a table with two columns of each kind, or one that is left out."""
+    """Return a table with two columns of each kind, or one that is left out."""
     rng = np.random.default_rng(0)
     table = pd.DataFrame(
         {

@@ -37,7 +37,7 @@ TASKS, MODELS, SWEEPS = choices("task"), choices("model"), choices("sweep")
 
 @pytest.fixture(autouse=True)
 def hydra_as_it_was():
-    """Put Hydra's singletons back: the schemas, and the configuration of a job."""
+    """Restore Hydra's singletons: the schemas, and the configuration of a job."""
     before = Singleton.get_state()
     yield
     Singleton.set_state(before)
@@ -189,7 +189,7 @@ def test_what_the_task_sets_for_a_model_is_set_on_the_command_line_as_the_models
 
 @pytest.fixture
 def own_conf(monkeypatch, tmp_path):
-    """Give a copy of conf/ to write in, which the code reads."""
+    """Return a copy of conf/ to write in, which the code reads."""
     shutil.copytree(CONF, tmp_path / "conf")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     for module in (paths, composition, compose):
@@ -351,6 +351,7 @@ SPLIT = "split:\n  test: 0.33\n  validation: 0.25\n"
         ("task/genre.yaml", "views:", "views: [", "conf/task/genre.yaml, line "),
         ("task/genre.yaml", "  test: 0.33", "  test: much", "task.split.test"),
         ("task/base/text.yaml", "views:", "vieuws:", "unknown key 'task.vieuws'"),
+        ("task/genre.yaml", "  baseline:\n    architecture: word_count", "  baseline: 5", "models"),
         ("model/baseline.yaml", "family: baseline", "", "the key 'family' is missing"),
         ("model/baseline.yaml", "family: baseline", "famly: baseline", "'family' is missing"),
         ("architecture/word_count.yaml", "_target_:", "_traget_:", "the key '_target_' is missing"),

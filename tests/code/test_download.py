@@ -128,7 +128,7 @@ def test_no_network_and_no_mirror_is_reported_in_one_line():
 
 @pytest.fixture
 def mirror(tmp_path, monkeypatch):
-    """Give an empty mirror, which the environment names."""
+    """Return an empty mirror, which the environment names."""
     folder = tmp_path / "mirror"
     folder.mkdir()
     monkeypatch.setenv("BAKEOFF_MIRROR", str(folder))

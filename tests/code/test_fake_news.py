@@ -38,7 +38,7 @@ FILES = {
 
 @pytest.fixture
 def given():
-    """Give the rows of each file, to be changed before they are read."""
+    """Return the rows of each file, to be changed before they are read."""
     return {name: [list(row) for row in rows] for name, rows in FILES.items()}
 
 

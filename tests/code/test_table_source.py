@@ -19,7 +19,7 @@ ROWS = 12
 
 @pytest.fixture
 def frame():
-    """Give a table with a column of each kind, a tenth missing in three of them."""
+    """Return a table with a column of each kind, a tenth missing in three of them."""
     return pd.DataFrame(
         {
             "age": [31, 45, None, 28, 61, 39, 50, 33, 27, 44, 58, 36],
@@ -43,7 +43,7 @@ def file(frame, tmp_path):
 
 @pytest.fixture
 def write(tmp_path):
-    """Give a function that writes a file and gives its path."""
+    """Return a function that writes a file and gives its path."""
 
     def written(name, content):
         path = tmp_path / name

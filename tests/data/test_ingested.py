@@ -68,7 +68,7 @@ def test_the_splits_have_the_shares_that_the_task_asks_for(repro):
 
 @pytest.fixture(scope="module")
 def corpus(clone) -> pd.DataFrame:
-    """Give the starter corpus as it lies in data/genre."""
+    """Return the starter corpus as it lies in data/genre."""
     rows = [
         (*path.relative_to(clone.root / "data/genre").parts, path.read_bytes().decode("utf-8"))
         for path in sorted(clone.root.glob("data/genre/*/*/*.txt"))

@@ -15,7 +15,7 @@ WINDOW, HORIZON = 50, 30
 
 @pytest.fixture(scope="module")
 def raw(mirror) -> dict[str, np.ndarray]:
-    """Give NASA's files as numbers."""
+    """Return NASA's files as numbers."""
     names = ("train_FD001", "test_FD001", "RUL_FD001")
     return {name: np.loadtxt(mirror / CMAPSS / f"{name}.txt") for name in names}
 

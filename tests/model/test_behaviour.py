@@ -109,7 +109,7 @@ def test_a_logged_model_answers_raw_input_as_the_one_in_models(repro, task, mode
 
 
 def originals(repro, task: str) -> pd.DataFrame:
-    """Give the test examples as they lie in the original files, by their ids."""
+    """Return the test examples as they lie in the original files, by their ids."""
     test = examples(repro, task)
     if task == "genre":
         texts = [(repro.root / "data/genre" / place).read_bytes() for place in test["example_id"]]

@@ -15,7 +15,7 @@ ARTICLE = (
 
 @pytest.fixture(scope="module")
 def judged(warm, fake_news):
-    """Give the project with two models trained on the engineered view and evaluated."""
+    """Return the project with two models trained on the engineered view and evaluated."""
     fake_news.edit("conf/model/lightgbm.yaml", "n_estimators: 500", "n_estimators: 100")
     for stage, *overrides in (
         ("featurize", "~task.views.raw"),

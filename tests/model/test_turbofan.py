@@ -14,7 +14,7 @@ MODELS = ["baseline", "lightgbm", "neural_net"]
 
 @pytest.fixture(scope="module")
 def flown(warm, turbofan):
-    """Give the project with models trained and evaluated; the network for two epochs only."""
+    """Return the project with models trained and evaluated; the network for two epochs only."""
     turbofan.edit("conf/architecture/gru.yaml", "max_epochs: 50", "max_epochs: 2")
     for stage, *overrides in (
         ("featurize",),

@@ -21,7 +21,7 @@ def artifacts(client, run_id: str, folder: str | None = None) -> list[str]:
 
 @pytest.fixture(scope="module")
 def recorded(repro) -> dict:
-    """Give the runs by task and model."""
+    """Return the runs by task and model."""
     runs = [run for task in SCORES for run in repro.runs(task)]
     found = {(run.data.tags["task"], run.info.run_name): run for run in runs}
     assert len(found) == len(runs)
