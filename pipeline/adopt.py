@@ -85,7 +85,7 @@ def found(cfg: schema.Adopt, about: Mapping[str, Any]) -> optuna.Study:
 
 def given(cfg: schema.Adopt) -> dict[str, Any]:
     """Return the model's settings that the command line names, as it did in the sweep."""
-    keys = [key for key in composition.overridden() if key.startswith("model.")]
+    keys = [key for key in composition.overridden_keys() if key.startswith("model.")]
     return {
         key: value
         for key, value in composition.leaves(cfg.model.estimator, "model")

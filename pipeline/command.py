@@ -45,7 +45,7 @@ def run(name: str) -> None:
         # By name, so that a launcher can send this function to another process.
         main = importlib.import_module(f"pipeline.{name}").main
         try:
-            main(composition.checked(composed))
+            main(composition.check_and_settle(composed))
         except (UserError, OSError, OmegaConfBaseException) as error:
             what = _described(error, name)
             if HydraConfig.get().mode == RunMode.RUN:

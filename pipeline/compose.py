@@ -71,7 +71,7 @@ def compose(tasks: list[str], models: list[str]) -> dict[Path, dict[str, Any]]:
                 for model in models if stage == "train" else [None]:
                     choices = [f"task={task}", *([f"model={model}"] if model else [])]
                     try:
-                        cfg = composition.composed(stage, choices)
+                        cfg = composition.compose_settings(stage, choices)
                     except Exception as error:
                         raise UserError(describe_error(error, stage)) from None
                     own = composition.code_of(stage, cfg)

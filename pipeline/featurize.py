@@ -26,7 +26,7 @@ def main(cfg: schema.Stage) -> None:
         {"settings": dict, "inputs": list, "may_miss": bool, "target": dict, "origin": list},
     )
     about = description(train, card) | {"digest": dvc_digest(ingested)}
-    used = composition.merged(card["settings"], composition.settings("featurize", cfg))
+    used = composition.merge(card["settings"], composition.settings("featurize", cfg))
     summaries = set()
     with new_folder(paths.features_folder(cfg.task.name)) as folder:
         for view, node in track(cfg.task.views.items(), "featurizing", len(cfg.task.views)):

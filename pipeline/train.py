@@ -40,7 +40,7 @@ def main(cfg: schema.Train) -> None:
     view = paths.features_folder(task.name) / model.view
     examples = experiment.load(view, paths.ingested_folder(task.name))
     kind = experiment.problem_of(task, examples.about["target"])
-    settings = composition.merged(examples.about["settings"], composition.settings("train", cfg))
+    settings = composition.merge(examples.about["settings"], composition.settings("train", cfg))
     # Nothing is read back from models/, because another training may write there.
     with aside(paths.model_folder(task.name, model.name)) as scratch:
         folder = scratch / "model"

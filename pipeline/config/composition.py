@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pipeline import paths
 from pipeline.config import code
 from pipeline.config.schema import FAMILIES, SCHEMAS, Kind, Model, Train
-from pipeline.config.targets import anchored, check_targets
+from pipeline.config.targets import anchor_paths, check_targets
 from pipeline.errors import UserError, nearest
 from pipeline.paths import CONF, ROOT
 
@@ -156,9 +156,9 @@ def _set_by(path: Path) -> dict[str, Any]:
     node, models = _readable(path), dict[str, Any]()
     for base in node.get("defaults") or []:
         if isinstance(base, str) and base != "_self_":
-            models = merged(models, _set_by(path.parent / f"{base}.yaml"))
+            models = merge(models, _set_by(path.parent / f"{base}.yaml"))
     own = node.get("models")
-    return merged(models, own) if isinstance(own, dict) else models
+    return merge(models, own) if isinstance(own, dict) else models
 
 
 # Here, so that the processes of a parallel sweep know them too.
@@ -168,7 +168,7 @@ OmegaConf.register_new_resolver("store_uri", paths.store_uri, replace=True)
 OmegaConf.register_new_resolver("study_storage", paths.study_storage, replace=True)
 
 
-def composed(stage: str, overrides: list[str]) -> Any:
+def compose_settings(stage: str, overrides: list[str]) -> Any:
     """
     Compose the settings that a stage's command would have.
 
@@ -188,10 +188,10 @@ def composed(stage: str, overrides: list[str]) -> Any:
     HydraConfig.instance().set_config(whole)
     with open_dict(whole):
         del whole["hydra"]
-    return settled(whole)
+    return settle(whole)
 
 
-def checked(whole: DictConfig) -> Any:
+def check_and_settle(whole: DictConfig) -> Any:
     """
     Turn what Hydra composed for a command into a stage's settings.
 
@@ -205,12 +205,12 @@ def checked(whole: DictConfig) -> Any:
     stage = str(HydraConfig.get().job.config_name)
     _require_git()
     _check_overridden(stage)
-    cfg = settled(whole)
+    cfg = settle(whole)
     if isinstance(cfg, Train):
         check_targets(cfg.model.estimator, "model")
     if stage == "ingest":
         check_targets(cfg.task.source, "task.source")
-        cfg.task.source = anchored(cfg.task.source, "task.source", overridden())
+        cfg.task.source = anchor_paths(cfg.task.source, "task.source", overridden_keys())
     if stage == "featurize":
         check_targets(cfg.task.views, "task.views")
     if os.environ.get("DVC_STAGE"):
@@ -218,7 +218,7 @@ def checked(whole: DictConfig) -> Any:
     return cfg
 
 
-def settled(whole: DictConfig) -> Any:
+def settle(whole: DictConfig) -> Any:
     """
     Turn what Hydra composed into the stage's dataclass.
 
@@ -249,11 +249,11 @@ def settled(whole: DictConfig) -> Any:
             raise UserError(
                 f"sweep.study: '{cfg.sweep.study}' is not a name: letters, digits, . _ -"
             )
-        cfg.model = settled_model(cfg.model, str(choices["model"]), cfg.task)
+        cfg.model = settle_model(cfg.model, str(choices["model"]), cfg.task)
     return cfg
 
 
-def settled_model(node: Any, name: str, task: Any) -> Model:
+def settle_model(node: Any, name: str, task: Any) -> Model:
     """
     Turn the keys that were composed for a model into a `Model`.
 
@@ -340,10 +340,10 @@ def settings(stage: str, cfg: Any) -> dict[str, Any]:
     return picked
 
 
-def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+def merge(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """Return nested settings together. Where both have a value, that of the second is taken."""
     both = {
-        key: merged(first[key], value)
+        key: merge(first[key], value)
         if isinstance(value, Mapping) and isinstance(first.get(key), Mapping)
         else value
         for key, value in second.items()
@@ -390,7 +390,9 @@ def publishes() -> bool:
     """
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return False
-    own = [key for key in overridden() if key not in ("task", "model", "tracking", "tracking.uri")]
+    own = [
+        key for key in overridden_keys() if key not in ("task", "model", "tracking", "tracking.uri")
+    ]
     return "DVC_STAGE" in os.environ or not own
 
 
@@ -401,7 +403,7 @@ def run_folder(task: str, model: str, run_id: str) -> Path:
     return ROOT / "runs" / task / model / run_id
 
 
-def overridden() -> list[str]:
+def overridden_keys() -> list[str]:
     """List the keys that the command line sets."""
     return [text.partition("=")[0].lstrip("+~") for text in HydraConfig.get().overrides.task]
 

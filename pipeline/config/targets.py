@@ -57,7 +57,7 @@ def path_keys(node: dict[str, Any]) -> list[str]:
     ]
 
 
-def anchored(node: dict[str, Any], where: str, overridden: Collection[str]) -> dict[str, Any]:
+def anchor_paths(node: dict[str, Any], where: str, overridden: Collection[str]) -> dict[str, Any]:
     """
     Make paths that the command line gave independent of the working directory.
 

@@ -94,7 +94,7 @@ def prepare(context: HydraContext, composed: DictConfig, arguments: list[str]) -
     searched = {o.key_or_group: o.get_value_string() for o in parsed if o.is_sweep_override()}
     overrides = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
     base = job_config(context, composed, overrides)
-    cfg = composition.checked(base)
+    cfg = composition.check_and_settle(base)
     if type(cfg) is not schema.Train:
         raise UserError("only pipeline.train searches")
     studies.check(cfg.sweep)
@@ -103,7 +103,7 @@ def prepare(context: HydraContext, composed: DictConfig, arguments: list[str]) -
     about = views.about(view, paths.ingested_folder(cfg.task.name))
     kind = experiment.problem_of(cfg.task, about["target"])
     # A key that the command line sets is not searched.
-    overridden = composition.overridden()
+    overridden = composition.overridden_keys()
     ranges = {k: v for k, v in spaces.configured_ranges(cfg).items() if k not in overridden}
     space = spaces.parse(ranges | searched)
     fixed = dict(composition.leaves(cfg.model.estimator, "model"))
@@ -112,7 +112,7 @@ def prepare(context: HydraContext, composed: DictConfig, arguments: list[str]) -
     points = spaces.grid(space, fixed) if cfg.sweep.sampler == "grid" else None
     shared = studies.trial_settings(cfg, spec_of(space), about)
     study = studies.open_study(cfg, shared, points, kind.deciding.greater_is_better)
-    settings = composition.merged(about["settings"], composition.settings("train", cfg))
+    settings = composition.merge(about["settings"], composition.settings("train", cfg))
     n_trials = studies.count_trials(cfg, points)
     return Sweep(cfg, kind, space, overrides, n_trials, workers, study, settings)
 

@@ -197,7 +197,7 @@ def trial_settings(
     dict of str to plain value
         The data, the experiment without the searched keys, and the ranges under `SPACE`.
     """
-    merged = composition.merged(about["settings"], composition.settings("train", cfg))
+    merged = composition.merge(about["settings"], composition.settings("train", cfg))
     # The source of the data may move; their content is in the digest.
     settings = {
         key: value

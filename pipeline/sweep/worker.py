@@ -59,7 +59,7 @@ class Worker:
 
     def __call__(self, composed: DictConfig) -> None:
         """Run trials until none is left."""
-        cfg = composition.checked(composed.copy())
+        cfg = composition.check_and_settle(composed.copy())
         storage = studies.connect(cfg.sweep.storage)
         study = optuna.load_study(
             study_name=cfg.sweep.study, storage=storage, pruner=studies.make_pruner(cfg.sweep)
@@ -148,7 +148,7 @@ def choose_settings(
             values[parameter.key] = settings[parameter.key] = parameter.suggest(trial)
     seed = composed.seed = values.pop("seed", cfg.seed)
     node: Any = OmegaConf.to_container(composed.model, resolve=True)  # resolving reads the seed
-    model = composition.settled_model(node, cfg.model.name, cfg.task)
+    model = composition.settle_model(node, cfg.model.name, cfg.task)
     for key, value in values.items():
         model.estimator = composition.with_value(model.estimator, key.split(".")[1:], value)
     return replace(cfg, seed=seed, model=model)

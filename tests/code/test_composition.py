@@ -51,7 +51,7 @@ def composed(stage, *overrides):
     HydraConfig.instance().set_config(whole)
     with open_dict(whole):
         del whole["hydra"]
-    return composition.checked(whole)
+    return composition.check_and_settle(whole)
 
 
 @functools.cache
@@ -275,7 +275,7 @@ def test_settings_of_a_stage_are_what_it_uses_and_no_more():
 def test_nested_settings_are_put_together():
     first = {"task": {"name": "a", "split": {"test": 0.1}}, "seed": 1}
     second = {"task": {"views": {"raw": 1}}, "seed": 2}
-    assert composition.merged(first, second) == {
+    assert composition.merge(first, second) == {
         "task": {"name": "a", "split": {"test": 0.1}, "views": {"raw": 1}},
         "seed": 2,
     }

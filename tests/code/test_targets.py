@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.config.targets import anchored, build, check_targets
+from pipeline.config.targets import anchor_paths, build, check_targets
 from pipeline.errors import UserError
 from pipeline.paths import ROOT
 
@@ -115,20 +115,20 @@ TEXTS = {"_target_": "pipeline.sources.text_folder.read", "path": "mine"}
 
 def test_a_path_of_a_file_starts_at_the_root_whatever_the_working_directory(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert anchored(TEXTS, "task.source", []) == TEXTS
+    assert anchor_paths(TEXTS, "task.source", []) == TEXTS
     with pytest.raises(UserError, match=f"^{ROOT}/mine is not a folder"):
         build(TEXTS)
 
 
 def test_a_path_of_the_command_line_starts_at_the_working_directory(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    found = anchored(TEXTS, "task.source", ["task.source.path"])
+    found = anchor_paths(TEXTS, "task.source", ["task.source.path"])
     assert found == TEXTS | {"path": str(tmp_path / "mine")}
 
 
 def test_a_path_within_the_project_does_not_say_where_the_project_lies(monkeypatch):
     monkeypatch.chdir(ROOT / "data")
-    found = anchored(TEXTS, "task.source", ["task.source.path"])
+    found = anchor_paths(TEXTS, "task.source", ["task.source.path"])
     assert found == TEXTS | {"path": "data/mine"}
 
 
