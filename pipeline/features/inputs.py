@@ -85,6 +85,9 @@ def conform(table: pd.DataFrame, kinds: Mapping[str, str], may_miss: bool) -> pd
     columns = {}
     for name, kind in kinds.items():
         values = table[name]
+        if kind == "double" and values.dtype == np.float64 and np.isfinite(values.to_numpy()).all():
+            columns[name] = values  # which converting would give back
+            continue
         if isinstance(values.dtype, pd.CategoricalDtype):
             values = values.astype(object)
         columns[name] = CONVERT[kind](values)
