@@ -1,6 +1,8 @@
 """
 Write and read trained models: a folder per model, with one manifest that describes it.
 
+The models of the rounds, which are scored, are in folders within that of the kept model.
+
 The folder holds nothing that depends on the time or on the place of the project. Training again
 with the same settings on the same data writes the same bytes. Costs are in the run.
 """
@@ -40,6 +42,7 @@ KEYS_TRAINED = {
     "outputs": dict,
     "decision": dict,
     "scores": dict,
+    "rounds": list,
     "estimator": dict,
     "requirements": list,
     "files": dict,
@@ -59,7 +62,7 @@ def write(
     Parameters
     ----------
     folder : Path
-        An empty folder.
+        A folder without files.
     entries : mapping
         The other entries of the manifest: see `KEYS` and `KEYS_TRAINED`.
     estimator : object
@@ -98,7 +101,7 @@ def write(
             "trusted": trusted,
         },
         "requirements": needed,
-        "files": {path.name: sha256(path) for path in sorted(folder.iterdir())},
+        "files": {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file()},
     }
     write_json(folder / MANIFEST, manifest)
     return manifest
@@ -162,6 +165,41 @@ def check_trained(folder: Path, manifest: Mapping[str, Any]) -> None:
             raise damaged(path, f"it is not the file that {MANIFEST} names")
 
 
+def check_rounds(folder: Path, manifest: Mapping[str, Any], rounds: list[str]) -> None:
+    """
+    Check that the models of all rounds are there and unchanged.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the kept model.
+    manifest : mapping
+        Its manifest.
+    rounds : list of str
+        The rounds of the data that have a test.
+
+    Raises
+    ------
+    UserError
+        If a round is missing, or a file of it is missing, damaged or replaced.
+    """
+    lacking = sorted(set(rounds) - {one["round"] for one in manifest["rounds"]})
+    if lacking:
+        raise damaged(folder / MANIFEST, f"round {lacking[0]} is missing")
+    for one in manifest["rounds"]:
+        place = folder / one["folder"]
+        if place == folder:
+            continue
+        if digest(place) != one["digest"]:
+            raise damaged(place / MANIFEST, f"it is not the file that {folder / MANIFEST} names")
+        check_trained(place, read(place))
+
+
+def size(folder: Path) -> int:
+    """Return the size of a trained model in bytes, without those of the rounds."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
 def digest(folder: Path) -> str:
-    """Return the hash of a manifest, which covers all files that it names."""
+    """Return the hash of a manifest, which covers all files and rounds that it names."""
     return sha256(folder / MANIFEST)

@@ -1,5 +1,5 @@
 """
-Stage 4: compare every model of a task on the same test examples.
+Stage 4: compare every model of a task on the same test examples, and say which one to take.
 
 A model cannot be compared if it was not trained, failed, is damaged, or belongs to another task
 or other data. Its row has the reason instead of scores. The command fails if no model is left.
@@ -10,29 +10,52 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from pipeline import bundle, command, experiment, paths, predictor, tracking
 from pipeline.config import composition, schema
 from pipeline.errors import ModelError, UserError
-from pipeline.evaluation.board import make_board, model_digest, read_board, write_board
-from pipeline.evaluation.comparison import check_interval, compare
-from pipeline.evaluation.layout import (
-    LEGEND,
-    console_table,
-    failure_lines,
-    format_board,
-    markdown_page,
-)
+from pipeline.evaluation.board import make_board, model_digest, prices_of, read_rows, test_scores
+from pipeline.evaluation.comparison import Comparison, Round, check_interval, compare
+from pipeline.evaluation.layout import console_page
 from pipeline.evaluation.plots import learning_points, stack_models
-from pipeline.files import dvc_digest, new_folder, read_json, read_table, size, write_json
-from pipeline.models.fitting import time_prediction
+from pipeline.evaluation.verdict import write_verdict
+from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
+from pipeline.models.fitting import SIZES, measure_latency
 from pipeline.problems import Predictions, Problem
 from pipeline.progress import console, track
 from pipeline.sources.examples import inputs_of, meta_of
+from pipeline.sources.rounds import Rounds
+from pipeline.tracking.environment import machine
 from pipeline.tracking.git import revision
 
 TEST = "test"
+
+
+class Scored(NamedTuple):
+    """
+    The predictions of one fit of a model.
+
+    Attributes
+    ----------
+    round : str
+        Name of the round.
+    seed : int
+        Seed of the training.
+    validation : float
+        Deciding score on the validation of the round.
+    predictions : dict of str to Predictions
+        Predictions for the test examples of the round and each slice.
+    frames : dict of str to DataFrame
+        The same predictions as they are served.
+    """
+
+    round: str
+    seed: int
+    validation: float
+    predictions: dict[str, Predictions]
+    frames: dict[str, pd.DataFrame]
 
 
 class Entry(NamedTuple):
@@ -45,47 +68,69 @@ class Entry(NamedTuple):
         Manifest of its bundle.
     digest : str
         Hash of the manifest.
-    run : Run or None
+    run : Run
         Run that trained it.
-    predictions : dict of str to Predictions
-        Predictions for the test examples and each slice.
-    frames : dict of str to DataFrame
-        The same predictions as they are served.
-    costs : dict of str to float
-        Time of fitting and predicting, and size.
+    fits : list of Scored
+        A fit per round and seed.
+    costs : dict
+        Seconds of a fit, bytes, and by the size of a batch the milliseconds to predict it.
     """
 
     manifest: dict[str, Any]
     digest: str
     run: tracking.Run
-    predictions: dict[str, Predictions]
-    frames: dict[str, pd.DataFrame]
-    costs: dict[str, float]
+    fits: list[Scored]
+    costs: dict[str, Any]
+
+
+class Data(NamedTuple):
+    """The examples of a task as ingested: its rounds, its slices, and the digest of both."""
+
+    rounds: Rounds
+    slices: dict[str, pd.DataFrame]
+    digest: str
+
+    @property
+    def tested(self) -> pd.DataFrame:
+        """The examples that are in the test of some round."""
+        rounds = self.rounds
+        return rounds.examples if rounds.test is None else rounds.test
+
+    def parts(self, name: str) -> dict[str, pd.DataFrame]:
+        """Return the examples that the models of a round are scored on."""
+        return {TEST: self.rounds.part(name, TEST), **self.slices}
 
 
 def main(cfg: schema.Evaluate) -> None:
     """Predict the test examples with every model, compare, report, and record the scores."""
     task = cfg.task
     ingested = paths.ingested_folder(task.name)
-    card = read_json(ingested / "card.json", {"target": dict, "slices": list})
+    card = read_json(ingested / "card.json", {"target": dict, "slices": dict, "split": dict})
     kind = experiment.problem_of(task, card["target"])
     check_interval(cfg.resamples, cfg.confidence)
-    digest = dvc_digest(ingested)
-    parts = {name: read_table(ingested / f"{name}.parquet") for name in [TEST, *card["slices"]]}
+    slices = {name: read_table(ingested / f"{name}.parquet") for name in card["slices"]}
+    data = Data(Rounds.read(ingested, with_test=True), slices, dvc_digest(ingested))
     entries, failed = {}, {}
     for model in track(cfg.models, "predicting", len(cfg.models)):
         try:
-            entries[model] = entry(cfg, model, kind, parts, digest)
+            entries[model] = entry(cfg, model, kind, data)
         except UserError as error:
             family = composition.model_file(model).get("family", "")
             why = str(error).replace(f"{paths.ROOT}/", "")
             failed[model] = {"family": family, "failed": why}
     check_any(task.name, entries, failed)
-    compared = {name: rank(cfg, kind, entries, failed, name) for name in parts}
-    description = describe(cfg, kind, entries, failed, digest)
-    report(cfg, kind, description, entries, compared, parts)
+    compared = {part: compare_part(cfg, kind, data, entries, part) for part in [TEST, *slices]}
+    costs = {model: one.costs for model, one in entries.items()}
+    prices = {model: prices_of(of_model) for model, of_model in costs.items()}
+    verdict = write_verdict(compared[TEST], prices, task.cheapest)
+    sizes = {part: len(rows) for part, rows in slices.items()}
+    facts = describe(cfg, kind, data, card, entries, failed)
+    board = make_board(facts, compared, verdict, costs, sizes) | {
+        "plots": plots(kind, entries),
+    }
+    write_reports(task.name, board, predictions(data, entries))
     for model in track(entries, "recording", len(entries)):
-        record(cfg, kind, model, entries[model], compared)
+        record(cfg, kind, board, model, entries[model])
     page = (paths.report_folder(task.name) / "leaderboard.txt").read_text(encoding="utf-8")
     console.print(page, markup=False)
 
@@ -107,15 +152,9 @@ def check_any(
         raise UserError(f"no model of {task} can be compared; {model}: {why['failed']}{others}")
 
 
-def entry(
-    cfg: schema.Evaluate,
-    model: str,
-    kind: Problem,
-    parts: dict[str, pd.DataFrame],
-    digest: str,
-) -> Entry:
+def entry(cfg: schema.Evaluate, model: str, kind: Problem, data: Data) -> Entry:
     """
-    Predict raw test examples with a trained model, as serving does.
+    Predict raw test examples with each fit of a trained model, as serving does.
 
     Parameters
     ----------
@@ -125,10 +164,8 @@ def entry(
         Name of the model.
     kind : Problem
         Problem of the task, for its target.
-    parts : dict of str to DataFrame
-        The test examples and slices, which are further test examples.
-    digest : str
-        Hash of the ingested data.
+    data : Data
+        The examples of the task.
 
     Raises
     ------
@@ -141,7 +178,7 @@ def entry(
     manifest = bundle.read(folder)
     check_own(folder, manifest, task.name, model)
     bundle.check_trained(folder, manifest)
-    if manifest["data"]["digest"] != digest:
+    if manifest["data"]["digest"] != data.digest:
         raise UserError(
             f"{folder} was trained on other data than {paths.ingested_folder(task.name)}, perhaps "
             "on its test examples: featurize and train again, as `dvc repro` does"
@@ -151,11 +188,43 @@ def entry(
             f"{folder} was trained for the target {manifest['target']} of {manifest['kind']}, the "
             f"data have {kind.target} of {task.kind}: train {model} again"
         )
-    trained = predictor.load(folder, composition.model_file(model).get("trusted", []))
-    predictions, frames, milliseconds = {}, {}, {}
-    for name, part in parts.items():
+    bundle.check_rounds(folder, manifest, data.rounds.scored)
+    trusted = composition.model_file(model).get("trusted", [])
+    kept = predictor.load(folder, trusted)
+    fits = [
+        predict_fit(kind, data, one, predictor.load(folder / one["folder"], trusted))
+        for one in manifest["rounds"]
+    ]
+    with tracking.reword_errors():
+        found = tracking.find_run(cfg.tracking.uri, task.name, bundle.digest(folder))
+        run, metrics = found or (restore(cfg, model, manifest), {})
+    tested = data.tested
+    latency = measure_latency(kept.predict, tested[inputs_of(tested)])
+    costs = {
+        "fit_seconds": metrics.get("cost/fit_seconds", math.nan),
+        "peak_bytes": metrics.get("cost/peak_bytes", math.nan),
+        "model_bytes": bundle.size(folder),
+        "predict_ms": {str(size): latency.get(size, math.nan) for size in SIZES},
+        "threads": machine()["machine.threads"],
+    }
+    return Entry(manifest, bundle.digest(folder), run, fits, costs)
+
+
+def predict_fit(
+    kind: Problem, data: Data, fit: Mapping[str, Any], trained: predictor.Predictor
+) -> Scored:
+    """
+    Predict the test examples of a round, and the slices, with the model of the round.
+
+    Raises
+    ------
+    ModelError
+        If the model fails.
+    """
+    predictions, frames = {}, {}
+    for name, part in data.parts(fit["round"]).items():
         try:
-            outputs, milliseconds[name] = time_prediction(trained.outputs, part[inputs_of(part)])
+            outputs = trained.outputs(part[inputs_of(part)])
         except (UserError, OSError, MemoryError):
             raise
         except Exception as error:
@@ -163,15 +232,8 @@ def entry(
         target, decision = part["label"].to_numpy(), trained.decision
         predictions[name] = kind.predictions(target, outputs, meta_of(part), decision)
         frames[name] = kind.frame(outputs, decision)
-    with tracking.reword_errors():
-        found = tracking.find_run(cfg.tracking.uri, task.name, bundle.digest(folder))
-        run, metrics = found or (restore(cfg, model, manifest), {})
-    costs = {
-        "fit_seconds": metrics.get("cost/fit_seconds", math.nan),
-        "predict_ms_per_1000": milliseconds[TEST],
-        "model_bytes": size(folder),
-    }
-    return Entry(manifest, bundle.digest(folder), run, predictions, frames, costs)
+    validation = fit["scores"].get(kind.deciding.name, math.nan)
+    return Scored(fit["round"], fit["seed"], validation, predictions, frames)
 
 
 def check_own(folder: Path, manifest: Mapping[str, Any], task: str, model: str) -> None:
@@ -190,50 +252,73 @@ def check_own(folder: Path, manifest: Mapping[str, Any], task: str, model: str) 
         )
 
 
-def rank(
-    cfg: schema.Evaluate,
-    kind: Problem,
-    entries: Mapping[str, Entry],
-    failed: Mapping[str, Mapping[str, str]],
-    part: str,
-) -> pd.DataFrame:
-    """Rank the models by the deciding metric, with intervals and costs."""
-    scores = compare(
-        {model: entry.predictions[part] for model, entry in entries.items()},
+def compare_part(
+    cfg: schema.Evaluate, kind: Problem, data: Data, entries: Mapping[str, Entry], part: str
+) -> Comparison:
+    """Compare the models on the test examples of all rounds, or on a slice."""
+    rounds = []
+    for name in data.rounds.scored:
+        fits = {
+            model: [fit for fit in entry.fits if fit.round == name]
+            for model, entry in entries.items()
+        }
+        sizes = [len(data.rounds.part(name, part)) for part in (TEST, "train")]
+        rounds.append(
+            Round(
+                test={m: [fit.predictions[part] for fit in of_m] for m, of_m in fits.items()},
+                validation={
+                    m: float(np.mean([fit.validation for fit in of_m])) for m, of_m in fits.items()
+                },
+                share=sizes[0] / sizes[1],
+            )
+        )
+    return compare(
+        rounds,
         kind.deciding,
         kind.reported,
-        cfg.seed,
-        cfg.resamples,
-        cfg.confidence,
+        {model: entry.manifest["family"] for model, entry in entries.items()},
+        matters=cfg.task.matters,
+        seed=cfg.seed,
+        resamples=cfg.resamples,
+        confidence=cfg.confidence,
     )
-    costs = {
-        model: {"family": entry.manifest["family"], **entry.costs}
-        for model, entry in entries.items()
-    }
-    return make_board(scores, costs, kind.deciding.name, failed)
 
 
 def describe(
     cfg: schema.Evaluate,
     kind: Problem,
+    data: Data,
+    card: Mapping[str, Any],
     entries: Mapping[str, Entry],
     failed: Mapping[str, Mapping[str, str]],
-    digest: str,
 ) -> dict[str, Any]:
     """Describe for ``board.json`` what was compared and how."""
-    task, metric = cfg.task, kind.deciding.name
-    metrics = [one.name for one in kind.reported]
+    task = cfg.task
+    first = next(iter(entries.values()))
+    code = revision(paths.ROOT)
+    commands = [f"dvc repro evaluate@{task.name}", f"python -m pipeline.evaluate task={task.name}"]
     return {
         "task": task.name,
-        "metric": metric,
-        "metrics": metrics,
+        "kind": task.kind,
+        "metric": kind.deciding.name,
+        "greater_is_better": kind.deciding.greater_is_better,
+        "metrics": [one.name for one in kind.reported],
         "target": kind.target,
+        "matters": task.matters,
+        "confidence": cfg.confidence,
+        "resamples": cfg.resamples,
+        "cheapest": task.cheapest,
+        "rounds": {
+            **card["split"],
+            "rounds": len(data.rounds.scored),
+            "seeds": first.manifest["settings"]["task"]["seeds"],
+            "examples": len(data.tested),
+        },
         "settings": composition.settings("evaluate", cfg),
-        "data": digest,
-        "commit": revision(paths.ROOT).commit,
         "models": {
             model: {
                 "family": entry.manifest["family"],
+                "failed": "",
                 "digest": entry.digest,
                 "run_id": entry.run.id,
                 "curve": entry.manifest["curve"],
@@ -244,69 +329,68 @@ def describe(
             model: {**why, "digest": model_digest(paths.model_folder(task.name, model))}
             for model, why in failed.items()
         },
+        "provenance": {
+            "commit": code.commit,
+            "dirty": bool(code.changes),
+            "data": data.digest,
+            "origin": card["origin"],
+            "commands": commands,
+        },
     }
 
 
-def report(
-    cfg: schema.Evaluate,
-    kind: Problem,
-    description: dict[str, Any],
-    entries: dict[str, Entry],
-    boards: dict[str, pd.DataFrame],
-    parts: dict[str, pd.DataFrame],
-) -> None:
-    """Write the boards, the predictions, the metrics and the data of plots."""
-    task, metric = cfg.task, kind.deciding.name
-    others = [name for name in description["metrics"] if name != metric]
-    pages, briefs = [], []
-    for name, board in boards.items():
-        title = f"{task.name}: {metric} on {name}"
-        legend = LEGEND.format(share=cfg.confidence, n=len(parts[name]))
-        why = failure_lines(board)
-        pages.append(markdown_page(title, format_board(board, [metric, *others]), legend) + why)
-        # The console of 80 columns has no room for how far each model is behind.
-        brief = format_board(board, [metric]).drop(columns="behind best")
-        briefs.append(console_table(title, brief, legend) + why)
-    predicted = pd.concat([predictions(parts[part], part, entries) for part in parts])
-    with new_folder(paths.report_folder(task.name)) as folder:
-        counts = {name: len(part) for name, part in parts.items()}
-        write_board(folder / "board.json", description, boards, counts)
-        read_board(folder / "board.json", TEST).to_csv(folder / "leaderboard.csv", index=False)
-        (folder / "leaderboard.md").write_text("\n".join(pages), encoding="utf-8")
-        (folder / "leaderboard.txt").write_text("\n\n".join(briefs), encoding="utf-8")
+def plots(kind: Problem, entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
+    """Describe the plots of the kind of problem with the data of all models."""
+    by_model = {}
+    for model, entry in entries.items():
+        first = entry.fits[0].seed
+        rounds = [fit.predictions[TEST] for fit in entry.fits if fit.seed == first]
+        by_model[model] = kind.plot_data(kind.concatenate(rounds))
+    described = []
+    for plot in kind.PLOTS:
+        rows = stack_models({model: data[plot["name"]] for model, data in by_model.items()})
+        described.append({**plot, "rows": rows.to_dict("records")})
+    return described
+
+
+def write_reports(task: str, board: dict[str, Any], predicted: pd.DataFrame) -> None:
+    """Write the board as JSON, CSV and text, the metrics, the plots and the predictions."""
+    with new_folder(paths.report_folder(task)) as folder:
+        write_json(folder / "board.json", board)
+        rows = read_rows(board, TEST)
+        rows.to_csv(folder / "leaderboard.csv", index=False)
+        (folder / "leaderboard.txt").write_text(console_page(board), encoding="utf-8")
         predicted.to_parquet(folder / "predictions.parquet", index=False)
-        for model in entries:
-            write_json(folder / "metrics" / f"{model}.json", scores_of(kind, model, boards))
+        for model, scores in test_scores(board).items():
+            write_json(folder / "metrics" / f"{model}.json", scores)
         (folder / "plots").mkdir()
-        for name, points in plot_data(kind, entries).items():
-            points.to_csv(folder / "plots" / name, index=False)
-
-
-def plot_data(kind: Problem, entries: Mapping[str, Entry]) -> dict[str, pd.DataFrame]:
-    """Compute the data of DVC's plots by file name, with a column ``model``."""
-    by_model = {m: kind.plot_data(entry.predictions[TEST]) for m, entry in entries.items()}
-    files = next(iter(by_model.values()))
-    plotted = {
-        name: stack_models({m: of_m[name] for m, of_m in by_model.items()}) for name in files
-    }
-    learning = {m: learning_points(entry.manifest["curve"]) for m, entry in entries.items()}
-    return plotted | {"learning.csv": stack_models(learning)}
+        for plot in board["plots"]:
+            table = pd.DataFrame(plot["rows"])
+            table.to_csv(folder / "plots" / f"{plot['name']}.csv", index=False)
+        curves = {
+            model: learning_points(of_model["curve"])
+            for model, of_model in board["models"].items()
+            if not of_model["failed"]
+        }
+        stack_models(curves).to_csv(folder / "plots" / "learning.csv", index=False)
 
 
 @tracking.reword_errors()
 def record(
-    cfg: schema.Evaluate,
-    kind: Problem,
-    model: str,
-    entry: Entry,
-    boards: dict[str, pd.DataFrame],
+    cfg: schema.Evaluate, kind: Problem, board: dict[str, Any], model: str, entry: Entry
 ) -> None:
-    """Record test scores in the run that trained the model."""
-    for part, scores in scores_of(kind, model, boards).items():
+    """Record test scores and costs in the run that trained the model."""
+    for part, scores in test_scores(board)[model].items():
         entry.run.log_scores({f"{part}/{name}": value for name, value in scores.items()})
-    entry.run.log_scores({"cost/serve_ms_per_1000": entry.costs["predict_ms_per_1000"]})
+    rounds = pd.DataFrame(
+        {name: of["rounds"] for name, of in board["models"][model]["scores"].items()}
+    )
+    entry.run.log_rounds({TEST: [row.dropna().to_dict() for _, row in rounds.iterrows()]})
+    latency = {f"cost/predict_ms_{n}": ms for n, ms in entry.costs["predict_ms"].items()}
+    entry.run.log_scores({name: ms for name, ms in latency.items() if not math.isnan(ms)})
     title = f"{cfg.task.name}, {model}, {TEST}"
-    entry.run.log_figure("test.png", kind.figure(title, entry.predictions[TEST]))
+    pooled = kind.concatenate([fit.predictions[TEST] for fit in entry.fits])
+    entry.run.log_figure("test.png", kind.figure(title, pooled))
 
 
 def restore(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> tracking.Run:
@@ -326,43 +410,33 @@ def restore(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> tr
     return run
 
 
-def scores_of(
-    kind: Problem, model: str, boards: dict[str, pd.DataFrame]
-) -> dict[str, dict[str, float]]:
-    """Return the defined scores of a model on test and slices, with the interval."""
-    ends = [f"{kind.deciding.name}_low", f"{kind.deciding.name}_high"]
-    names = [*(one.name for one in kind.reported), *ends]
-    rows = {part: board.set_index("model").loc[model] for part, board in boards.items()}
-    return {part: row[names].dropna().astype(float).to_dict() for part, row in rows.items()}
-
-
-def predictions(examples: pd.DataFrame, part: str, entries: dict[str, Entry]) -> pd.DataFrame:
+def predictions(data: Data, entries: Mapping[str, Entry]) -> pd.DataFrame:
     """
     Return every prediction for every example.
 
     Parameters
     ----------
-    examples : DataFrame
-        Test examples or those of a slice.
-    part : str
-        Name of the part: test or a slice.
-    entries : dict of str to Entry
+    data : Data
+        The examples.
+    entries : mapping of str to Entry
         Models with their predictions.
 
     Returns
     -------
     DataFrame
-        A row per example and model: ``example_id``, ``group``, ``label``, ``part``,
-        ``model``, ``predicted``, and the further columns that the kind of problem serves.
+        A row per example, model and fit: ``example_id``, ``group``, ``label``, ``part``
+        (test or a slice), ``model``, ``round``, ``seed``, ``predicted``, and the further
+        columns that the kind of problem serves.
     """
-    rows = examples[["example_id", "group", "label"]].reset_index(drop=True)
-    by_model = [
-        rows.assign(part=part, model=model).join(
-            entry.frames[part].rename(columns={"label": "predicted"})
-        )
-        for model, entry in entries.items()
-    ]
-    return pd.concat(by_model, ignore_index=True)
+    tables = []
+    for model, entry in entries.items():
+        for fit in entry.fits:
+            for part, examples in data.parts(fit.round).items():
+                rows = examples[["example_id", "group", "label"]].reset_index(drop=True)
+                rows = rows.assign(part=part, model=model, round=fit.round, seed=fit.seed)
+                frame = fit.frames[part].rename(columns={"label": "predicted"})
+                tables.append(rows.join(frame))
+    return pd.concat(tables, ignore_index=True)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
-"""Run one experiment: fit a model on a view of a task, and predict validation."""
+"""Run an experiment: fit a model on each round of a view of a task, and predict validation."""
 
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from sysconfig import get_path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
-from pipeline.config import schema
+from pipeline.config import schema, targets
 from pipeline.errors import ModelError, UserError
 from pipeline.features import views
 from pipeline.features.views import Features
-from pipeline.models.fitting import fit, time_prediction
+from pipeline.models.fitting import fit
 from pipeline.problems import Predictions, Problem, problem
 
 Report = Callable[[int, Mapping[str, float]], None]
@@ -22,21 +22,19 @@ STDLIB = get_path("stdlib")
 
 
 class Examples(NamedTuple):
-    """A view of a task: features of train and validation, and the description by featurize."""
+    """The features of a round: those to fit on, and those for early stopping and decisions."""
 
     train: Features
     validation: Features
-    about: dict[str, Any]
 
 
 class Fitted(NamedTuple):
-    """A fitted model, its predictions for validation, the decision made on them, and the costs."""
+    """A fitted model, its predictions for validation, the decision on them, and the seconds."""
 
     estimator: Any
     predictions: Predictions
     decision: dict[str, Any]
     fit_seconds: float
-    predict_ms: float
 
 
 def identity(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,24 +70,50 @@ def problem_of(task: schema.Task, target: Mapping[str, Any]) -> Problem:
     return problem(task.kind, settings).on(target)
 
 
-def load(view: Path, ingested: Path) -> Examples:
+def load(folder: Path) -> Examples:
     """
-    Read a view of a task.
+    Read the features of a round.
 
     Parameters
     ----------
-    view : Path
-        Folder of the view.
-    ingested : Path
-        Folder of the examples that the view was made from. It may be missing.
+    folder : Path
+        Folder of the round, in that of a view.
 
     Raises
     ------
     UserError
-        If a file is missing or damaged, or other examples were ingested since.
+        If a file is missing or damaged.
     """
-    train, validation = (views.load(view / f"{split}.npz") for split in ("train", "validation"))
-    return Examples(train, validation, views.about(view, ingested))
+    return Examples(*(views.load(folder / f"{part}.npz") for part in ("train", "validation")))
+
+
+def build(estimator: Mapping[str, Any], seed: int) -> Any:
+    """
+    Build an estimator, and seed it as scikit-learn seeds the members of an ensemble.
+
+    Parameters
+    ----------
+    estimator : mapping
+        ``_target_`` and hyperparameters.
+    seed : int
+        Replaces each ``random_state`` that is set. What is not set stays so.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be built.
+    """
+    try:
+        built = targets.build(estimator)
+    except UserError as error:
+        raise ModelError(str(error)) from error
+    parameters = built.get_params() if hasattr(built, "get_params") else {}
+    seeds = {
+        name: seed
+        for name, value in parameters.items()
+        if name.rpartition("__")[2] == "random_state" and value is not None
+    }
+    return built.set_params(**seeds) if seeds else built
 
 
 def run(
@@ -125,7 +149,7 @@ def run(
         If the estimator cannot be fitted, reports no loss or nan, or does not predict what
         the problem needs.
     """
-    train, validation, _ = examples
+    train, validation = examples
     kind.check_estimator(estimator)
     raised: list[Exception] = []
 
@@ -142,7 +166,7 @@ def run(
     )
     try:
         seconds = fit(estimator, fitted_on, held_out, check_and_report, checkpoint)
-        outputs, milliseconds = time_prediction(partial(kind.outputs, estimator), validation.X)
+        outputs = kind.outputs(estimator, validation.X)
     except (OSError, MemoryError):  # not the model's fault
         raise
     except UserError as error:
@@ -154,7 +178,18 @@ def run(
     target, meta = validation.y, validation.meta
     decision = kind.decide(kind.predictions(target, outputs, meta))
     predictions = kind.predictions(target, outputs, meta, decision)
-    return Fitted(estimator, predictions, decision, seconds, milliseconds)
+    return Fitted(estimator, predictions, decision, seconds)
+
+
+def join(examples: Examples) -> Features:
+    """Return the features of train and validation together."""
+    train, validation = examples
+    stack = sparse.vstack if sparse.issparse(train.X) else np.concatenate
+    return Features(
+        stack([train.X, validation.X]),
+        np.concatenate([train.y, validation.y]),
+        {name: np.concatenate([train.meta[name], validation.meta[name]]) for name in train.meta},
+    )
 
 
 def _check_losses(estimator: Any, step: int, losses: Mapping[str, float], expected: str) -> None:

@@ -1,6 +1,7 @@
-"""Stage 2: convert examples to features, with featurizers fitted on train only."""
+"""Stage 2: convert examples to features, in each round with featurizers fitted on its train."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,40 +12,64 @@ from pipeline.errors import UserError
 from pipeline.features import views
 from pipeline.features.inputs import kind_of
 from pipeline.features.views import Features
-from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
+from pipeline.files import dvc_digest, new_folder, read_json, write_json
 from pipeline.progress import console, track
 from pipeline.sources.examples import inputs_of, meta_of
+from pipeline.sources.rounds import Rounds
+
+# What is read of the card of the ingested examples.
+CARD = {
+    "settings": dict,
+    "inputs": list,
+    "may_miss": bool,
+    "target": dict,
+    "origin": list,
+    "split": dict,
+}
 
 
 def main(cfg: schema.Stage) -> None:
-    """Fit the featurizer of each view on train, and write the features of train and validation."""
+    """Fit the featurizers of each view on train, and write the features of train and validation."""
     ingested = paths.ingested_folder(cfg.task.name)
-    train = read_table(ingested / "train.parquet")
-    validation = read_table(ingested / "validation.parquet")
-    card = read_json(
-        ingested / "card.json",
-        {"settings": dict, "inputs": list, "may_miss": bool, "target": dict, "origin": list},
-    )
-    about = description(train, card) | {"digest": dvc_digest(ingested)}
+    rounds = Rounds.read(ingested)
+    card = read_json(ingested / "card.json", CARD)
+    about = description(rounds, card) | {"digest": dvc_digest(ingested)}
     used = composition.merge(card["settings"], composition.settings("featurize", cfg))
     summaries = set()
     with new_folder(paths.features_folder(cfg.task.name)) as folder:
-        for view, node in track(cfg.task.views.items(), "featurizing", len(cfg.task.views)):
-            featurizer = targets.build(node)
-            X = fit_transform(featurizer, view, train)
-            X_validation = featurizer.transform(validation[inputs_of(validation)])
-            (folder / view).mkdir()
-            views.save(folder / view / "train.npz", features(X, train))
-            views.save(folder / view / "validation.npz", features(X_validation, validation))
-            storage.dump(featurizer, folder / view / views.FEATURIZER)
+        for view, node in cfg.task.views.items():
+            for name in track(rounds.parts, f"featurizing {view}", len(rounds.parts.columns)):
+                featurizer = targets.build(node)
+                shape = featurize(featurizer, view, rounds, name, folder / view / name)
             of_view = {"settings": composition.only_view(used, view)}
             write_json(folder / view / views.ABOUT, about | of_view)
-            size = " × ".join(f"{n:,}" for n in X.shape[1:])
+            size = " × ".join(f"{n:,}" for n in shape)
             console.print(f"{cfg.task.name}: view {view}, {size} numbers per example")
             if hasattr(featurizer, "summary"):
                 summaries.add(featurizer.summary())
     for summary in sorted(summaries):
         console.print(f"{cfg.task.name}: {summary}", markup=False)
+
+
+def featurize(
+    featurizer: Any, view: str, rounds: Rounds, name: str, folder: Path
+) -> tuple[int, ...]:
+    """
+    Fit a featurizer on the train of a round, and write the features of train and validation.
+
+    Returns
+    -------
+    tuple of int
+        Shape of the features of one example.
+    """
+    train, validation = (rounds.part(name, part) for part in ("train", "validation"))
+    X = fit_transform(featurizer, view, train)
+    X_validation = featurizer.transform(validation[inputs_of(validation)])
+    folder.mkdir(parents=True)
+    views.save(folder / "train.npz", features(X, train))
+    views.save(folder / "validation.npz", features(X_validation, validation))
+    storage.dump(featurizer, folder / views.FEATURIZER)
+    return tuple(X.shape[1:])
 
 
 def fit_transform(featurizer: Any, view: str, train: pd.DataFrame) -> Any:
@@ -67,26 +92,29 @@ def features(X: Any, examples: pd.DataFrame) -> Features:
     return Features(X, examples["label"].to_numpy(), meta_of(examples))
 
 
-def description(train: pd.DataFrame, card: dict[str, Any]) -> dict[str, Any]:
+def description(rounds: Rounds, card: dict[str, Any]) -> dict[str, Any]:
     """
-    Describe the raw inputs and the target, as a trained model needs them.
+    Describe the rounds, the raw inputs and the target, as a trained model needs them.
 
     Parameters
     ----------
-    train : DataFrame
-        Ingested training examples.
+    rounds : Rounds
+        Ingested examples.
     card : dict
         The card that ingest wrote.
 
     Returns
     -------
     dict
-        Plain values: the kind of each input, whether values may be missing, two raw examples
-        with times in ISO 8601, the target, and the origin of the data.
+        Plain values: the names of the rounds, the kept one last; the kind of each input,
+        whether values may be missing, two raw examples with times in ISO 8601, the target,
+        and the origin of the data.
     """
-    inputs = train[card["inputs"]]
+    inputs = rounds.part(rounds.kept, "train")[card["inputs"]]
     example = inputs.head(2).to_json(orient="records", date_format="iso", double_precision=15)
     return {
+        "rounds": list(rounds.parts),
+        "folds": card["split"]["folds"],
         "inputs": {name: kind_of(inputs[name]) for name in inputs},
         "may_miss": card["may_miss"],
         "example": json.loads(example),

@@ -18,7 +18,8 @@ from pipeline.sources.examples import (
     inputs_of,
     meta_of,
 )
-from pipeline.sources.split import split
+from pipeline.sources.rounds import Rounds
+from pipeline.sources.split import Plan, make_plan, split
 
 
 def main(cfg: schema.Stage) -> None:
@@ -26,17 +27,19 @@ def main(cfg: schema.Stage) -> None:
     kind = problem(cfg.task.kind)
     source: Source = targets.build(cfg.task.source)
     examples, test, slices, dropped = clean(source, kind)
-    shares = cfg.task.split
+    plan = make_plan(cfg.task.split, examples, test is not None)
     try:
-        parts = split(examples, shares.test, shares.validation, shares.seed, kind, test) | slices
+        rounds = split(examples, plan, kind, test)
     except UserError as error:
         raise UserError(f"{error}{describe_dropped(dropped)}") from None
     with new_folder(paths.ingested_folder(cfg.task.name)) as folder:
-        for name, part in parts.items():
+        rounds.write(folder)
+        for name, part in slices.items():
             part.to_parquet(folder / f"{name}.parquet", index=False)
         used = {"settings": composition.settings("ingest", cfg)}
-        write_json(folder / "card.json", card(source, kind, parts, dropped) | used)
-    console.print(summary(cfg.task.name, kind, parts, dropped))
+        about = card(source, kind, plan, rounds, slices, dropped)
+        write_json(folder / "card.json", about | used)
+    console.print(summary(cfg.task.name, kind, plan, rounds, slices, dropped))
     for warning in source.warnings:
         console.print(f"warning: {warning}", style="bold yellow", markup=False)
 
@@ -93,7 +96,12 @@ def clean(
 
 
 def card(
-    source: Source, kind: Problem, parts: dict[str, pd.DataFrame], dropped: dict[str, int]
+    source: Source,
+    kind: Problem,
+    plan: Plan,
+    rounds: Rounds,
+    slices: dict[str, pd.DataFrame],
+    dropped: dict[str, int],
 ) -> dict[str, Any]:
     """
     Describe the ingested examples.
@@ -104,8 +112,12 @@ def card(
         The examples as they were read.
     kind : Problem
         Describes the target.
-    parts : dict of str to DataFrame
-        The splits and slices.
+    plan : Plan
+        How the examples were split.
+    rounds : Rounds
+        The examples, and their parts in each round.
+    slices : dict of str to DataFrame
+        The further test examples.
     dropped : dict of str to int
         Number of dropped rows by reason.
 
@@ -113,37 +125,48 @@ def card(
     -------
     dict
         Plain values for ``card.json``: the origin, the inputs and whether their values may
-        be missing, the target as models need it, dropped rows by reason, warnings, and per
-        split the number of examples and groups and a summary of the target.
+        be missing, the target as models need it, dropped rows by reason, warnings, the folds
+        and repeats, and for each part of each round, and each slice, the number of examples
+        and groups and a summary of the target.
     """
-    train = parts["train"]
-    target = kind.describe(train)
-    columns = sorted(meta_of(train).keys() - {"group", "unit", "stratum"})
+
+    def summarize(part: pd.DataFrame) -> dict[str, Any]:
+        sizes = {"examples": len(part), "groups": part["group"].nunique()}
+        return sizes | kind.summarize(part)
+
+    examples = rounds.examples
+    columns = sorted(meta_of(examples).keys() - {"group", "unit", "stratum"})
     return {
         "origin": source.origin,
-        "inputs": inputs_of(train),
+        "inputs": inputs_of(examples),
         "may_miss": source.may_miss,
-        "target": target | {"columns": columns},
-        "slices": list(source.slices),
+        "target": kind.describe(examples) | {"columns": columns},
         "dropped": dropped,
         "warnings": source.warnings,
-        "splits": {
-            name: {
-                "examples": len(part),
-                "groups": part["group"].nunique(),
-                **kind.summarize(part),
-            }
-            for name, part in parts.items()
+        "split": {"folds": plan.test if plan.folds else None, "repeats": plan.repeats},
+        "rounds": {
+            name: {part: summarize(rows) for part, rows in rounds.split(name).items()}
+            for name in rounds.parts
         },
+        "slices": {name: summarize(part) for name, part in slices.items()},
     }
 
 
 def summary(
-    task: str, kind: Problem, parts: dict[str, pd.DataFrame], dropped: dict[str, int]
+    task: str,
+    kind: Problem,
+    plan: Plan,
+    rounds: Rounds,
+    slices: dict[str, pd.DataFrame],
+    dropped: dict[str, int],
 ) -> str:
     """Return one line about the ingested examples."""
+    parts = rounds.split("0") | slices
     counts = ", ".join(f"{name} {len(part):,}" for name, part in parts.items())
-    return f"{task}: {kind.headline(parts['train'])}; {counts}{describe_dropped(dropped)}"
+    if plan.folds:
+        times = f" × {plan.repeats}" if plan.repeats > 1 else ""
+        counts = f"{len(rounds.examples):,} examples, {plan.test}{times} folds: {counts} in the first"
+    return f"{task}: {kind.headline(rounds.examples)}; {counts}{describe_dropped(dropped)}"
 
 
 def describe_dropped(dropped: dict[str, int]) -> str:

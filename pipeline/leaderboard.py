@@ -2,18 +2,16 @@
 
 import sys
 
-import pandas as pd
-
 from pipeline import paths
 from pipeline.config import composition
 from pipeline.errors import UserError
-from pipeline.evaluation.board import check_current
-from pipeline.evaluation.layout import compare_families, console_table
+from pipeline.evaluation.board import check_current, read_board
+from pipeline.evaluation.layout import console_table, summarize_tasks
 from pipeline.files import missing
 
 
 def main() -> None:
-    """Print the leaderboard of each task, as evaluate wrote it, and which family wins where."""
+    """Print the board of each task, as evaluate wrote it, and which model to take for each."""
     boards = {}
     for task in composition.params()["tasks"]:
         folder = paths.report_folder(task)
@@ -21,9 +19,9 @@ def main() -> None:
             raise missing(folder)
         check_current(folder / "board.json", paths.ROOT / "models" / task)
         print((folder / "leaderboard.txt").read_text(encoding="utf-8"), end="\n\n")
-        boards[task] = pd.read_csv(folder / "leaderboard.csv")
-    legend = "wins by: how far the other family's best model is behind, with its paired interval"
-    print(console_table("classical or deep?", compare_families(boards), legend))
+        boards[task] = read_board(folder / "board.json")
+    legend = "with simultaneous intervals; each family by its model that is best on validation"
+    print(console_table("which model, classical or deep?", summarize_tasks(boards), legend))
 
 
 if __name__ == "__main__":

@@ -11,36 +11,46 @@ import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from pipeline import bundle, command, experiment, paths, tracking
-from pipeline.config import composition, schema, targets
+from pipeline.config import composition, schema
 from pipeline.errors import ModelError, UserError
 from pipeline.evaluation.comparison import compare
-from pipeline.experiment import Examples, Fitted
 from pipeline.features import views
-from pipeline.files import aside, put, size, write_json
+from pipeline.files import aside, put, write_json
+from pipeline.models.fitting import peak_memory, stops_early
 from pipeline.problems import Predictions, Problem
 from pipeline.progress import Bar, console
+from pipeline.sources.rounds import FINAL
 
 # DVC sets this variable for the command of a stage.
 STAGE = "DVC_STAGE"
 
 
+class Fit(NamedTuple):
+    """One fit of a training: its round, its seed, and its folder within that of the model."""
+
+    round: str
+    seed: int
+    folder: str
+
+
 def main(cfg: schema.Train) -> None:
     """
-    Fit a model on its view of a task, score it on validation, and record the run.
+    Fit a model on each round of its view of a task, score it on validation, and record the run.
 
     If the model fails, the reason is written in its place, and evaluate shows it beside the
     other models. Under DVC a failed model is a result of the stage, so that evaluate still runs.
     """
     task, model = cfg.task, cfg.model
     view = paths.features_folder(task.name) / model.view
-    examples = experiment.load(view, paths.ingested_folder(task.name))
-    kind = experiment.problem_of(task, examples.about["target"])
-    settings = composition.merge(examples.about["settings"], composition.settings("train", cfg))
+    about = views.about(view, paths.ingested_folder(task.name))
+    kind = experiment.problem_of(task, about["target"])
+    settings = composition.merge(about["settings"], composition.settings("train", cfg))
     # Nothing is read back from models/, because another training may write there.
     with aside(paths.model_folder(task.name, model.name)) as scratch:
         folder = scratch / "model"
@@ -49,9 +59,9 @@ def main(cfg: schema.Train) -> None:
             with tracking.start_run(
                 cfg.tracking.uri, paths.ROOT, **experiment.identity(settings)
             ) as run:
-                scores = train(model, settings, kind, examples, view, run, folder)
+                scores = train(model, settings, kind, about, view, run, folder)
         except ModelError as error:
-            bundle.write_failed(folder, provenance(settings, examples), str(error))
+            bundle.write_failed(folder, provenance(settings, about), str(error))
             if composition.publishes():
                 keep(folder, {}, task.name, model.name, run.id)
             if STAGE not in os.environ:
@@ -62,17 +72,40 @@ def main(cfg: schema.Train) -> None:
         keep(folder, scores, task.name, model.name, run.id)
 
 
+def plan_fits(rounds: list[str], seeds: list[int]) -> list[Fit]:
+    """
+    List the fits of a training.
+
+    Parameters
+    ----------
+    rounds : list of str
+        Names of the rounds. The model of the last one is kept.
+    seeds : list of int
+        Each round that is scored is fitted once per seed. The first seed is that of the
+        kept model.
+
+    Returns
+    -------
+    list of Fit
+        The fit of the kept model comes last.
+    """
+    kept = (rounds[-1], seeds[0])
+    scored = [(name, seed) for name in rounds if name != FINAL for seed in seeds]
+    others = [Fit(*one, f"rounds/{one[0]}/{one[1]}") for one in scored if one != kept]
+    return [*others, Fit(*kept, ".")]
+
+
 def train(
     model: schema.Model,
     settings: Mapping[str, Any],
     kind: Problem,
-    examples: Examples,
+    about: Mapping[str, Any],
     view: Path,
     run: tracking.Run,
     folder: Path,
 ) -> dict[str, float]:
     """
-    Fit a model, write it, and record it.
+    Fit a model on each round, write what was fitted, and record it.
 
     Parameters
     ----------
@@ -82,10 +115,10 @@ def train(
         Settings of all stages, as they are recorded.
     kind : Problem
         Problem of the task, for its target.
-    examples : Examples
-        Examples to fit on and to validate on.
+    about : mapping
+        Description of the view by featurize.
     view : Path
-        Folder of the view, which holds the featurizer.
+        Folder of the view, with a folder per round.
     run : tracking.Run
         Run to record the model in.
     folder : Path
@@ -101,39 +134,87 @@ def train(
     ModelError
         If the model fails. The run records the failure too.
     """
-    curve = Curve(run, f"{settings['task']['name']} {model.name}", most_steps(model), kind.loss)
+    name = f"{settings['task']['name']} {model.name}"
+    fits = plan_fits(about["rounds"], settings["task"]["seeds"])
+    scored: list[dict[str, Any]] = []
+    seconds = []
     try:
-        try:
-            estimator = targets.build(model.estimator)
-        except UserError as error:
-            raise ModelError(str(error)) from error
-        with curve.bar:
-            fitted = experiment.run(estimator, examples, kind, curve.add)
-        scores = validation_scores(kind, fitted.predictions, settings["seed"])
-        manifest = bundle.write(
-            folder,
-            provenance(settings, examples)
-            | interface(examples, kind, fitted)
-            | {"scores": scores, "curve": curve.points},
-            estimator,
-            view / views.FEATURIZER,
-            model.trusted,
-        )
+        for number, one in enumerate(fits, 1):
+            title = name if len(fits) == 1 else f"{name}, fit {number} of {len(fits)}"
+            # Curves of other fits are in their manifests.
+            curve = Curve(run if one is fits[-1] else None, title, most_steps(model), kind.loss)
+            with curve.bar:
+                fitted = fit_round(model, kind, view / one.round, one, curve.add)
+            seconds.append(fitted.fit_seconds)
+            scores = experiment.scores(kind, fitted.predictions)
+            entries = {
+                **provenance(settings, about),
+                **interface(about, kind, fitted),
+                "scores": scores,
+                "curve": curve.points,
+            }
+            if one.round != FINAL:
+                scored.append({**one._asdict(), "scores": scores})
+            if one is fits[-1]:
+                scores = validation_scores(kind, scored, fitted.predictions, settings["seed"])
+                entries |= {"scores": scores, "rounds": scored}
+            place = folder / one.folder
+            place.mkdir(parents=True, exist_ok=True)
+            featurizer = view / one.round / views.FEATURIZER
+            manifest = bundle.write(place, entries, fitted.estimator, featurizer, model.trusted)
+            if one is not fits[-1]:
+                scored[-1]["digest"] = bundle.digest(place)
     except ModelError as error:
         run.log_failure(str(error), traceback.format_exc())
         raise
     except MemoryError as error:  # not the model's fault: another machine may have enough
-        raise UserError(
-            f"{settings['task']['name']} {model.name}: out of memory. {error}".strip()
-        ) from error
+        raise UserError(f"{name}: out of memory. {error}".strip()) from error
     costs = {
-        "fit_seconds": fitted.fit_seconds,
-        "predict_ms_per_1000": fitted.predict_ms,
-        "model_bytes": size(folder),
+        "fit_seconds": float(np.mean(seconds)),
+        "fit_seconds_total": sum(seconds),
+        "peak_bytes": peak_memory(),
+        "model_bytes": bundle.size(folder),
     }
     run.log_training(manifest, folder, bundle.digest(folder), costs, model.trusted)
-    console.print(summary(settings, kind.deciding.name, scores, fitted.fit_seconds))
+    console.print(summary(name, kind.deciding.name, scores, len(scored), costs["fit_seconds"]))
     return scores
+
+
+def fit_round(
+    model: schema.Model, kind: Problem, features: Path, one: Fit, report: experiment.Report
+) -> experiment.Fitted:
+    """
+    Fit a model on a round.
+
+    In the final round, a model that does not stop early is fitted again on train and
+    validation together. It keeps the decision from the fit on train.
+
+    Parameters
+    ----------
+    model : schema.Model
+        The model to fit.
+    kind : Problem
+        Problem of the task, for its target.
+    features : Path
+        Folder of the features of the round.
+    one : Fit
+        The round and the seed.
+    report : callable
+        Called with each step of the fit and its losses.
+
+    Returns
+    -------
+    Fitted
+    """
+    examples = experiment.load(features)
+    estimator = experiment.build(model.estimator, one.seed)
+    fitted = experiment.run(estimator, examples, kind, report)
+    if one.round != FINAL or stops_early(estimator):
+        return fitted
+    everything = examples._replace(train=experiment.join(examples))
+    estimator = experiment.build(model.estimator, one.seed)
+    again = experiment.run(estimator, everything, kind, report)
+    return fitted._replace(estimator=again.estimator, fit_seconds=again.fit_seconds)
 
 
 def keep(folder: Path, scores: Mapping[str, float], task: str, model: str, run_id: str) -> None:
@@ -174,7 +255,8 @@ class Curve:
     def add(self, step: int, losses: Mapping[str, float]) -> None:
         """Add the losses of a step."""
         self.points.append({"step": step} | {name: float(loss) for name, loss in losses.items()})
-        self.run.log_curve(step, losses)
+        if self.run is not None:
+            self.run.log_curve(step, losses)
         now = losses[f"validation/{self.loss}"]
         self.best = min(self.best, now)
         title = f"validation {self.loss.replace('_', ' ')}"
@@ -189,9 +271,9 @@ def most_steps(model: schema.Model) -> int | None:
     return None
 
 
-def provenance(settings: Mapping[str, Any], examples: Examples) -> dict[str, Any]:
+def provenance(settings: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries of a manifest that are known before the fit."""
-    model, about = settings["model"], examples.about
+    model = settings["model"]
     return {
         "kind": settings["task"]["kind"],
         "task": settings["task"]["name"],
@@ -201,12 +283,12 @@ def provenance(settings: Mapping[str, Any], examples: Examples) -> dict[str, Any
         "data": {"digest": about["digest"], "origin": about["origin"]},
         "settings": settings,
         "curve": [],
+        "rounds": [],
     }
 
 
-def interface(examples: Examples, kind: Problem, fitted: Fitted) -> dict[str, Any]:
+def interface(about: Mapping[str, Any], kind: Problem, fitted: experiment.Fitted) -> dict[str, Any]:
     """Return the entries of a manifest about the inputs and outputs of a fitted model."""
-    about = examples.about
     return {
         "inputs": about["inputs"],
         "may_miss": about["may_miss"],
@@ -217,31 +299,50 @@ def interface(examples: Examples, kind: Problem, fitted: Fitted) -> dict[str, An
     }
 
 
-def validation_scores(kind: Problem, predictions: Predictions, seed: int) -> dict[str, float]:
+def validation_scores(
+    kind: Problem, scored: list[dict[str, Any]], predictions: Predictions, seed: int
+) -> dict[str, float]:
     """
-    Return the defined scores on validation, with an interval for the deciding metric.
+    Return the mean scores on validation, and how sure that of the deciding metric is.
 
-    Raises
-    ------
-    ModelError
-        If the deciding metric is not defined.
+    Parameters
+    ----------
+    kind : Problem
+        Names the metrics.
+    scored : list of dict
+        Fits with their ``scores``.
+    predictions : Predictions
+        Predictions of the only fit. They are not used if there are several.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    dict of str to float
+        Mean over the fits of each score that is defined in all of them. For the deciding
+        metric, of several fits also ``<metric>_sd``, the standard deviation; of one fit
+        ``<metric>_low`` and ``<metric>_high``, the ends of its interval.
     """
-    scores, name = experiment.scores(kind, predictions), kind.deciding.name
+    deciding = kind.deciding.name
+    table = pd.DataFrame([one["scores"] for one in scored]).dropna(axis=1)
+    scores = {str(name): float(mean) for name, mean in table.mean().items()}
+    if len(scored) > 1:
+        return scores | {f"{deciding}_sd": float(table[deciding].std())}
     board = compare({"model": predictions}, kind.deciding, [kind.deciding], seed)
-    ends: dict[str, float] = board.loc["model", [f"{name}_low", f"{name}_high"]].to_dict()
-    return scores | ends
+    ends = board.loc["model", [f"{deciding}_low", f"{deciding}_high"]].to_dict()
+    return scores | {str(name): float(end) for name, end in ends.items()}
 
 
 def summary(
-    settings: Mapping[str, Any], metric: str, scores: Mapping[str, float], fit_seconds: float
+    name: str, metric: str, scores: Mapping[str, float], fits: int, fit_seconds: float
 ) -> str:
     """Return one line about the score of a model on validation and the time of its fit."""
-    return (
-        f"{settings['task']['name']} {settings['model']['name']}: "
-        f"validation {metric} {scores[metric]:.3f} "
-        f"[{scores[f'{metric}_low']:.3f}, {scores[f'{metric}_high']:.3f}], "
-        f"fitted in {fit_seconds:.1f} s"
-    )
+    if fits > 1:
+        spread = f"± {scores[f'{metric}_sd']:.3f} over {fits} fits, {fit_seconds:.1f} s each"
+    else:
+        ends = f"[{scores[f'{metric}_low']:.3f}, {scores[f'{metric}_high']:.3f}]"
+        spread = f"{ends}, fitted in {fit_seconds:.1f} s"
+    return f"{name}: validation {metric} {scores[metric]:.3f} {spread}"
 
 
 if __name__ == "__main__":

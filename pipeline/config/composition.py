@@ -29,12 +29,14 @@ from pipeline.paths import CONF, ROOT
 
 # What a kind of problem is given, wherever something is scored.
 KIND = ("task.kind", *(f"task.{one.name}" for one in fields(Kind)))
+# What a task sets for the comparison of its models.
+VERDICT = tuple(f"task.{key}" for key in ("matters", "cheapest", "slice_by", "mute"))
 # What a stage is made of, as written to its file: its result depends on these keys alone.
 SETTINGS = {
     "ingest": ("task.name", "task.kind", "task.source", "task.split"),
     "featurize": ("task.name", "task.kind", "task.views"),
-    "train": ("seed", "task.name", *KIND, "model"),
-    "evaluate": ("seed", "models", "task.name", *KIND, "resamples", "confidence"),
+    "train": ("seed", "task.name", *KIND, "task.seeds", "model"),
+    "evaluate": ("seed", "models", "task.name", *KIND, *VERDICT, "resamples", "confidence"),
 }
 # What else the command line of a stage may set.
 BESIDE = {

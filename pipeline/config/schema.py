@@ -8,10 +8,13 @@ from omegaconf import MISSING
 
 @dataclass
 class Split:
-    """Which share of the examples is held out; groups stay whole."""
+    """Which share of the examples is held out, and how often; groups stay whole."""
 
     test: float = 0.2
     validation: float = 0.2
+    # a whole number, auto, or None for one round
+    folds: Any = None
+    repeats: int | None = None
     seed: int = MISSING
 
 
@@ -34,7 +37,13 @@ class Task(Kind):
     kind: str = MISSING
     source: dict[str, Any] = MISSING
     split: Split = MISSING
+    seeds: list[int] = MISSING
     views: dict[str, dict[str, Any]] = MISSING
+    # of the comparison
+    matters: float = MISSING
+    cheapest: str = MISSING
+    slice_by: list[str] = MISSING
+    mute: list[str] = MISSING
     # what the task sets for a model, read before the command line
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     # what a sweep of a model searches beside conf/sweep/<model>.yaml

@@ -1,7 +1,9 @@
 """Boards as people read them: on a console and as Markdown."""
 
 import io
+import textwrap
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,12 +11,46 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+WIDTH = 80
+# Columns of a board that hold no numbers.
+TEXTS = ("model", "mark", "metric", "family", "failed")
 
-def failure_lines(board: pd.DataFrame) -> str:
-    """Describe why models have no scores, one line per model; empty when all have scores."""
-    rows = board[board["failed"] != ""]
-    lines = [f"{row.model}: {row.failed}" for row in rows.itertuples()]
-    return "\n" + "\n".join(lines) + "\n" if lines else ""
+
+MARKS = {"take": " ★", "contender": " ☆", "": ""}
+LEGEND = (
+    "★ take it, ☆ cannot be told apart from the best; [{share:.0%} interval]; "
+    "ms: to predict 100; {tested}"
+)
+
+
+def console_page(board: Mapping[str, Any]) -> str:
+    """
+    Lay out a board for a console: the table of each slice, and the verdict.
+
+    Parameters
+    ----------
+    board : mapping
+        What `board.make_board` returned.
+    """
+    metric, sentences = board["metric"], " ".join(board["verdict"]["sentences"])
+    pages = []
+    for part, of_part in board["slices"].items():
+        rows = pd.DataFrame(of_part["rows"])
+        legend = LEGEND.format(share=board["confidence"], tested=describe_test(board, part))
+        why = [f"{row.model}: {row.failed}" for row in rows[rows["failed"] != ""].itertuples()]
+        page = console_table(f"{board['task']}: {metric} on {part}", format_board(rows, [metric]), legend)
+        pages.append("\n".join([page, *why]))
+    verdict = textwrap.fill(sentences, WIDTH)
+    return "\n\n".join([pages[0], verdict, *pages[1:]])
+
+
+def describe_test(board: Mapping[str, Any], part: str) -> str:
+    """Return on how many examples, and in how many rounds, models were scored."""
+    examples, rounds = board["slices"][part]["examples"], board["rounds"]
+    if rounds["rounds"] == 1:
+        return f"{examples:,} examples"
+    times = f" × {rounds['repeats']}" if rounds["repeats"] > 1 else ""
+    return f"{examples:,} examples, {rounds['folds']}{times} folds"
 
 
 def format_interval(row: "pd.Series[float]", name: str, digits: int = 3) -> str:
@@ -22,6 +58,8 @@ def format_interval(row: "pd.Series[float]", name: str, digits: int = 3) -> str:
     if np.isnan(row[name]):
         return "–"
     low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if np.isnan(low) or np.isnan(high):
+        return f"{row[name]:.{digits}f}"
     return f"{row[name]:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
@@ -46,7 +84,7 @@ def format_board(board: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
     Parameters
     ----------
     board : DataFrame
-        What `make_board` returns.
+        What `board.read_rows` returns.
     metrics : list of str
         The scores to show, the deciding one first.
 
@@ -55,18 +93,14 @@ def format_board(board: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
     DataFrame
         Texts only. The names of the columns are the headings to show.
     """
-    marks = board["best"].map({"overall": " ★", "family": " ☆", "": ""})
-    columns = {"model": board["model"] + marks, "family": board["family"]}
+    numbers = board.astype({name: float for name in board if name not in TEXTS})
+    columns = {"model": board["model"] + board["mark"].map(MARKS), "family": board["family"]}
     for name in metrics:
-        columns[name] = board.apply(format_interval, axis=1, name=name)
-    columns["behind best"] = board.apply(format_interval, axis=1, name="behind")
-    columns["fit s"] = board["fit_seconds"].map(format_seconds)
-    columns["ms/1,000"] = board["predict_ms_per_1000"].map("{:.0f}".format).replace("nan", "–")
-    columns["size"] = board["model_bytes"].map(format_bytes)
+        columns[name] = numbers.apply(format_interval, axis=1, name=name)
+    columns["fit s"] = numbers["fit_seconds"].map(format_seconds)
+    columns["ms"] = numbers["predict_ms"].map("{:,.1f}".format).replace("nan", "–")
+    columns["size"] = numbers["model_bytes"].map(format_bytes)
     return pd.DataFrame(columns)
-
-
-LEGEND = "★ best, ☆ best of its family; [{share:.0%} bootstrap interval], {n:,} test examples"
 
 
 def console_table(title: str, rows: pd.DataFrame, legend: str) -> str:
@@ -90,42 +124,38 @@ def console_table(title: str, rows: pd.DataFrame, legend: str) -> str:
     return "\n".join(line.rstrip() for line in console.export_text().splitlines())
 
 
-def compare_families(boards: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def summarize_tasks(boards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """
-    Compare the best classical and the best deep model of each task.
+    Show which model to take for each task, and how its families compare.
 
     Parameters
     ----------
-    boards : mapping of str to DataFrame
-        For each task what `make_board` returns.
+    boards : mapping of str to mapping
+        For each task what `board.make_board` returned.
 
     Returns
     -------
     DataFrame
-        Texts only, one row per task: the deciding metric, the best model of each family, and
-        the family that wins, with how far the best model of the other one is behind.
+        Texts only, one row per task.
     """
     rows = []
     for task, board in boards.items():
-        metric = board["metric"].iloc[0]
-        row = {"task": task, "metric": metric}
-        best = board[board[metric].notna()].drop_duplicates("family").set_index("family")
-        for family in ("classical", "deep"):
-            if family in best.index:
-                model = best.loc[family]
-                row[f"best {family}"] = f"{model['model']} {model[metric]:.3f}"
-        others = best[1:].drop("baseline", errors="ignore")
-        if len(others):
-            row["wins by"] = f"{best.index[0]} {format_interval(others.iloc[0], 'behind')}"
+        take, metric = board["verdict"]["take"], board["metric"]
+        row = {"task": task, "metric": metric, "take": take or "–", "score": "–"}
+        if take:
+            row["score"] = format_score(board["models"][take]["scores"][metric])
+        for pair in board["families"]:
+            row[f"{pair['first']} − {pair['second']}"] = format_score(
+                {"score": pair["difference"], **pair}
+            )
         rows.append(row)
-    return pd.DataFrame(rows).fillna("")
+    return pd.DataFrame(rows).fillna("–")
 
 
-def markdown_page(title: str, rows: pd.DataFrame, legend: str) -> str:
-    """Lay out formatted rows as a Markdown page."""
-    lines = [
-        "| " + " | ".join(rows) + " |",
-        "|" + " --- |" * 2 + " ---: |" * (rows.shape[1] - 2),
-        *("| " + " | ".join(row) + " |" for row in rows.to_numpy()),
-    ]
-    return f"# {title}\n\n" + "\n".join(lines) + "\n\n" + legend + "\n"
+def format_score(score: Mapping[str, Any], digits: int = 3) -> str:
+    """Format a score with the ends of its interval, as far as they are defined."""
+    if score["score"] is None:
+        return "–"
+    if score["low"] is None or score["high"] is None:
+        return f"{score['score']:.{digits}f}"
+    return f"{score['score']:.{digits}f} [{score['low']:.{digits}f}, {score['high']:.{digits}f}]"

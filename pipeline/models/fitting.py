@@ -1,16 +1,23 @@
 """Fit any estimator, with progress and learning curves if it reports them."""
 
+import resource
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.utils.validation import has_fit_parameter
 
 from pipeline.features.views import Features
 
 Report = Callable[[int, Mapping[str, float]], None]
+# Examples per batch whose latency is measured, the most calls for each, and the seconds after
+# which no further call is made.
+SIZES = (1, 10, 100, 1000)
+CALLS, LONGEST_SECONDS = 15, 0.5
 
 
 def fit(
@@ -41,7 +48,7 @@ def fit(
         Seconds that the fit took.
     """
     extra: dict[str, Any] = {}
-    if has_fit_parameter(model, "validation"):
+    if stops_early(model):
         extra = {"validation": (validation.X, validation.y), "report": report}
     if checkpoint is not None and has_fit_parameter(model, "checkpoint"):
         extra["checkpoint"] = checkpoint
@@ -50,29 +57,50 @@ def fit(
     return time.perf_counter() - start
 
 
-def time_prediction(predict: Callable[[Any], np.ndarray], X: Any) -> tuple[np.ndarray, float]:
+def stops_early(model: Any) -> bool:
+    """Return whether an estimator learns from validation when to stop."""
+    return bool(has_fit_parameter(model, "validation"))
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has held so far, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def measure_latency(
+    predict: Callable[[Any], Any], table: pd.DataFrame, sizes: Sequence[int] = SIZES
+) -> dict[int, float]:
     """
-    Predict examples, and measure the time per 1,000 of them.
+    Measure the time of predicting batches of different sizes.
 
     Parameters
     ----------
     predict : callable
-        From a table or array of examples to an array of predictions.
-    X : array, sparse matrix or DataFrame
-        The examples. Fewer than 1,000 are repeated up to that number, so that the fixed
-        cost of a call has the same weight in every task.
+        From a table of examples to predictions.
+    table : DataFrame
+        Distinct examples. A batch larger than the table is not measured.
+    sizes : sequence of int
+        Numbers of examples per batch.
 
     Returns
     -------
-    predictions : ndarray
-        What `predict` returned for `X`.
-    milliseconds : float
-        Per 1,000 examples.
+    dict of int to float
+        Median milliseconds per batch, by its size. Each call gets other examples where there
+        are enough, so that nothing that was computed before is used again.
     """
-    n = X.shape[0]
-    rows = np.arange(max(n, 1000)) % n
-    repeated = X.iloc[rows] if hasattr(X, "iloc") else X[rows]
-    predict(X[:1])  # libraries do extra work in their first call
-    start = time.perf_counter()
-    predictions = predict(repeated)
-    return predictions[:n], (time.perf_counter() - start) * 1e6 / len(rows)
+    predict(table.head(1))  # libraries do extra work in their first call
+    found = {}
+    for size in sizes:
+        seconds: list[float] = []
+        starts = range(0, len(table) - size + 1, size)
+        for start in starts[:CALLS]:
+            batch = table.iloc[start : start + size]
+            began = time.perf_counter()
+            predict(batch)
+            seconds.append(time.perf_counter() - began)
+            if sum(seconds) > LONGEST_SECONDS:
+                break
+        if seconds:
+            found[size] = float(np.median(seconds)) * 1000
+    return found

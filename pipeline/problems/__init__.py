@@ -8,7 +8,7 @@ Each kind is a module of this package with one class of the same name: `classifi
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -147,9 +147,14 @@ class Problem(ABC):
         ``train/<loss>`` and ``validation/<loss>``. Lower is better.
     METRICS : dict of str to Metric
         The metrics of this kind of problem.
+    PLOTS : tuple of dict
+        What is plotted: ``name``, ``title``, ``form`` (``matrix``, ``line`` or ``points``), and
+        the columns ``x`` and ``y``. Of a matrix also the column ``value``. Of others the column
+        ``series``, and ``diagonal``, whether a line from (0, 0) to (1, 1) is drawn.
     """
 
     loss: ClassVar[str]
+    PLOTS: ClassVar[tuple[Mapping[str, Any], ...]]
     METRICS: ClassVar[Mapping[str, Metric]]
 
     metric: str | None = None
@@ -483,6 +488,17 @@ class Problem(ABC):
     # For comparing models
 
     @abstractmethod
+    def concatenate(self, parts: Sequence[Any]) -> Any:
+        """
+        Return the predictions of several rounds as one, for plots and slices.
+
+        Parameters
+        ----------
+        parts : sequence of Predictions
+            The decisions on them may differ.
+        """
+
+    @abstractmethod
     def plot_data(self, predictions: Any) -> dict[str, pd.DataFrame]:
         """
         Compute the data for plots of one model.
@@ -490,7 +506,7 @@ class Problem(ABC):
         Returns
         -------
         dict of str to DataFrame
-            By file name.
+            By the names of `PLOTS`.
         """
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """Classification: the target is one of two or more classes, with a probability for each."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -40,7 +40,7 @@ class ClassPredictions(Predictions):
         Rows sum to 1.
     positive : int
         Index of the positive class, which metrics such as sensitivity are about.
-    threshold : float, optional
+    threshold : float or ndarray of shape (n,), optional
         The lowest probability at which the positive class is predicted. Without it the most
         probable class is predicted.
     classes : tuple of str
@@ -51,7 +51,7 @@ class ClassPredictions(Predictions):
 
     probabilities: np.ndarray
     positive: int
-    threshold: float | None = None
+    threshold: float | np.ndarray | None = None
     classes: tuple[str, ...] = ()
 
     @cached_property
@@ -61,7 +61,7 @@ class ClassPredictions(Predictions):
 
 
 def predict_classes(
-    probabilities: np.ndarray, positive: int, threshold: float | None
+    probabilities: np.ndarray, positive: int, threshold: float | np.ndarray | None
 ) -> np.ndarray:
     """
     Predict classes from probabilities.
@@ -72,7 +72,7 @@ def predict_classes(
         Rows sum to 1.
     positive : int
         Index of the positive class.
-    threshold : float or None
+    threshold : float, ndarray of shape (n,), or None
         The lowest probability at which the positive class is predicted.
 
     Returns
@@ -267,6 +267,34 @@ class Classification(Problem):
     """
 
     loss: ClassVar[str] = "log_loss"
+    PLOTS: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {
+            "name": "confusion",
+            "title": "Confusion on test",
+            "form": "matrix",
+            "x": "predicted",
+            "y": "actual",
+            "value": "examples",
+        },
+        {
+            "name": "roc",
+            "title": "ROC on test, a class against the rest",
+            "form": "line",
+            "x": "false_positive_rate",
+            "y": "true_positive_rate",
+            "series": "class",
+            "diagonal": True,
+        },
+        {
+            "name": "calibration",
+            "title": "Calibration on test",
+            "form": "points",
+            "x": "predicted",
+            "y": "observed",
+            "series": "class",
+            "diagonal": True,
+        },
+    )
     METRICS: ClassVar[Mapping[str, Metric]] = metrics_in(globals())
 
     positive: str | None = None
@@ -503,12 +531,25 @@ class Classification(Problem):
 
     # For comparing models
 
+    def concatenate(self, parts: Sequence[ClassPredictions]) -> ClassPredictions:
+        """Return the predictions of several rounds as one, each example with its threshold."""
+        first = parts[0]
+        return dataclasses.replace(
+            first,
+            actual=np.concatenate([part.actual for part in parts]),
+            probabilities=np.concatenate([part.probabilities for part in parts]),
+            threshold=None
+            if first.threshold is None
+            else np.concatenate([np.broadcast_to(part.threshold, len(part)) for part in parts]),
+            meta={name: np.concatenate([part.meta[name] for part in parts]) for name in first.meta},
+        )
+
     def plot_data(self, predictions: ClassPredictions) -> dict[str, pd.DataFrame]:
         """Compute the confusion matrix, ROC and calibration curves."""
         return {
-            "confusion.csv": confusion_points(predictions),
-            "roc.csv": roc_points(predictions),
-            "calibration.csv": calibration_points(predictions),
+            "confusion": confusion_points(predictions),
+            "roc": roc_points(predictions),
+            "calibration": calibration_points(predictions),
         }
 
     def figure(self, title: str, predictions: ClassPredictions) -> "Figure":

@@ -36,7 +36,7 @@ SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("median",)
 # Attributes of a study and of its trials.
 SETTINGS, RUN, RECORDED = "tried", "run_id", "recorded"
-PLACE, SWEEP, SCORES, ERROR = "place", "sweep", "scores", "error"
+PLACE, SWEEP, ROUNDS, SCORES, ERROR = "place", "sweep", "rounds", "scores", "error"
 SPACE = "sweep.space."
 UNFINISHED = (TrialState.WAITING, TrialState.RUNNING)
 

@@ -6,19 +6,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import joblib
 import optuna
+import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
 from pipeline import experiment, paths
-from pipeline.config import composition, schema, targets
+from pipeline.config import composition, schema
 from pipeline.errors import UserError
 from pipeline.experiment import Examples, Report
+from pipeline.features import views
 from pipeline.problems import Problem
 from pipeline.process import alive, restored_variable
 from pipeline.sweep import study as studies
@@ -66,8 +69,10 @@ class Worker:
         )
         folder = paths.sweep_folder(cfg.sweep.study)
         view = paths.features_folder(cfg.task.name) / cfg.model.view
-        examples = experiment.load(view, paths.ingested_folder(cfg.task.name))
-        kind = experiment.problem_of(cfg.task, examples.about["target"])
+        about = views.about(view, paths.ingested_folder(cfg.task.name))
+        # Further repeats of the folds would make trials dearer, and hardly tell more.
+        rounds = {name: experiment.load(view / name) for name in about["rounds"][: about["folds"] or 1]}
+        kind = experiment.problem_of(cfg.task, about["target"])
         with limit_threads(self.workers):
             while self.command_is_alive():
                 with studies.claim_trial(
@@ -79,15 +84,21 @@ class Worker:
                     study.sampler = studies.make_sampler(cfg.sweep.sampler, cfg.seed, number)
                     trial = optuna.Trial(study, studies.trial_id(study, storage, number))
                     choose = partial(choose_settings, trial, self.space, cfg, composed)
-                    checkpoint = folder / str(number) / "checkpoint.pt"
-                    if not claim.params:  # a checkpoint that is there belongs to another study
-                        checkpoint.unlink(missing_ok=True)
-                    run_trial(study, trial, claim, choose, kind, examples, checkpoint)
-                    checkpoint.unlink(missing_ok=True)
+                    checkpoints = folder / str(number)
+                    if not claim.params:  # checkpoints that are there belong to another study
+                        remove_checkpoints(checkpoints)
+                    run_trial(study, trial, claim, choose, kind, rounds, checkpoints)
+                    remove_checkpoints(checkpoints)
 
     def command_is_alive(self) -> bool:
         """Return whether the command is still there; True on another machine."""
         return self.host != socket.gethostname() or alive(self.pid)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of a trial."""
+    for path in folder.glob("*.pt"):
+        path.unlink()
 
 
 def run_trial(
@@ -96,8 +107,8 @@ def run_trial(
     claim: FrozenTrial,
     choose: Callable[[], schema.Train],
     kind: Problem,
-    examples: Examples,
-    checkpoint: Path,
+    rounds: Mapping[str, Examples],
+    checkpoints: Path,
 ) -> None:
     """
     Run one trial, and write its result into the study.
@@ -107,15 +118,25 @@ def run_trial(
     """
     try:
         cfg = choose()
-        report = make_report(study, trial, claim.intermediate_values, kind.loss)
-        scores, seconds = fit_and_score(cfg, kind, examples, report, checkpoint)
+        prune = make_report(study, trial, claim.intermediate_values, kind.loss)
+        done: dict[str, dict[str, float]] = dict(claim.user_attrs.get(studies.ROUNDS, {}))
+        seeds = [cfg.seed] if len(cfg.task.seeds) == 1 else cfg.task.seeds
+        for number, (name, seed) in enumerate(product(rounds, seeds)):
+            fit = f"{name}-{seed}"
+            if fit not in done:
+                # Trials are compared by the curve of their first fit.
+                report = prune if number == 0 else ignore
+                checkpoint = checkpoints / f"{fit}.pt"
+                done[fit] = fit_and_score(cfg, seed, kind, rounds[name], report, checkpoint)
+                trial.set_user_attr(studies.ROUNDS, done)
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
     except Exception as error:
         trial.set_user_attr(studies.ERROR, reason(error))
         study.tell(trial, state=TrialState.FAIL)
     else:
-        trial.set_user_attr(studies.SCORES, scores | {"fit_seconds": seconds})
+        scores = pd.DataFrame(done).T.dropna(axis=1).mean().to_dict()
+        trial.set_user_attr(studies.SCORES, scores)
         study.tell(trial, scores[kind.deciding.name])
 
 
@@ -155,26 +176,33 @@ def choose_settings(
 
 
 def fit_and_score(
-    cfg: schema.Train, kind: Problem, examples: Examples, report: Report, checkpoint: Path
-) -> tuple[dict[str, float], float]:
+    cfg: schema.Train,
+    seed: int,
+    kind: Problem,
+    examples: Examples,
+    report: Report,
+    checkpoint: Path,
+) -> dict[str, float]:
     """
-    Fit a model and score it on validation.
+    Fit a model on a round and score it on validation.
 
     Returns
     -------
-    scores : dict of str to float
-        The metrics of the task that are defined.
-    seconds : float
-        Duration of the fit.
+    dict of str to float
+        The metrics of the task that are defined, and ``fit_seconds``.
 
     Raises
     ------
     ModelError
         When the model fails, or when the deciding metric is not defined.
     """
-    model = targets.build(cfg.model.estimator)
+    model = experiment.build(cfg.model.estimator, seed)
     fitted = experiment.run(model, examples, kind, report, checkpoint)
-    return experiment.scores(kind, fitted.predictions), fitted.fit_seconds
+    return experiment.scores(kind, fitted.predictions) | {"fit_seconds": fitted.fit_seconds}
+
+
+def ignore(step: int, losses: Mapping[str, float]) -> None:
+    """Take a step of a fit without reporting it."""
 
 
 def make_report(

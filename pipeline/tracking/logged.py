@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,16 @@ def copy_package(trusted: list[str], package: Path = PACKAGE) -> Iterator[Path]:
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(rename_imports(source, package.name, name), encoding="utf-8")
         yield Path(folder, name)
+
+
+@contextmanager
+def copy_model(folder: Path) -> Iterator[Path]:
+    """Copy the files of a trained model, without the models of the rounds."""
+    with tempfile.TemporaryDirectory() as copy:
+        for path in folder.iterdir():
+            if path.is_file():
+                shutil.copy(path, copy)
+        yield Path(copy)
 
 
 def rename_imports(source: str, before: str, after: str) -> str:

@@ -7,7 +7,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,6 +81,22 @@ class Run:
         metrics = [Metric(name, float(value), now, 0) for name, value in values.items()]
         self.client.log_batch(self.id, metrics=metrics)
 
+    def log_rounds(self, parts: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
+        """
+        Log the scores of each round as the steps of metrics named ``rounds/<part>/<metric>``.
+
+        Of a single round nothing is logged: its scores are those of the run.
+        """
+        now = int(time.time() * 1000)
+        self.waiting += [
+            Metric(f"rounds/{part}/{name}", float(value), now, step)
+            for part, rounds in parts.items()
+            if len(rounds) > 1
+            for step, scores in enumerate(rounds)
+            for name, value in scores.items()
+        ]
+        self.flush()
+
     def log_text(self, name: str, content: str) -> None:
         """Log a text as an artifact."""
         self.client.log_text(self.id, content, name)
@@ -114,6 +130,7 @@ class Run:
             Types of other packages that the logged model may load.
         """
         self.log_scores({f"validation/{name}": value for name, value in manifest["scores"].items()})
+        self.log_rounds({"validation": [one["scores"] for one in manifest["rounds"]]})
         self.log_scores({f"cost/{name}": value for name, value in costs.items()})
         data = manifest["data"]
         dataset = Dataset(manifest["task"], data["digest"], "local", json.dumps(data["origin"]))
@@ -143,13 +160,14 @@ class Run:
         signature = ModelSignature(Schema(inputs), Schema(outputs))
         with (
             logged.copy_package(trusted) as code,
+            logged.copy_model(folder) as model,
             _global_store(self.uri),
             _global_run(self.id),
         ):
             mlflow.pyfunc.log_model(
                 name="model",
                 loader_module=f"{code.name}.predictor",
-                data_path=str(folder),
+                data_path=str(model),
                 code_paths=[str(code)],
                 pip_requirements=manifest["requirements"],
                 signature=signature,
