@@ -44,7 +44,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from pipeline import experiment, paths, train
 from pipeline.command import run
-from pipeline.config import composition, schema, targets
+from pipeline.config import command_line, schema, targets
 from pipeline.features import views
 from pipeline.models.fitting import fit
 from pipeline.progress import console
@@ -95,7 +95,7 @@ def redirect(folder: Path) -> None:
             return folder / usual(*names).relative_to(paths.ROOT)
 
         setattr(paths, name, inside)
-    composition.publishes = lambda: True  # it raises outside of a job of Hydra's
+    command_line.publishes = lambda: True  # it raises outside of a job of Hydra's
     mlflow.set_tracking_uri(f"sqlite:///{folder}/autolog.db")
     mlflow.create_experiment("autolog", f"{folder}/autolog")
 

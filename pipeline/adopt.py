@@ -9,7 +9,8 @@ import optuna
 import yaml
 
 from pipeline import command, experiment, paths
-from pipeline.config import composition, schema
+from pipeline.config import command_line, schema
+from pipeline.config.settings import leaves, with_value
 from pipeline.errors import UserError, address
 from pipeline.features import views
 from pipeline.files import write_text
@@ -85,10 +86,10 @@ def found(cfg: schema.Adopt, about: Mapping[str, Any]) -> optuna.Study:
 
 def given(cfg: schema.Adopt) -> dict[str, Any]:
     """Return the model's settings that the command line names, as it did in the sweep."""
-    keys = [key for key in composition.overridden_keys() if key.startswith("model.")]
+    keys = [key for key in command_line.overridden_keys() if key.startswith("model.")]
     return {
         key: value
-        for key, value in composition.leaves(cfg.model.estimator, "model")
+        for key, value in leaves(cfg.model.estimator, "model")
         if any(f"{key}.".startswith(f"{named}.") for named in keys)
     }
 
@@ -116,13 +117,13 @@ def adopted(
     """
     kept = {
         key: value
-        for key, value in composition.leaves(before, "model")
+        for key, value in leaves(before, "model")
         if key not in searched and key != "model"
     }
     after: dict[str, Any] = {}
     for key, value in {**kept, **values}.items():
         if key.startswith("model."):
-            after = composition.with_value(after, key.split(".")[1:], value)
+            after = with_value(after, key.split(".")[1:], value)
     return after
 
 

@@ -9,8 +9,9 @@ import yaml
 from hydra import initialize_config_dir
 
 from pipeline import paths
-from pipeline.config import code, composition
+from pipeline.config import code, composition, conf
 from pipeline.config.messages import describe_error
+from pipeline.config.settings import code_of, pick_settings
 from pipeline.errors import UserError, nearest
 from pipeline.files import new_folder
 from pipeline.paths import COMPOSED, CONF
@@ -18,7 +19,7 @@ from pipeline.paths import COMPOSED, CONF
 
 def main() -> None:
     """Compose the settings of every stage, and write them where DVC watches them."""
-    params = composition.params()
+    params = conf.params()
     for group in ("task", "model"):
         check_names(group, params[f"{group}s"])
     documents = compose(params["tasks"], params["models"])
@@ -39,7 +40,7 @@ def check_names(group: str, names: list[str]) -> None:
     UserError
         With the nearest name.
     """
-    known = composition.options(group)
+    known = conf.options(group)
     for name in names:
         if name not in known:
             raise UserError(
@@ -74,10 +75,10 @@ def compose(tasks: list[str], models: list[str]) -> dict[Path, dict[str, Any]]:
                         cfg = composition.compose_settings(stage, choices)
                     except Exception as error:
                         raise UserError(describe_error(error, stage)) from None
-                    own = composition.code_of(stage, cfg)
+                    own = code_of(stage, cfg)
                     names += own if stage != "ingest" else []
                     documents[paths.composed_file(stage, task, model)] = {
-                        **composition.settings(stage, cfg),
+                        **pick_settings(stage, cfg),
                         # evaluate predicts with every view and model
                         "code": code.digests(names if stage == "evaluate" else own),
                     }

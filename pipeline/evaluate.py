@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline import bundle, command, experiment, paths, predictor, tracking
-from pipeline.config import composition, schema
+from pipeline.config import conf, schema
+from pipeline.config.settings import pick_settings
 from pipeline.errors import ModelError, UserError
 from pipeline.evaluation.board import make_board, model_digest, prices_of, read_rows, test_scores
 from pipeline.evaluation.comparison import Comparison, Round, check_interval, compare
@@ -115,7 +116,7 @@ def main(cfg: schema.Evaluate) -> None:
         try:
             entries[model] = entry(cfg, model, kind, data)
         except UserError as error:
-            family = composition.model_file(model).get("family", "")
+            family = conf.model_file(model).get("family", "")
             why = str(error).replace(f"{paths.ROOT}/", "")
             failed[model] = {"family": family, "failed": why}
     check_any(task.name, entries, failed)
@@ -189,7 +190,7 @@ def entry(cfg: schema.Evaluate, model: str, kind: Problem, data: Data) -> Entry:
             f"data have {kind.target} of {task.kind}: train {model} again"
         )
     bundle.check_rounds(folder, manifest, data.rounds.scored)
-    trusted = composition.model_file(model).get("trusted", [])
+    trusted = conf.model_file(model).get("trusted", [])
     kept = predictor.load(folder, trusted)
     fits = [
         predict_fit(kind, data, one, predictor.load(folder / one["folder"], trusted))
@@ -314,7 +315,7 @@ def describe(
             "seeds": first.manifest["settings"]["task"]["seeds"],
             "examples": len(data.tested),
         },
-        "settings": composition.settings("evaluate", cfg),
+        "settings": pick_settings("evaluate", cfg),
         "models": {
             model: {
                 "family": entry.manifest["family"],
@@ -395,7 +396,7 @@ def record(
 
 def restore(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> tracking.Run:
     """Record a model again whose run is not in the store, as after `dvc pull`."""
-    trusted = composition.model_file(model).get("trusted", [])
+    trusted = conf.model_file(model).get("trusted", [])
     folder = paths.model_folder(cfg.task.name, model)
     identity = experiment.identity(manifest["settings"])
     identity["tags"]["restored"] = "true"

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline import command, paths, storage
-from pipeline.config import composition, schema, targets
+from pipeline.config import schema, targets
+from pipeline.config.settings import merge, only_view, pick_settings
 from pipeline.errors import UserError
 from pipeline.features import views
 from pipeline.features.inputs import kind_of
@@ -34,14 +35,14 @@ def main(cfg: schema.Stage) -> None:
     rounds = Rounds.read(ingested)
     card = read_json(ingested / "card.json", CARD)
     about = description(rounds, card) | {"digest": dvc_digest(ingested)}
-    used = composition.merge(card["settings"], composition.settings("featurize", cfg))
+    used = merge(card["settings"], pick_settings("featurize", cfg))
     summaries = set()
     with new_folder(paths.features_folder(cfg.task.name)) as folder:
         for view, node in cfg.task.views.items():
             for name in track(rounds.parts, f"featurizing {view}", len(rounds.parts.columns)):
                 featurizer = targets.build(node)
                 shape = featurize(featurizer, view, rounds, name, folder / view / name)
-            of_view = {"settings": composition.only_view(used, view)}
+            of_view = {"settings": only_view(used, view)}
             write_json(folder / view / views.ABOUT, about | of_view)
             size = " × ".join(f"{n:,}" for n in shape)
             console.print(f"{cfg.task.name}: view {view}, {size} numbers per example")

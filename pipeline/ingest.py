@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline import command, paths
-from pipeline.config import composition, schema, targets
+from pipeline.config import schema, targets
+from pipeline.config.settings import pick_settings
 from pipeline.errors import UserError
 from pipeline.files import new_folder, write_json
 from pipeline.problems import Problem, problem
@@ -36,7 +37,7 @@ def main(cfg: schema.Stage) -> None:
         rounds.write(folder)
         for name, part in slices.items():
             part.to_parquet(folder / f"{name}.parquet", index=False)
-        used = {"settings": composition.settings("ingest", cfg)}
+        used = {"settings": pick_settings("ingest", cfg)}
         about = card(source, kind, plan, rounds, slices, dropped)
         write_json(folder / "card.json", about | used)
     console.print(summary(cfg.task.name, kind, plan, rounds, slices, dropped))
@@ -165,7 +166,9 @@ def summary(
     counts = ", ".join(f"{name} {len(part):,}" for name, part in parts.items())
     if plan.folds:
         times = f" × {plan.repeats}" if plan.repeats > 1 else ""
-        counts = f"{len(rounds.examples):,} examples, {plan.test}{times} folds: {counts} in the first"
+        counts = (
+            f"{len(rounds.examples):,} examples, {plan.test}{times} folds: {counts} in the first"
+        )
     return f"{task}: {kind.headline(rounds.examples)}; {counts}{describe_dropped(dropped)}"
 
 

@@ -3,7 +3,7 @@
 import sys
 
 from pipeline import paths
-from pipeline.config import composition
+from pipeline.config import conf
 from pipeline.errors import UserError
 from pipeline.evaluation.board import check_current, read_board
 from pipeline.evaluation.layout import console_table, summarize_tasks
@@ -13,7 +13,7 @@ from pipeline.files import missing
 def main() -> None:
     """Print the board of each task, as evaluate wrote it, and which model to take for each."""
     boards = {}
-    for task in composition.params()["tasks"]:
+    for task in conf.params()["tasks"]:
         folder = paths.report_folder(task)
         if not folder.is_dir():
             raise missing(folder)

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline import bundle, command, experiment, paths, tracking
-from pipeline.config import composition, schema
+from pipeline.config import command_line, schema
+from pipeline.config.settings import merge, pick_settings
 from pipeline.errors import ModelError, UserError
 from pipeline.evaluation.comparison import compare
 from pipeline.features import views
@@ -50,7 +51,7 @@ def main(cfg: schema.Train) -> None:
     view = paths.features_folder(task.name) / model.view
     about = views.about(view, paths.ingested_folder(task.name))
     kind = experiment.problem_of(task, about["target"])
-    settings = composition.merge(about["settings"], composition.settings("train", cfg))
+    settings = merge(about["settings"], pick_settings("train", cfg))
     # Nothing is read back from models/, because another training may write there.
     with aside(paths.model_folder(task.name, model.name)) as scratch:
         folder = scratch / "model"
@@ -62,7 +63,7 @@ def main(cfg: schema.Train) -> None:
                 scores = train(model, settings, kind, about, view, run, folder)
         except ModelError as error:
             bundle.write_failed(folder, provenance(settings, about), str(error))
-            if composition.publishes():
+            if command_line.publishes():
                 keep(folder, {}, task.name, model.name, run.id)
             if STAGE not in os.environ:
                 raise
@@ -219,11 +220,11 @@ def fit_round(
 
 def keep(folder: Path, scores: Mapping[str, float], task: str, model: str, run_id: str) -> None:
     """Move a model to its final folder, and write its scores."""
-    if composition.publishes():
+    if command_line.publishes():
         put(folder, paths.model_folder(task, model))
         write_json(paths.validation_file(task, model), scores)
         return
-    home = composition.run_folder(task, model, run_id)
+    home = command_line.run_folder(task, model, run_id)
     put(folder, home / "model")
     write_json(home / "metrics.json", scores)
     console.print(f"{task} {model}: kept in {home.relative_to(paths.ROOT)}", markup=False)

@@ -18,7 +18,7 @@ from hydra.errors import (
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from pipeline.config import composition
+from pipeline.config import conf
 from pipeline.config.schema import SCHEMAS
 from pipeline.errors import nearest
 from pipeline.paths import CONF, ROOT
@@ -46,7 +46,7 @@ def describe_error(error: Exception, stage: str) -> str:
         group, choice = absent.groups()
         if "/" in choice:  # of what is composed for each task and model
             group, choice = "model", choice.partition("/")[2]
-        return f"unknown {group} '{choice}'{nearest(choice, composition.options(group))}"
+        return f"unknown {group} '{choice}'{nearest(choice, conf.options(group))}"
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
         wrong = text.split("'")[1]
         if wrong == "sweep":

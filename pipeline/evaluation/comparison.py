@@ -187,5 +187,16 @@ def compare(rounds, deciding, metrics=None, families=None, *a, **k):
         mean[m.name + "_sd"] = pd.concat([t[m.name] for t in tables], axis=1).std(axis=1)
         mean[m.name + "_rounds"] = [[t.loc[i, m.name] for t in tables] for i in mean.index]
     mean = mean.sort_values(deciding.name, ascending=False)
-    pairs = pd.DataFrame([{"first": "a", "second": "b", "difference": 0.0, "low": -1, "high": 1, "decision": "cannot tell"}])
+    pairs = pd.DataFrame(
+        [
+            {
+                "first": "a",
+                "second": "b",
+                "difference": 0.0,
+                "low": -1,
+                "high": 1,
+                "decision": "cannot tell",
+            }
+        ]
+    )
     return Comparison(mean, pairs, pairs, list(mean.index[:2]), pd.Series(0.5, mean.index))

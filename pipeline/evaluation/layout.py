@@ -38,7 +38,9 @@ def console_page(board: Mapping[str, Any]) -> str:
         rows = pd.DataFrame(of_part["rows"])
         legend = LEGEND.format(share=board["confidence"], tested=describe_test(board, part))
         why = [f"{row.model}: {row.failed}" for row in rows[rows["failed"] != ""].itertuples()]
-        page = console_table(f"{board['task']}: {metric} on {part}", format_board(rows, [metric]), legend)
+        page = console_table(
+            f"{board['task']}: {metric} on {part}", format_board(rows, [metric]), legend
+        )
         pages.append("\n".join([page, *why]))
     verdict = textwrap.fill(sentences, WIDTH)
     return "\n\n".join([pages[0], verdict, *pages[1:]])

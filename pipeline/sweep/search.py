@@ -21,7 +21,8 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from pipeline import experiment, paths
-from pipeline.config import composition, schema, targets
+from pipeline.config import command_line, composition, schema, targets
+from pipeline.config.settings import leaves, merge, pick_settings, with_value
 from pipeline.errors import UserError
 from pipeline.features import views
 from pipeline.problems import Problem
@@ -103,16 +104,16 @@ def prepare(context: HydraContext, composed: DictConfig, arguments: list[str]) -
     about = views.about(view, paths.ingested_folder(cfg.task.name))
     kind = experiment.problem_of(cfg.task, about["target"])
     # A key that the command line sets is not searched.
-    overridden = composition.overridden_keys()
+    overridden = command_line.overridden_keys()
     ranges = {k: v for k, v in spaces.configured_ranges(cfg).items() if k not in overridden}
     space = spaces.parse(ranges | searched)
-    fixed = dict(composition.leaves(cfg.model.estimator, "model"))
+    fixed = dict(leaves(cfg.model.estimator, "model"))
     spaces.check_conditions(space, fixed)
     check_keys(cfg, space)
     points = spaces.grid(space, fixed) if cfg.sweep.sampler == "grid" else None
     shared = studies.trial_settings(cfg, spec_of(space), about)
     study = studies.open_study(cfg, shared, points, kind.deciding.greater_is_better)
-    settings = composition.merge(about["settings"], composition.settings("train", cfg))
+    settings = merge(about["settings"], pick_settings("train", cfg))
     n_trials = studies.count_trials(cfg, points)
     return Sweep(cfg, kind, space, overrides, n_trials, workers, study, settings)
 
@@ -144,7 +145,7 @@ def check_keys(cfg: schema.Train, space: Space) -> None:
     for parameter in space:
         if parameter.key != "seed":
             path = parameter.key.split(".")[1:]
-            estimator = composition.with_value(estimator, path, parameter.first)
+            estimator = with_value(estimator, path, parameter.first)
     targets.check_targets(estimator, "model")
 
 

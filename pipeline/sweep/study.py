@@ -27,7 +27,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline import paths
-from pipeline.config import composition, schema
+from pipeline.config import schema
+from pipeline.config.settings import leaves, merge, pick_settings
 from pipeline.errors import UserError, address, nearest
 from pipeline.files import write_text
 
@@ -197,11 +198,11 @@ def trial_settings(
     dict of str to plain value
         The data, the experiment without the searched keys, and the ranges under `SPACE`.
     """
-    merged = composition.merge(about["settings"], composition.settings("train", cfg))
+    merged = merge(about["settings"], pick_settings("train", cfg))
     # The source of the data may move; their content is in the digest.
     settings = {
         key: value
-        for key, value in composition.leaves(merged)
+        for key, value in leaves(merged)
         if key not in ranges and not key.startswith("task.source.")
     }
     space = {f"{SPACE}{key}": str(value) for key, value in ranges.items()}

@@ -19,6 +19,8 @@ from threadpoolctl import threadpool_limits
 
 from pipeline import experiment, paths
 from pipeline.config import composition, schema
+from pipeline.config.settings import leaves, with_value
+from pipeline.config.settling import settle_model
 from pipeline.errors import UserError
 from pipeline.experiment import Examples, Report
 from pipeline.features import views
@@ -71,7 +73,9 @@ class Worker:
         view = paths.features_folder(cfg.task.name) / cfg.model.view
         about = views.about(view, paths.ingested_folder(cfg.task.name))
         # Further repeats of the folds would make trials dearer, and hardly tell more.
-        rounds = {name: experiment.load(view / name) for name in about["rounds"][: about["folds"] or 1]}
+        rounds = {
+            name: experiment.load(view / name) for name in about["rounds"][: about["folds"] or 1]
+        }
         kind = experiment.problem_of(cfg.task, about["target"])
         with limit_threads(self.workers):
             while self.command_is_alive():
@@ -162,16 +166,16 @@ def choose_settings(
     schema.Train
         The experiment with the values.
     """
-    settings = {"seed": cfg.seed} | dict(composition.leaves(cfg.model.estimator, "model"))
+    settings = {"seed": cfg.seed} | dict(leaves(cfg.model.estimator, "model"))
     values = {}
     for parameter in space:
         if parameter.applies(settings):
             values[parameter.key] = settings[parameter.key] = parameter.suggest(trial)
     seed = composed.seed = values.pop("seed", cfg.seed)
     node: Any = OmegaConf.to_container(composed.model, resolve=True)  # resolving reads the seed
-    model = composition.settle_model(node, cfg.model.name, cfg.task)
+    model = settle_model(node, cfg.model.name, cfg.task)
     for key, value in values.items():
-        model.estimator = composition.with_value(model.estimator, key.split(".")[1:], value)
+        model.estimator = with_value(model.estimator, key.split(".")[1:], value)
     return replace(cfg, seed=seed, model=model)
 
 

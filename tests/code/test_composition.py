@@ -14,8 +14,9 @@ from hydra.errors import MissingConfigException
 from omegaconf import open_dict
 
 from pipeline import compose, paths
-from pipeline.config import composition, schema
+from pipeline.config import composition, conf, schema
 from pipeline.config.messages import describe_error
+from pipeline.config.settings import merge, pick_settings
 from pipeline.config.targets import build
 from pipeline.errors import UserError
 from pipeline.paths import CONF, ROOT
@@ -124,8 +125,8 @@ def test_every_view_of_a_task_can_be_built(task):
 
 
 def test_every_task_and_model_of_params_yaml_has_a_file():
-    assert set(composition.params()["tasks"]) <= set(TASKS)
-    assert set(composition.params()["models"]) <= set(MODELS)
+    assert set(conf.params()["tasks"]) <= set(TASKS)
+    assert set(conf.params()["models"]) <= set(MODELS)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ def own_conf(monkeypatch, tmp_path):
     """Return a copy of conf/ to write in, which the code reads."""
     shutil.copytree(CONF, tmp_path / "conf")
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    for module in (paths, composition, compose):
+    for module in (paths, conf, composition, compose):
         monkeypatch.setattr(module, "CONF", tmp_path / "conf")
     monkeypatch.setattr(paths, "PARAMS", tmp_path / "params.yaml")
     return tmp_path / "conf"
@@ -263,7 +264,7 @@ def test_a_model_may_have_a_target_for_each_kind_of_problem(own_conf):
 def test_settings_of_a_stage_are_what_it_uses_and_no_more():
     cfg = composed("train", "task=genre", "model=lightgbm", "seed=3", "tracking.uri=http://u:pw@h")
 
-    found = composition.settings("train", cfg)
+    found = pick_settings("train", cfg)
 
     assert found.keys() == {"seed", "task", "model"}
     assert found["seed"] == found["model"]["random_state"] == 3
@@ -275,7 +276,7 @@ def test_settings_of_a_stage_are_what_it_uses_and_no_more():
 def test_nested_settings_are_put_together():
     first = {"task": {"name": "a", "split": {"test": 0.1}}, "seed": 1}
     second = {"task": {"views": {"raw": 1}}, "seed": 2}
-    assert composition.merge(first, second) == {
+    assert merge(first, second) == {
         "task": {"name": "a", "split": {"test": 0.1}, "views": {"raw": 1}},
         "seed": 2,
     }
@@ -317,7 +318,7 @@ def test_a_mistake_in_params_yaml_is_reported(content, message, own_conf):
     paths.PARAMS.write_text(content)
 
     with pytest.raises(UserError) as caught:
-        composition.params()
+        conf.params()
 
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -326,7 +327,7 @@ def test_a_mistake_in_params_yaml_is_reported(content, message, own_conf):
 def test_a_missing_params_yaml_is_reported_by_name(own_conf):
     paths.PARAMS.unlink()
     with pytest.raises(UserError, match=r"params\.yaml cannot be read"):
-        composition.params()
+        conf.params()
 
 
 SPLIT = "split:\n  test: 0.33\n  validation: 0.25\n"

@@ -1,0 +1,89 @@
+"""What the files of conf/ and params.yaml hold, as they are."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline import paths
+from pipeline.errors import UserError, nearest
+from pipeline.paths import CONF, ROOT
+
+PARAMS: dict[str, type] = {"tasks": list, "models": list, "seed": int, "split_seed": int}
+
+
+def params() -> dict[str, Any]:
+    """
+    Read params.yaml.
+
+    Raises
+    ------
+    UserError
+        When it is missing, is not YAML, or lacks or misspells a key.
+    """
+    read = read_yaml(paths.PARAMS)
+    file = paths.PARAMS.name
+    for key in read:
+        if key not in PARAMS:
+            raise UserError(f"{file}: unknown key '{key}'{nearest(str(key), PARAMS)}")
+    for key, kind in PARAMS.items():
+        if key not in read:
+            raise UserError(f"{file}: the key '{key}' is missing")
+        value: Any = read[key]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            expected = "a list of names" if kind is list else "a whole number"
+            raise UserError(f"{file}: {key}: {value!r} is not {expected}")
+        if kind is list:
+            _check_names(f"{file}: {key}", value)
+    return read
+
+
+def _check_names(where: str, names: Any) -> None:
+    if not names:
+        raise UserError(f"{where} is empty: name at least one")
+    for name in names:
+        if not isinstance(name, str):
+            raise UserError(f"{where}: {name!r} is not a name")
+        if names.count(name) > 1:
+            raise UserError(f"{where}: '{name}' is listed twice")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """
+    Read a YAML file of keys.
+
+    Raises
+    ------
+    UserError
+        When it is missing, is not YAML, or holds anything but keys.
+    """
+    name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.as_posix()
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{name}{place} cannot be read as YAML: {error.problem}") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{name} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(read, dict):
+        what = "is empty" if read is None else f"holds a {type(read).__name__}"
+        raise UserError(f"{name} {what}: expected keys and values")
+    return read
+
+
+def options(group: str) -> list[str]:
+    """List the names that a group of conf/ offers, such as its tasks."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def model_file(model: str) -> dict[str, Any]:
+    """
+    Read a file of conf/model/ as it is; empty when there is none.
+
+    Raises
+    ------
+    UserError
+        When it cannot be read, or holds anything but keys.
+    """
+    path = CONF / "model" / f"{model}.yaml"
+    return read_yaml(path) if path.is_file() else {}

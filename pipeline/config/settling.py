@@ -1,0 +1,118 @@
+"""What Hydra composed, turned into the dataclasses of the schema, and checked."""
+
+import re
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from pipeline.config.conf import options
+from pipeline.config.schema import FAMILIES, Model, Train
+from pipeline.errors import UserError, nearest
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+# What numpy's and scikit-learn's random states take.
+HIGHEST_SEED = 2**32 - 1
+
+
+def settle(whole: DictConfig) -> Any:
+    """
+    Turn what Hydra composed into the stage's dataclass.
+
+    Raises
+    ------
+    UserError
+        For a key that the schema does not know, a name that is no name, and a seed out
+        of range.
+    """
+    cfg: Any = OmegaConf.to_object(whole)
+    choices = HydraConfig.get().runtime.choices
+    for group in ("task", "model"):
+        if choices.get(group) is not None and not NAME.fullmatch(choices[group]):
+            raise UserError(f"{group}: '{choices[group]}' is not a name of a file in conf/{group}/")
+    _check_keys(cfg)
+    if cfg.task is None or choices["task"] is None:
+        raise UserError(f"task: name one of {', '.join(options('task'))}")
+    if cfg.task.name != choices["task"]:
+        raise UserError("task.name cannot be set: it is the name of the task's file")
+    for key, seed in (("seed", cfg.seed), ("split_seed", cfg.task.split.seed)):
+        if not 0 <= seed <= HIGHEST_SEED:
+            raise UserError(f"{key}: {seed} is not between 0 and {HIGHEST_SEED}")
+    for name in cfg.task.models:
+        if name not in options("model"):
+            raise UserError(f"task.models: unknown model '{name}'{nearest(name, options('model'))}")
+    if isinstance(cfg, Train):
+        if not NAME.fullmatch(cfg.sweep.study):
+            raise UserError(
+                f"sweep.study: '{cfg.sweep.study}' is not a name: letters, digits, . _ -"
+            )
+        cfg.model = settle_model(cfg.model, str(choices["model"]), cfg.task)
+    return cfg
+
+
+def _check_keys(node: Any, where: str = "") -> None:
+    """Refuse what was added with ``+`` to a part that the schema knows whole."""
+    known = [field.name for field in fields(node)]
+    for key, value in vars(node).items():
+        if key not in known:
+            right = [f"{where}{name}" for name in known]
+            raise UserError(f"unknown key '{where}{key}'{nearest(f'{where}{key}', right)}")
+        if is_dataclass(value):
+            _check_keys(value, f"{where}{key}.")
+
+
+def settle_model(node: Any, name: str, task: Any) -> Model:
+    """
+    Turn the keys that were composed for a model into a `Model`.
+
+    Parameters
+    ----------
+    node : dict
+        ``family``, ``view``, ``_target_``, perhaps ``architecture``, and hyperparameters.
+        ``_target_`` may be a mapping from kinds of problem to targets.
+    name : str
+        The name of the model's file.
+    task : Task
+        The task to be learned.
+
+    Returns
+    -------
+    Model
+        With ``_target_`` and hyperparameters alone in ``estimator``.
+
+    Raises
+    ------
+    UserError
+        When a key is missing or not known, or the task lacks the model's view.
+    """
+    file = f"conf/model/{name}.yaml"
+    if not isinstance(node, dict):
+        raise UserError(f"{file}: expected the keys family, view and _target_")
+    estimator = dict(node)
+    choice = estimator.pop("architecture", None)
+    if choice is not None and choice not in options("architecture"):
+        raise UserError(
+            f"model {name}, task {task.name}: unknown architecture '{choice}'"
+            f"{nearest(str(choice), options('architecture'))}"
+        )
+    for key in ("family", "view", "_target_"):
+        if estimator.get(key) is None:
+            raise UserError(f"{file}: the key '{key}' is missing")
+    family, view = estimator.pop("family"), estimator.pop("view")
+    if family not in FAMILIES:
+        raise UserError(f"model.family: unknown family '{family}'{nearest(str(family), FAMILIES)}")
+    if view not in list(task.views):
+        raise UserError(
+            f"model {name} reads the view '{view}', which task {task.name} lacks"
+            + nearest(str(view), task.views)
+        )
+    if isinstance(estimator["_target_"], dict):
+        by_kind = estimator["_target_"]
+        if task.kind not in by_kind:
+            raise UserError(f"model {name} is for {', '.join(by_kind)}, not for {task.kind}")
+        estimator["_target_"] = by_kind[task.kind]
+    trusted = estimator.pop("trusted", [])
+    if not isinstance(trusted, list) or not all(isinstance(one, str) for one in trusted):
+        raise UserError(f"{file}: trusted: {trusted!r} is not a list of types")
+    return Model(name, family, view, choice, estimator, trusted)
