@@ -87,13 +87,13 @@ def load(folder: Path) -> Examples:
     return Examples(*(views.load(folder / f"{part}.npz") for part in ("train", "validation")))
 
 
-def build(estimator: Mapping[str, Any], seed: int) -> Any:
+def build(estimator: dict[str, Any], seed: int) -> Any:
     """
     Build an estimator, and seed it as scikit-learn seeds the members of an ensemble.
 
     Parameters
     ----------
-    estimator : mapping
+    estimator : dict
         ``_target_`` and hyperparameters.
     seed : int
         Replaces each ``random_state`` that is set. What is not set stays so.

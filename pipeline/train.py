@@ -236,7 +236,7 @@ class Curve:
 
     Parameters
     ----------
-    run : tracking.Run
+    run : tracking.Run, optional
         Run to record them in.
     title : str
         Title of the progress bar.
@@ -246,7 +246,7 @@ class Curve:
         Name of the loss on validation to show.
     """
 
-    def __init__(self, run: tracking.Run, title: str, most: int | None, loss: str) -> None:
+    def __init__(self, run: tracking.Run | None, title: str, most: int | None, loss: str) -> None:
         self.run = run
         self.loss = loss
         self.bar = Bar(title, most)

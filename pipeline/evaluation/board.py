@@ -79,7 +79,7 @@ def make_board(
             for part, of_part in compared.items()
         },
     }
-    return plain(board)  # type: ignore[no-any-return]
+    return plain(board)
 
 
 def unbeaten(

@@ -540,7 +540,7 @@ class Classification(Problem):
             probabilities=np.concatenate([part.probabilities for part in parts]),
             threshold=None
             if first.threshold is None
-            else np.concatenate([np.broadcast_to(part.threshold, len(part)) for part in parts]),
+            else np.concatenate([np.full(len(part), part.threshold) for part in parts]),
             meta={name: np.concatenate([part.meta[name] for part in parts]) for name in first.meta},
         )
 

@@ -224,7 +224,7 @@ def _splitter(
     strata, group = examples[STRATUM].to_numpy(), examples["group"].to_numpy()
     grouped = examples["group"].duplicated().any()
     splitter = StratifiedGroupKFold if grouped else StratifiedKFold
-    return splitter(folds, shuffle=True, random_state=seed).split(  # type: ignore[no-any-return]
+    return splitter(folds, shuffle=True, random_state=seed).split(
         strata, strata, group if grouped else None
     )
 
