@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 
 from pipeline.features.views import Features
-from pipeline.models.fitting import fit, time_prediction
+from pipeline.models.fitting import fit, measure_latency
 from pipeline.models.networks import MLP, SequenceGRU, TextCNN
 from pipeline.models.neural_net import NeuralNet
 from pipeline.models.trees import LightGBM, RandomForest
@@ -109,24 +109,19 @@ def test_what_ends_a_fit_is_not_taken_for_a_refusal():
         fit(NeuralNet(max_epochs=2, device="cpu"), TRAIN, VALIDATION, prune)
 
 
-@pytest.mark.parametrize("n", [3, 999, 1500])
-@pytest.mark.parametrize(
-    "form",
-    [np.asarray, sparse.csr_matrix, functools.partial(pd.DataFrame, columns=["x"])],
-    ids=["array", "sparse", "table"],
-)
-def test_timed_predictions_are_those_of_the_examples(form, n):
-    asked = []
+def test_latency_is_measured_on_batches_of_distinct_examples():
+    batches = []
 
     def predict(X):
-        asked.append(X.shape[0])
-        return np.asarray(X.todense() if sparse.issparse(X) else X)[:, 0] * 2
+        batches.append(X["x"].tolist())
 
-    predictions, milliseconds = time_prediction(
-        predict, form(np.arange(n, dtype=float)[:, np.newaxis])
-    )
+    found = measure_latency(predict, pd.DataFrame({"x": range(25)}), sizes=(1, 10, 100))
 
-    assert predictions.tolist() == [2 * i for i in range(n)]
-    # Once to warm up, then 1,000 examples at least.
-    assert asked == [1, max(n, 1000)]
-    assert milliseconds > 0
+    # Of 25 examples there is no batch of 100.
+    assert list(found) == [1, 10]
+    assert all(milliseconds > 0 for milliseconds in found.values())
+    # Once to warm up; then no example comes twice in the batches of a size.
+    assert batches[0] == [0]
+    assert [batch for batch in batches if len(batch) == 10] == [[*range(10)], [*range(10, 20)]]
+    ones = [batch[0] for batch in batches[1:] if len(batch) == 1]
+    assert ones == list(range(len(ones))) and len(ones) == 15

@@ -3,13 +3,21 @@
 import pandas as pd
 import pytest
 
+from pipeline.config.schema import Split
 from pipeline.errors import UserError
 from pipeline.ingest import card, clean, describe_dropped
 from pipeline.problems import problem
 from pipeline.sources.examples import Source
-from pipeline.sources.split import split
+from pipeline.sources.split import make_plan, split
 
 KIND = problem("classification")
+
+
+def written(source, slices=None, **settings):
+    """Clean, split and describe the examples of a source."""
+    kept, test, _, dropped = clean(source, KIND)
+    plan = make_plan(Split(seed=0, **settings), kept, test is not None)
+    return card(source, KIND, plan, split(kept, plan, KIND, test), slices or {}, dropped)
 
 
 def examples(labels, texts=None):
@@ -22,25 +30,33 @@ def test_a_class_that_cleaning_removes_is_not_on_the_card():
     labels = ["a", "b"] * 20 + ["c"]
     source = Source(examples(labels, [f"t{i}" for i in range(40)] + ["t0"]), [])
 
-    kept, _, _, dropped = clean(source, KIND)
-    written = card(source, KIND, split(kept, 0.2, 0.2, 0, KIND), dropped)
-
-    assert written["target"] == {"classes": ["a", "b"], "columns": []}
+    assert written(source)["target"] == {"classes": ["a", "b"], "columns": []}
+    assert written(source)["dropped"] == {"same inputs, different labels": 2}
 
 
 def test_the_card_names_the_columns_that_are_for_metrics():
     source = Source(examples(["a", "b"] * 20).assign(**{"meta:price": 1.0, "meta:unit": "u"}), [])
 
-    kept, _, _, dropped = clean(source, KIND)
-    written = card(source, KIND, split(kept, 0.2, 0.2, 0, KIND), dropped)
+    found = written(source)
 
-    assert written["inputs"] == ["text"]
-    assert written["target"]["columns"] == ["price"]
-    assert written["splits"]["test"] == {
+    assert found["inputs"] == ["text"]
+    assert found["target"]["columns"] == ["price"]
+    assert found["rounds"]["0"]["test"] == {
         "examples": 8,
         "groups": 8,
         "classes": {"a": 4, "b": 4},
     }
+
+
+def test_the_card_describes_every_round():
+    source = Source(examples(["a", "b"] * 20), [])
+
+    found = written(source, folds=5, repeats=2)
+
+    assert found["split"] == {"folds": 5, "repeats": 2}
+    assert list(found["rounds"]) == [*map(str, range(10)), "final"]
+    assert list(found["rounds"]["final"]) == ["train", "validation"]
+    assert found["rounds"]["7"]["test"]["examples"] == 8
 
 
 @pytest.mark.parametrize("part", ["examples", "test", "slice"])

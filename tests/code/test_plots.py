@@ -1,10 +1,12 @@
 """What plots are drawn from, against scikit-learn and by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pipeline.evaluate import Entry, plot_data
+from pipeline import evaluate
+from pipeline.evaluate import Entry, Scored
 from pipeline.evaluation import plots
 from pipeline.problems import classification
 from pipeline.problems.classification import Classification, ClassPredictions
@@ -109,23 +111,34 @@ def test_learning_points_of_a_model_without_a_curve_are_none():
     assert found.columns.tolist() == ["step", "curve", "loss"]
 
 
-def test_plot_data_holds_every_model_of_every_file():
-    points = [{"step": 1, "train/log_loss": 0.9}]
-    entries = {
-        name: Entry({"curve": curve}, "", None, {"test": some_answers(3)}, {}, {})
-        for name, curve in (("one", []), ("other", points))
-    }
+def test_plots_hold_every_model_and_all_rounds():
+    kind = Classification(target={"classes": list("abc")})
+    parts = [some_answers(3), some_answers(3)]
+    fits = [Scored(str(n), 0, 0.5, {"test": part}, {}) for n, part in enumerate(parts)]
+    entries = {name: Entry({}, "", None, fits, {}) for name in ("one", "other")}
 
-    found = plot_data(Classification(target={"classes": list("abc")}), entries)
+    found = {plot["name"]: plot for plot in evaluate.plots(kind, entries)}
 
-    models = {name: set(points["model"]) for name, points in found.items()}
-    both = {"one", "other"}
-    assert models == {
-        "confusion.csv": both,
-        "roc.csv": both,
-        "calibration.csv": both,
-        "learning.csv": {"other"},
-    }
+    assert list(found) == ["confusion", "roc", "calibration"]
+    for plot in found.values():
+        rows = pd.DataFrame(plot["rows"])
+        assert set(rows["model"]) == {"one", "other"}
+        assert {plot["x"], plot["y"], plot.get("series", plot.get("value"))} <= set(rows)
+    counted = pd.DataFrame(found["confusion"]["rows"]).groupby("model")["examples"].sum()
+    assert counted.tolist() == [180, 180]
+
+
+def test_rounds_with_different_thresholds_are_joined_with_each_its_own():
+    kind = Classification(target={"classes": ["no", "yes"]}, positive="yes")
+    halves = [
+        ClassPredictions(np.array([0, 1]), np.array([[0.6, 0.4], [0.2, 0.8]]), 1, threshold)
+        for threshold in (0.3, 0.9)
+    ]
+
+    joined = kind.concatenate(halves)
+
+    assert joined.predicted.tolist() == [1, 1, 0, 0]
+    assert joined.actual.tolist() == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

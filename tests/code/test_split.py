@@ -4,14 +4,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.config.schema import Split
 from pipeline.errors import UserError
 from pipeline.problems import problem
 from pipeline.sources import split as module
-from pipeline.sources.split import SPLITS
+from pipeline.sources.rounds import FINAL, PARTS, Rounds
+from pipeline.sources.split import make_plan
+
+KIND = problem("classification")
 
 
 def split(examples, test, validation, seed, given=None):
-    return module.split(examples, test, validation, seed, problem("classification"), given)
+    settings = Split(test=test, validation=validation, seed=seed)
+    plan = make_plan(settings, examples, given is not None)
+    return module.split(examples, plan, KIND, given).split("0")
+
+
+def fold(examples, seed=0, given=None, **settings):
+    """Split in rounds."""
+    plan = make_plan(Split(seed=seed, **settings), examples, given is not None)
+    return module.split(examples, plan, KIND, given)
 
 
 def ungrouped(counts):
@@ -41,7 +53,7 @@ def grouped(groups=60, seed=0):
 def test_shares_are_those_asked_for(test, validation, sizes):
     parts = split(ungrouped({"a": 200, "b": 100}), test, validation, seed=0)
 
-    assert tuple(len(parts[name]) for name in SPLITS) == sizes
+    assert tuple(len(parts[name]) for name in PARTS) == sizes
 
 
 @pytest.mark.parametrize(
@@ -218,7 +230,7 @@ def test_neither_the_latest_nor_given_test_examples_kept_strata():
     tested = split(examples, 0.2, 0.25, seed=0, given=ungrouped({"a": 3, "b": 1}))
 
     assert not any("meta:stratum" in part for part in latest.values())
-    assert [name for name in SPLITS if "meta:stratum" in tested[name]] == ["train", "validation"]
+    assert [name for name in PARTS if "meta:stratum" in tested[name]] == ["train", "validation"]
 
 
 @pytest.mark.parametrize(
@@ -254,3 +266,145 @@ def test_larger_shares_are_advised_only_where_they_can_help(n, shares):
     assert ("raise task.split shares" in str(caught.value)) == shares
     if shares:
         split(ungrouped({"a": 40, "b": n}), 0.5, 0.5, seed=0)
+
+
+@pytest.mark.parametrize("examples", [ungrouped({"a": 40, "b": 30}), grouped()])
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_every_example_is_tested_once_per_repeat(examples, repeats):
+    rounds = fold(examples, folds=5, repeats=repeats)
+
+    assert rounds.scored == [str(number) for number in range(5 * repeats)]
+    assert (rounds.parts[rounds.scored] == "test").sum(axis=1).eq(repeats).all()
+    assert rounds.examples["example_id"].tolist() == examples["example_id"].tolist()
+
+
+def test_repeats_draw_other_folds_and_the_seed_decides_them():
+    examples = ungrouped({"a": 40, "b": 30})
+
+    first, again = (fold(examples, folds=5, repeats=2) for _ in range(2))
+    other = fold(examples, folds=5, repeats=2, seed=1)
+
+    assert first.parts.equals(again.parts)
+    assert not first.parts["0"].equals(first.parts["5"])
+    assert not first.parts["0"].equals(other.parts["0"])
+
+
+def test_groups_are_whole_and_classes_in_every_part_of_every_round():
+    rounds = fold(grouped(), folds=5)
+
+    for name in rounds.parts:
+        parts = rounds.split(name)
+        groups = [set(part["group"]) for part in parts.values()]
+        assert len(set().union(*groups)) == sum(map(len, groups))
+        assert all(set(part["label"]) == {"a", "b", "c"} for part in parts.values())
+
+
+def test_the_final_round_learns_from_every_example_and_has_no_test():
+    rounds = fold(ungrouped({"a": 40, "b": 40}), folds=4, validation=0.25)
+
+    assert rounds.kept == FINAL
+    assert {name: len(part) for name, part in rounds.split(FINAL).items()} == {
+        "train": 60,
+        "validation": 20,
+    }
+    assert {name: len(part) for name, part in rounds.split("3").items()} == {
+        "train": 45,
+        "validation": 15,
+        "test": 20,
+    }
+
+
+def test_by_time_a_round_learns_from_what_came_before_its_test():
+    days = np.random.default_rng(0).permutation(100)
+    labels = np.where(days % 2, "a", "b")
+    examples = ungrouped({"a": 100}).assign(time=days, label=labels)
+
+    rounds = fold(examples, folds=4, validation=0.2)
+
+    tested = []
+    for name in rounds.scored:
+        parts = rounds.split(name)
+        assert parts["train"]["time"].max() < parts["validation"]["time"].min()
+        assert parts["validation"]["time"].max() < parts["test"]["time"].min()
+        tested.append(sorted(parts["test"]["time"]))
+    # Of 5 blocks the first is never tested.
+    assert tested == [list(range(start, start + 20)) for start in (20, 40, 60, 80)]
+    assert rounds.split(FINAL)["validation"]["time"].min() == 80
+
+
+@pytest.mark.parametrize(
+    ("examples", "expected"),
+    [
+        (ungrouped({"a": 500, "b": 499}), (5, 3)),
+        (ungrouped({"a": 500, "b": 500}), (5, 1)),
+        (ungrouped({"a": 10_000, "b": 10_000}), (5, 1)),
+        (ungrouped({"a": 10_001, "b": 10_000}), (None, 1)),
+        (ungrouped({"a": 40, "b": 40}).assign(time=range(80)), (5, 1)),
+        # What counts is groups.
+        (grouped(groups=300), (5, 3)),
+    ],
+)
+def test_the_number_of_rounds_follows_from_the_number_of_groups(examples, expected):
+    plan = make_plan(Split(folds="auto", seed=0), examples, has_test=False)
+
+    assert (plan.test if plan.folds else None, plan.repeats) == expected
+
+
+def test_data_with_a_test_of_their_own_have_one_round():
+    examples, own = ungrouped({"a": 40, "b": 30}), ungrouped({"a": 3, "b": 3})
+
+    assert fold(examples, folds="auto", given=own).scored == ["0"]
+    with pytest.raises(UserError, match=r"task\.split\.folds: the data have a test of their own"):
+        fold(examples, folds=5, given=own)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"folds": 1}, r"folds: 1 is not at least 2"),
+        ({"folds": 2.5}, r"folds: 2\.5 is not a whole number, 'auto' or null"),
+        ({"folds": "five"}, r"folds: 'five' is not a whole number"),
+        ({"folds": True}, r"folds: True is not a whole number"),
+        ({"folds": 5, "repeats": 0}, r"repeats: 0 is not at least 1"),
+        ({"repeats": 3}, r"repeats: 3, but there are no folds"),
+    ],
+)
+def test_folds_that_make_no_sense_are_refused(settings, message):
+    with pytest.raises(UserError, match=rf"task\.split\.{message}"):
+        fold(ungrouped({"a": 40, "b": 30}), **settings)
+
+
+def test_folds_that_a_class_cannot_fill_are_refused_with_the_number_that_it_can():
+    with pytest.raises(UserError, match=r"label 'b' has 6 .* set fewer task\.split\.folds"):
+        fold(ungrouped({"a": 40, "b": 6}), folds=10)
+
+
+def test_too_few_times_for_the_folds_are_refused():
+    examples = ungrouped({"a": 50, "b": 50}).assign(time=[1, 2, 3, 4] * 25)
+
+    with pytest.raises(UserError, match="too few different times for 5 folds"):
+        fold(examples, folds=5)
+
+
+@pytest.mark.parametrize("folds", [None, 3])
+def test_what_is_written_is_what_is_read(folds, tmp_path):
+    rounds = fold(ungrouped({"a": 40, "b": 30}), folds=folds)
+
+    rounds.write(tmp_path)
+    read = Rounds.read(tmp_path, with_test=True)
+
+    for name in rounds.parts:
+        for part, rows in rounds.split(name).items():
+            pd.testing.assert_frame_equal(read.part(name, part), rows, check_dtype=False)
+
+
+def test_the_test_of_the_only_round_is_in_a_file_of_its_own(tmp_path):
+    rounds = fold(ungrouped({"a": 40, "b": 30}))
+    rounds.write(tmp_path)
+
+    (tmp_path / "test.parquet").unlink()
+    read = Rounds.read(tmp_path)
+
+    assert len(read.examples) == len(rounds.examples) == 56
+    with pytest.raises(UserError, match=r"test\.parquet"):
+        Rounds.read(tmp_path, with_test=True)
