@@ -11,12 +11,13 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from pipeline import problems
+from pipeline.config.schema import Split
 from pipeline.errors import UserError
 from pipeline.evaluation.comparison import compare
 from pipeline.ingest import card, clean, summary
 from pipeline.paths import ROOT
 from pipeline.sources.examples import Source, meta_of
-from pipeline.sources.split import split
+from pipeline.sources.split import make_plan, split
 
 KINDS = Path(__file__).parents[1] / "kinds"
 # What stages are made of, and what reads and writes their results.
@@ -27,10 +28,10 @@ STAGES = [
     *("sweep/*.py", "tracking/*.py", "evaluation/*.py"),
 ]
 MODULES = [path for stage in STAGES for path in sorted(ROOT.glob(f"pipeline/{stage}"))]
-MODULES = [path for stage in STAGES for path in sorted(ROOT.glob(f"pipeline/{stage}"))]
-# The names of kinds, and the words of the one that there is.
+# The names of kinds, and the words of the one that there is; `probability_best` is of a model.
 WORDS = re.compile(
-    r"predict_proba|classes_\b|log.?loss|classif|regress|positive|threshold|probabilit", re.I
+    r"predict_proba|classes_\b|log.?loss|classif|regress|positive|threshold|probabilit(?!y_best)",
+    re.I,
 )
 
 
@@ -59,10 +60,11 @@ def test_a_kind_of_numbers_goes_from_source_to_board(amount):
     source = Source(examples, [])
 
     sound, _, _, dropped = clean(source, kind)
-    parts = split(sound, 0.2, 0.25, 0, kind)
-    written = card(source, kind, parts, dropped)
+    plan = make_plan(Split(test=0.2, validation=0.25, seed=0), sound, has_test=False)
+    rounds = split(sound, plan, kind)
+    written = card(source, kind, plan, rounds, {}, dropped)
     known = kind.on(written["target"])
-    train, test = parts["train"], parts["test"]
+    train, test = (rounds.part("0", part) for part in ("train", "test"))
     models = {"line": LinearRegression(), "flat": LinearRegression()}
     models["line"].fit(train[["x"]], train["label"])
     models["flat"].fit(train[["x"]] * 0, train["label"])
@@ -74,7 +76,7 @@ def test_a_kind_of_numbers_goes_from_source_to_board(amount):
     }
     board = compare(predictions, known.deciding, known.reported, 0, 200)
 
-    assert summary("lines", kind, parts, {}).startswith("lines: mean ")
+    assert summary("lines", kind, plan, rounds, {}, {}).startswith("lines: mean ")
     assert board.index.tolist() == ["line", "flat"]
     assert board.loc["line", "mae"] == pytest.approx(0, abs=1e-5)
     assert board.loc["flat", "cost"] == pytest.approx(board.loc["flat", "mae"] * 2 * len(test))

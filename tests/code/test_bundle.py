@@ -35,6 +35,7 @@ KNOWN = {
     "outputs": {"label": "string"},
     "decision": {},
     "scores": {"accuracy": 0.5},
+    "rounds": [],
 }
 
 

@@ -330,7 +330,7 @@ def test_a_missing_params_yaml_is_reported_by_name(own_conf):
         conf.params()
 
 
-SPLIT = "split:\n  test: 0.33\n  validation: 0.25\n"
+SPLIT = "split:\n  folds: 5\n  validation: 0.25\n"
 
 
 @pytest.mark.parametrize(
@@ -339,18 +339,18 @@ SPLIT = "split:\n  test: 0.33\n  validation: 0.25\n"
         ("task/genre.yaml", "split:", "splitt:", "conf/task/genre.yaml: unknown key 'task.splitt'"),
         (
             "task/genre.yaml",
-            "  test: 0.33",
-            "  tset: 0.33",
-            "unknown key 'task.split.tset'; did you mean 'task.split.test'?",
+            "  validation: 0.25",
+            "  validaton: 0.25",
+            "unknown key 'task.split.validaton'; did you mean 'task.split.validation'?",
         ),
         (
             "task/genre.yaml",
-            "split:\n  test: 0.33\n  validation: 0.25\n",
+            SPLIT,
             "split: 0.2\n",
             "task.split: expected keys",
         ),
         ("task/genre.yaml", "views:", "views: [", "conf/task/genre.yaml, line "),
-        ("task/genre.yaml", "  test: 0.33", "  test: much", "task.split.test"),
+        ("task/genre.yaml", "  validation: 0.25", "  validation: much", "task.split.validation"),
         ("task/base/text.yaml", "views:", "vieuws:", "unknown key 'task.vieuws'"),
         ("task/genre.yaml", "  baseline:\n    architecture: word_count", "  baseline: 5", "models"),
         ("model/baseline.yaml", "family: baseline", "", "the key 'family' is missing"),

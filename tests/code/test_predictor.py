@@ -69,6 +69,7 @@ def save(made, folder):
         "outputs": {},
         "decision": made.decision,
         "scores": {},
+        "rounds": [],
     }
     folder.mkdir()
     storage.dump(made.featurizer, folder.with_name("featurizer.skops"))

@@ -31,6 +31,15 @@ def cost(predictions, weights):
 class Amount(Problem):
     loss: ClassVar[str] = "squared_error"
     METRICS: ClassVar = metrics_in(globals())
+    PLOTS: ClassVar = (
+        {
+            "name": "points",
+            "title": "Predictions on test",
+            "form": "points",
+            "x": "actual",
+            "y": "predicted",
+        },
+    )
 
     def check_target(self, target):
         numbers = pd.to_numeric(target, errors="coerce")
@@ -77,9 +86,17 @@ class Amount(Problem):
     def columns(self):
         return {"label": "double"}
 
+    def concatenate(self, parts):
+        actual, predicted = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("actual", "predicted")
+        )
+        meta = {n: np.concatenate([part.meta[n] for part in parts]) for n in parts[0].meta}
+        return Amounts(actual, predicted, meta=meta)
+
     def plot_data(self, predictions):
         points = {"actual": predictions.actual, "predicted": predictions.predicted}
-        return {"points.csv": pd.DataFrame(points)}
+        return {"points": pd.DataFrame(points)}
 
     def figure(self, title, predictions):
         figure = Figure()
