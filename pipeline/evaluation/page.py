@@ -1,0 +1,455 @@
+"""The pages of a comparison, made from what ``board.json`` holds: for a browser and as Markdown."""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.evaluation import charts
+from pipeline.evaluation.layout import format_bytes, format_interval, format_seconds
+from pipeline.files import write_text
+
+Board = Mapping[str, Any]
+Values = dict[str, Any]
+
+HARD_EXAMPLES = 20
+SEVERITIES = ("error", "warning", "note")
+OPPOSITE = {"better": "worse", "worse": "better"}
+COSTS: Values = {
+    "fit_seconds": None,
+    "tune_seconds": None,
+    "predict_ms": {},
+    "threads": None,
+    "peak_bytes": None,
+    "model_bytes": None,
+    "energy_joules": None,
+}
+# What Markdown takes for code, emphasis, a table's border or a link. An underscore within a word
+# is none of these.
+MARKS = re.compile(r"[\\`*|~]|(?<![^\W_])_|_(?![^\W_])|(?<=\])\(")
+PROVENANCE: Values = {
+    "commit": None,
+    "dirty": False,
+    "data": None,
+    "origin": [],
+    "seeds": {},
+    "versions": {},
+    "machine": {},
+    "commands": [],
+}
+
+
+class Price(NamedTuple):
+    """What a model costs: a name with its unit, and how it is read from its costs."""
+
+    name: str
+    of: Callable[[Values], float | None]
+
+
+def _megabytes(costs: Values) -> float | None:
+    return None if costs["model_bytes"] is None else costs["model_bytes"] / 1e6
+
+
+PRICES = {
+    "fit": Price("seconds to fit", lambda costs: costs["fit_seconds"]),
+    "predict": Price("ms to predict 1,000 examples", lambda costs: costs["predict_ms"].get("1000")),
+    "size": Price("size in MB", _megabytes),
+}
+
+
+def write_report(board: Board, folder: Path) -> None:
+    """
+    Write the page of a task, ``report.html`` and ``report.md``.
+
+    Parameters
+    ----------
+    board : mapping
+        What ``board.json`` holds.
+    folder : Path
+        The folder to write into.
+    """
+    report = _report(board)
+    for name in ("report.html", "report.md"):
+        write_text(folder / name, _render(name, report))
+
+
+def write_index(boards: Sequence[Board], folder: Path) -> None:
+    """
+    Write the page over all tasks, ``index.html``.
+
+    Parameters
+    ----------
+    boards : sequence of mapping
+        What the ``board.json`` of each task holds. The page of a task is looked for in the
+        folder that is named after it.
+    folder : Path
+        The folder to write into.
+    """
+    reports = [_report(board) for board in boards]
+    models = list(dict.fromkeys(model["name"] for report in reports for model in report["models"]))
+    families = list(
+        dict.fromkeys(
+            (pair["first"], pair["second"]) for report in reports for pair in report["families"]
+        )
+    )
+    page = _render("index.html", {"reports": reports, "models": models, "families": families})
+    write_text(folder / "index.html", page)
+
+
+def _render(name: str, values: Mapping[str, Any]) -> str:
+    return _environment(markdown=name.endswith(".md")).get_template(f"{name}.j2").render(values)
+
+
+def _environment(markdown: bool) -> Environment:
+    """Return templates that escape all texts, for HTML or for Markdown."""
+    environment = Environment(
+        loader=PackageLoader("pipeline.evaluation"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=_markdown if markdown else None,
+    )
+    environment.filters |= {
+        "score": format_score,
+        "interval": _format_ends,
+        "short": lambda part: "–" if part["score"] is None else f"{part['score']:.3f}",
+        "breakable": _breakable,
+        "value": lambda value: "" if value is None else value,
+        "percent": _format_probability,
+        "seconds": lambda seconds: format_seconds(_number(seconds)),
+        "milliseconds": _format_milliseconds,
+        "bytes": lambda count: format_bytes(_number(count)),
+    }
+    return environment
+
+
+def _markdown(value: Any) -> Any:
+    """Escape a text for Markdown: what would be HTML, a table's border, emphasis, code, a link."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    text = MARKS.sub(r"\\\g<0>", re.sub(r"\s+", " ", value))
+    return Markup(text.replace("&", "&amp;").replace("<", "&lt;"))  # noqa: S704
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def format_score(part: Mapping[str, Any] | None, value: str = "score") -> str:
+    """
+    Format a score or a difference with the ends of its interval.
+
+    Parameters
+    ----------
+    part : mapping or None
+        The number under its key, ``low`` and ``high``. None, or a number that is None, is not
+        defined; an end that is None means that no interval can be given.
+    value : str, default="score"
+        The key of the number.
+    """
+    if part is None or part[value] is None:
+        return "–"
+    if part["low"] is None or part["high"] is None:
+        return f"{part[value]:.3f} [too few to tell]"
+    row = {"x": part[value], "x_low": part["low"], "x_high": part["high"]}
+    return format_interval(row, "x")
+
+
+def _breakable(name: str) -> Markup:
+    """Allow a name to be broken after its underscores."""
+    return Markup("_<wbr>").join(name.split("_"))
+
+
+def _format_ends(part: Mapping[str, Any]) -> str:
+    return format_score(part).partition(" ")[2]
+
+
+def _format_probability(share: float | None) -> str:
+    if share is None:
+        return "–"
+    return "<1%" if share < 0.01 else ">99%" if share > 0.99 else f"{share:.0%}"
+
+
+def _format_milliseconds(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _report(board: Board) -> Values:
+    """Arrange what the templates show. What a board does not have is empty."""
+    metric, greater = board["metric"], board.get("greater_is_better", True)
+    verdict = {"take": None, "contenders": [], "sentences": [], **board.get("verdict", {})}
+    names = [metric, *(name for name in board.get("metrics", []) if name != metric)]
+    models = _models(board, names, greater, verdict)
+    order = [model["name"] for model in models]
+    pairs = _pairs(board.get("pairs", []), verdict["take"], order)
+    families = [pair for pair in board.get("families", []) if pair["difference"] is not None]
+    matters = board.get("matters") or 0
+    baselines = {model["name"] for model in models if model["family"] == "baseline"}
+    among = [pair for pair in pairs if not baselines & {pair["first"], pair["second"]}] or pairs
+    differences = charts.fit_scale(
+        [0, -2 * matters, 2 * matters]
+        + [pair[key] for pair in (*among, *families) for key in ("difference", "low", "high")]
+    )
+    checks = sorted(
+        ({"models": [], "advice": "", **check} for check in board.get("checks", [])),
+        key=lambda check: SEVERITIES.index(check["severity"]),
+    )
+    hard = board.get("hard", [])
+    return {
+        "task": board["task"],
+        "kind": board.get("kind", ""),
+        "metric": metric,
+        "metrics": names,
+        "greater": greater,
+        "facts": _facts(board),
+        "matters": matters,
+        "rounds": board.get("rounds", {}).get("rounds", 1),
+        "verdict": verdict,
+        "sentences": verdict["sentences"] or [_nothing(models)],
+        "models": models,
+        "ticks": _score_scale(models, metric).ticks(4),
+        "price": PRICES[board.get("cheapest", "predict")].name,
+        "scatter": _scatter(models, metric, greater),
+        "batches": _batches(models),
+        "threads": sorted({m["costs"]["threads"] for m in models} - {None}),
+        "measured": [
+            key
+            for key in ("tune_seconds", "peak_bytes", "energy_joules")
+            if any(model["costs"][key] is not None for model in models)
+        ],
+        "pairs": _forest(pairs, differences),
+        "families": _forest(families, differences),
+        "differences": differences.ticks(4),
+        "margin": [differences(-matters), differences(matters)],
+        "zero": differences(0),
+        "learning": _learning(models),
+        "plots": [_plot(plot, order) for plot in board.get("plots", []) if plot["rows"]],
+        "slices": [
+            _slice(name, part, names)
+            for name, part in board.get("slices", {}).items()
+            if name != "test"
+        ],
+        "by": board.get("by", []),
+        "hard": [_hard(example, order) for example in hard[:HARD_EXAMPLES]],
+        "hard_count": len(hard),
+        "checks": checks,
+        "alerts": [check for check in checks if check["severity"] != "note"],
+        "provenance": PROVENANCE | board.get("provenance", {}),
+    }
+
+
+def _nothing(models: Sequence[Values]) -> str:
+    if all(model["failed"] for model in models):
+        return "No model can be taken: all failed."
+    return "Nothing can be said about which model to take."
+
+
+def _facts(board: Board) -> list[str]:
+    """Say in a few words what was tested and how."""
+    facts = []
+    if rounds := board.get("rounds"):
+        tested = f"{rounds['examples']:,} examples tested"
+        if rounds["units"] != rounds["examples"]:
+            tested += f", in {rounds['units']:,} groups"
+        facts.append(tested)
+        if rounds["rounds"] > 1:
+            repeats = f", {rounds['repeats']} times" if rounds["repeats"] > 1 else ""
+            facts.append(f"{rounds['rounds']} rounds: {rounds['folds']} folds{repeats}")
+        else:
+            facts.append("one round")
+        if len(rounds["seeds"]) > 1:
+            facts.append(f"each trained with {len(rounds['seeds'])} seeds")
+    if "confidence" in board:
+        facts.append(f"{board['confidence']:.0%} intervals from {board['resamples']:,} draws")
+    if board.get("matters"):
+        facts.append(f"differences below {board['matters']:g} do not matter")
+    if looks := board.get("looks"):
+        facts.append(f"test examples looked at {looks:,} time{'s' if looks > 1 else ''}")
+    return facts
+
+
+def _models(board: Board, names: Sequence[str], greater: bool, verdict: Values) -> list[Values]:
+    """Arrange the models, best first. Those that failed come last, those without score before."""
+    metric, sign = names[0], 1 if greater else -1
+    cheapest = board.get("cheapest", "predict")
+
+    def rank(item: tuple[str, Values]) -> tuple[bool, bool, float]:
+        score = item[1].get("scores", {}).get(metric, {}).get("score")
+        return (bool(item[1].get("failed")), score is None, -sign * (score or 0))
+
+    empty = {"score": None, "low": None, "high": None}
+    models = []
+    for index, (name, found) in enumerate(sorted(board["models"].items(), key=rank)):
+        costs = COSTS | found.get("costs", {})
+        scores = found.get("scores", {})
+        models.append(
+            {
+                "family": "",
+                "failed": "",
+                "settings": "",
+                "probability_best": None,
+                "unbeaten": False,
+                "curve": [],
+                "run_id": None,
+                "digest": None,
+                **found,
+                "name": name,
+                "index": index,
+                "costs": costs,
+                "price": PRICES[cheapest].of(costs),
+                "scores": {one: scores.get(one, empty) for one in names},
+                "role": _role(name, verdict),
+            }
+        )
+    scale = _score_scale(models, metric)
+    for model in models:
+        part = model["scores"][metric]
+        model["strip"] = charts.strip(scale, part, "score", part.get("rounds", ()))
+    return models
+
+
+def _score_scale(models: Sequence[Values], metric: str, down: bool = False) -> charts.Scale:
+    """Fit an axis to the scores of all but baselines, which are far off as a rule."""
+    able = [model for model in models if model["scores"][metric]["score"] is not None]
+    among = [model for model in able if model["family"] != "baseline"] or able
+    ends = [model["scores"][metric][key] for model in among for key in ("score", "low", "high")]
+    return charts.fit_scale(ends, down=down)
+
+
+def _role(name: str, verdict: Values) -> str:
+    if name == verdict["take"]:
+        return "take"
+    return "contender" if name in verdict["contenders"] else ""
+
+
+def _batches(models: Sequence[Values]) -> list[str]:
+    found = {batch for model in models for batch in model["costs"]["predict_ms"]}
+    return sorted(found, key=int)
+
+
+def _scatter(models: Sequence[Values], metric: str, greater: bool) -> Values | None:
+    points = [
+        {
+            **model["scores"][metric],
+            **{key: model[key] for key in ("name", "family", "price", "unbeaten", "role")},
+        }
+        for model in models
+        if model["price"] is not None and model["scores"][metric]["score"] is not None
+    ]
+    return charts.scatter(points, _score_scale(models, metric, down=greater)) if points else None
+
+
+def _pairs(pairs: Sequence[Board], take: str | None, order: Sequence[str]) -> list[Values]:
+    """Turn pairs so that the recommended model is first, and sort them as the models are."""
+    turned = [
+        {
+            "first": pair["second"],
+            "second": pair["first"],
+            "difference": _minus(pair["difference"]),
+            "low": _minus(pair["high"]),
+            "high": _minus(pair["low"]),
+            "decision": OPPOSITE.get(pair["decision"], pair["decision"]),
+        }
+        if pair["second"] == take
+        else dict(pair)
+        for pair in pairs
+    ]
+    return sorted(
+        turned,
+        key=lambda pair: (
+            pair["first"] != take,
+            order.index(pair["first"]),
+            order.index(pair["second"]),
+        ),
+    )
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def _forest(pairs: Sequence[Board], scale: charts.Scale) -> list[Values]:
+    return [{**pair, "strip": charts.strip(scale, pair, "difference")} for pair in pairs]
+
+
+def _learning(models: Sequence[Values]) -> list[Values]:
+    """Arrange the learning curves: one chart per model, one group of charts per metric."""
+    rows: dict[str, list[Values]] = {}
+    for model in models:
+        for point in model["curve"]:
+            for key, value in point.items():
+                if key != "step":
+                    part, _, metric = key.rpartition("/")
+                    rows.setdefault(metric, []).append(
+                        {"model": model["name"], "part": part, "step": point["step"], "y": value}
+                    )
+    return [
+        {
+            "metric": metric,
+            **charts.panels(
+                points,
+                "step",
+                "y",
+                panel=lambda row: str(row["model"]),
+                line=lambda row: str(row["part"]),
+                order=("train", "validation"),
+                own_x=True,
+            ),
+        }
+        for metric, points in rows.items()
+    ]
+
+
+def _plot(plot: Board, order: Sequence[str]) -> Values:
+    """Arrange a plot of the kind of problem, by its form alone."""
+    x, y, series = plot["x"], plot["y"], plot.get("series")
+    about = {
+        "title": plot["title"],
+        "form": plot["form"],
+        "across": x,
+        "up": y,
+        "with_diagonal": plot.get("diagonal", False),
+    }
+    if plot["form"] == "matrix":
+        return about | charts.matrices(plot["rows"], x, y, plot["value"], order)
+
+    def model(row: Board) -> str:
+        return str(row["model"])
+
+    def part(row: Board) -> str:
+        return str(row[series]) if series else ""
+
+    if plot["form"] == "points":
+        return about | charts.panels(plot["rows"], x, y, model, part, (), dots=True)
+    return about | charts.panels(plot["rows"], x, y, part, model, order)
+
+
+def _slice(name: str, part: Board, metrics: Sequence[str]) -> Values:
+    """Arrange a further set of test examples, of which ``board.json`` has rows of a table."""
+    keys = {"score": "", "low": "_low", "high": "_high"}
+    rows = [
+        {
+            "model": row["model"],
+            "scores": {
+                metric: {key: row.get(metric + ending) for key, ending in keys.items()}
+                for metric in metrics
+            },
+        }
+        for row in part["rows"]
+    ]
+    return {"name": name, "examples": part["examples"], "rows": rows}
+
+
+def _hard(example: Board, order: Sequence[str]) -> Values:
+    """Group the models by what they predict for an example."""
+    answers: dict[Any, list[str]] = {}
+    for model in sorted(example["predicted"], key=order.index):
+        answers.setdefault(example["predicted"][model], []).append(model)
+    return {"inputs": {}, **example, "answers": answers}
