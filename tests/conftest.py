@@ -15,6 +15,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# Whoever deletes a task need not delete its tests as well.
+collect_ignore = [
+    f"tasks/{folder.name}"
+    for folder in (ROOT / "tests/tasks").iterdir()
+    if not (ROOT / "conf/task" / f"{folder.name}.yaml").is_file()
+]
 GIT_IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
@@ -283,24 +289,6 @@ def downloaded(
         return project
 
     return ingested
-
-
-@pytest.fixture(scope="session")
-def gutenberg(downloaded) -> Project:
-    """Return the project with the books ingested."""
-    return downloaded("genre_gutenberg")
-
-
-@pytest.fixture(scope="session")
-def turbofan(downloaded) -> Project:
-    """Return the project with the turbofan engines ingested."""
-    return downloaded("turbofan")
-
-
-@pytest.fixture(scope="session")
-def fake_news(downloaded) -> Project:
-    """Return the project with the pairs of the Fake News Challenge ingested."""
-    return downloaded("fake_news")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
 
-import pandas as pd
 import pytest
 
 Prepare = Callable[[Path], None]
@@ -90,16 +89,16 @@ def read():
     return written("mine.py", module.encode())
 
 
-def book(mirrored: bool) -> Prepare:
-    """Leave one book in the manifest, and cut it short in the mirror or leave it out there."""
+def download(content: bytes | None) -> Prepare:
+    """Make a source that downloads a file, and a mirror that may hold it."""
 
     def prepare(root: Path) -> None:
-        manifest = root / "data/genre_gutenberg/manifest.csv"
-        pd.read_csv(manifest, dtype=str).head(1).to_csv(manifest, index=False)
+        remote = 'Remote("https://example.org/book.txt", "21dac76b" + 56 * "0")'
+        imported = "from pipeline.sources.download import Remote, fetch"
+        table(f"{imported}; fetch([{remote}])")(root)
         (root / "mirror").mkdir()
-        if mirrored:
-            url = pd.read_csv(manifest)["url"][0]
-            written(f"mirror/{url.removeprefix('https://')}", b"cut short")(root)
+        if content is not None:
+            written("mirror/example.org/book.txt", content)(root)
 
     return prepare
 
@@ -120,7 +119,7 @@ MISTAKES = {
     # the command line
     "unknown task": Mistake("train task=genr", ["task", "'genr'", "did you mean 'genre'"]),
     "unknown model": Mistake("train model=lightgmb", ["model", "'lightgmb'", "mean 'lightgbm'"]),
-    "unknown task, none alike": Mistake("ingest task=xyz", ["'xyz'", "known: ", "genre_gutenberg"]),
+    "unknown task, none alike": Mistake("ingest task=xyz", ["'xyz'", "known: ", "text_folder"]),
     "unknown key": Mistake("train sed=3", ["'sed'", "did you mean 'seed'"]),
     "unknown key of a model": Mistake(
         "train model=lightgbm model.num_leafs=3", ["num_leafs", "model.num_leaves"]
@@ -226,20 +225,23 @@ MISTAKES = {
         OWN, ["'label'"], table("examples = examples.drop(columns='label')"), {"PYTHONPATH": "."}
     ),
     "source cannot be imported": Mistake(OWN, ["task.source._target_", "mine.read"]),
-    "book with other bytes": Mistake(
-        "ingest task=genre_gutenberg",
-        ["8209.txt", "sha256", "expected 21dac76b"],
-        book(mirrored=True),
-        {"BAKEOFF_MIRROR": "mirror"},
+    "download with other bytes": Mistake(
+        OWN,
+        ["book.txt", "sha256", "expected 21dac76b"],
+        download(b"cut short"),
+        {"PYTHONPATH": ".", "BAKEOFF_MIRROR": "mirror"},
     ),
-    "book that cannot be had": Mistake(
-        "ingest task=genre_gutenberg",
-        ["8209.txt", "cannot be downloaded", "BAKEOFF_MIRROR"],
-        book(mirrored=False),
-        {"BAKEOFF_MIRROR": "mirror"},
+    "download that cannot be had": Mistake(
+        OWN,
+        ["book.txt", "cannot be downloaded", "BAKEOFF_MIRROR"],
+        download(None),
+        {"PYTHONPATH": ".", "BAKEOFF_MIRROR": "mirror"},
     ),
     "mirror is no folder": Mistake(
-        "ingest task=genre_gutenberg", ["gone", "mirror"], environment={"BAKEOFF_MIRROR": "gone"}
+        OWN,
+        ["gone", "mirror"],
+        download(None),
+        {"PYTHONPATH": ".", "BAKEOFF_MIRROR": "gone"},
     ),
     # what the stages before should have written
     "not ingested": Mistake(

@@ -11,6 +11,12 @@ import pytest
 TASKS = ["breast_cancer", "genre"]
 MODELS = ["baseline", "logistic_regression", "neural_net"]
 VIEWS = {"breast_cancer": ["engineered", "raw"], "genre": ["engineered", "length", "raw"]}
+REMOTE = """\
+from pipeline.sources.download import Remote, fetch
+
+def read():
+    fetch([Remote("https://example.org/book.txt", "0" * 64)])
+"""
 METRIC = {"breast_cancer": "roc_auc", "genre": "f1_macro"}
 ESTIMATOR = {"neural_net": ["network.json", "network.pt"]}
 
@@ -92,7 +98,14 @@ def test_a_second_repro_runs_nothing(repro):
 
 
 def test_a_task_whose_data_cannot_be_had_fails_alone(project):
-    params = "tasks: [genre_gutenberg, breast_cancer]\nmodels: [baseline]\nseed: 0\nsplit_seed: 0\n"
+    own = project.root / "pipeline/tasks/remote"
+    shutil.copytree(project.root / "pipeline/tasks/breast_cancer", own)
+    (own / "source.py").write_text(REMOTE, encoding="utf-8")
+    task = (project.root / "conf/task/breast_cancer.yaml").read_text(encoding="utf-8")
+    task = task.replace("tasks.breast_cancer.", "tasks.remote.")
+    (project.root / "conf/task/remote.yaml").write_text(task, encoding="utf-8")
+    (project.root / "data/remote").mkdir()
+    params = "tasks: [remote, breast_cancer]\nmodels: [baseline]\nseed: 0\nsplit_seed: 0\n"
     (project.root / "params.yaml").write_text(params, encoding="utf-8")
 
     done = project.run("dvc", "repro", "--keep-going")
@@ -101,7 +114,7 @@ def test_a_task_whose_data_cannot_be_had_fails_alone(project):
     assert "cannot be downloaded" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert (project.root / "reports" / "breast_cancer" / "leaderboard.csv").is_file()
-    assert not (project.root / "data" / "ingested" / "genre_gutenberg").exists()
+    assert not (project.root / "data" / "ingested" / "remote").exists()
 
 
 @contextmanager

@@ -5,7 +5,6 @@ import json
 import shutil
 
 import hydra
-import numpy as np
 import pytest
 import yaml
 from hydra.core.hydra_config import HydraConfig
@@ -27,12 +26,6 @@ def choices(group):
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-# What the network of a task reads, where it is not a flat vector of numbers.
-READ_BY_NETWORKS = {
-    **dict.fromkeys(("genre", "genre_gutenberg", "text_folder"), np.ones((20, 12), np.int32)),
-    "fake_news": np.ones((20, 2, 12), np.int32),
-    "turbofan": np.ones((20, 12, 3), np.float32),
-}
 TASKS, MODELS, SWEEPS = choices("task"), choices("model"), choices("sweep")
 
 
@@ -235,10 +228,15 @@ def test_the_command_line_may_choose_another_architecture(own_conf):
     assert "filters" not in found.estimator["network"]
 
 
-def test_a_task_may_bring_a_network_of_its_own_instead_of_an_architecture():
-    found = composed("train", "task=fake_news", "model=neural_net").model
+def test_a_task_may_bring_a_network_of_its_own_instead_of_an_architecture(own_conf):
+    task = (own_conf / "task/breast_cancer.yaml").read_text()
+    network = "{architecture: null, network: {_target_: argparse.Namespace}}"
+    (own_conf / "task/mine.yaml").write_text(f"{task}models: {{neural_net: {network}}}\n")
+
+    found = settings_of("neural_net")
+
     assert found.architecture is None
-    assert found.estimator["network"]["_target_"] == "pipeline.tasks.fake_news.network.PairCNN"
+    assert found.estimator["network"] == {"_target_": "argparse.Namespace"}
 
 
 def test_an_architecture_that_is_not_there_is_reported_with_the_nearest(own_conf):

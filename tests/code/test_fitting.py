@@ -14,7 +14,6 @@ from pipeline.models.fitting import fit, measure_latency
 from pipeline.models.networks import MLP, SequenceGRU, TextCNN
 from pipeline.models.neural_net import NeuralNet
 from pipeline.models.trees import LightGBM, RandomForest
-from pipeline.tasks.fake_news.network import PairCNN
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
 Y = np.where(X[:, 0] > 0, "a", "b")
@@ -81,10 +80,6 @@ PAIRS = Features(np.ones((40, 2, 5), dtype=np.int32), Y[:40], {"group": Y[:40]})
         (network(TextCNN, embedding=0), IDS, ["embedding == 0"]),
         (network(SequenceGRU), TRAIN, ["SequenceGRU reads sequences", "2 axes"]),
         (network(SequenceGRU, stride=0), WINDOWS, ["stride == 0"]),
-        (network(PairCNN), TRAIN, ["PairCNN reads token ids"]),
-        (network(PairCNN, width=4), PAIRS, ["width == 4", "odd"]),
-        (network(PairCNN, reach=2), PAIRS, ["reach == 2", "odd"]),
-        (network(PairCNN, token_dropout=-0.1), PAIRS, ["token_dropout == -0.1"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -9,8 +9,6 @@ from sklearn import metrics as sk
 
 from pipeline.problems import classification, problem
 from pipeline.problems.classification import Classification, ClassPredictions
-from pipeline.tasks.fake_news.metrics import fnc_score
-from pipeline.tasks.turbofan.metrics import warning_time
 
 METRICS = Classification.METRICS
 
@@ -116,53 +114,6 @@ def test_f1_of_a_class_is_that_of_scikit_learn(code):
         for w in weights
     ]
     np.testing.assert_allclose(found, expected)
-
-
-# The rules of the challenge by example: 0.25 for related or not, 0.75 more for which.
-@pytest.mark.parametrize(
-    ("actual", "predicted", "points", "most"),
-    [
-        ("unrelated", "unrelated", 0.25, 0.25),
-        ("unrelated", "agree", 0, 0.25),
-        ("agree", "unrelated", 0, 1),
-        ("agree", "disagree", 0.25, 1),
-        ("discuss", "discuss", 1, 1),
-    ],
-)
-def test_fnc_score_gives_the_challenges_points(actual, predicted, points, most):
-    classes = ("agree", "disagree", "discuss", "unrelated")
-    # A second, perfect answer worth 1 makes shares tell points apart.
-    pairs = [(actual, predicted), ("agree", "agree")]
-    right = np.array([classes.index(a) for a, _ in pairs])
-    given = np.eye(4)[[classes.index(p) for _, p in pairs]]
-
-    found = fnc_score.once(ClassPredictions(right, given, 0, classes=classes))
-
-    assert found == pytest.approx((points + 1) / (most + 1))
-
-
-def test_warning_time_is_that_of_the_first_right_alarm_of_engines_that_need_one():
-    # Engine a: a false alarm 50 before the end, right ones at 20 and 10; b: missed; c: no need.
-    engine = np.array(["a", "a", "a", "a", "b", "c", "c"])
-    left = np.array([50.0, 30.0, 20.0, 10.0, 5.0, 90.0, 89.0])
-    actual = np.array([0, 1, 1, 1, 1, 0, 0])
-    alarm = np.array([1, 0, 1, 1, 0, 1, 0])
-    meta = {"group": engine, "time_to_event": left}
-    answers = ClassPredictions(actual, np.eye(2)[alarm], 1, meta=meta)
-    # once each; engine a twice and b never; c alone
-    weights = np.array([[1, 1, 1], [2, 0, 1], [0, 0, 3]])[:, [0, 0, 0, 0, 1, 2, 2]] * 1.0
-
-    found = warning_time(answers, weights)
-
-    np.testing.assert_allclose(found, [10, 20, np.nan])
-
-
-def test_one_example_an_engine_has_no_first_alarm():
-    alarm = np.array([1, 0])
-    meta = {"group": np.array(["a", "b"]), "time_to_event": alarm}
-    answers = ClassPredictions(alarm, np.eye(2)[alarm], 1, meta=meta)
-
-    assert np.isnan(warning_time(answers, np.ones((3, 2)))).tolist() == [True] * 3
 
 
 @pytest.mark.parametrize("name", ["recall", "specificity", "roc_auc", "average_precision"])

@@ -15,7 +15,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from pipeline.errors import UserError
 from pipeline.models.networks import MLP, SequenceGRU, TextCNN
 from pipeline.models.neural_net import NeuralNet, _device
-from pipeline.tasks.fake_news.network import PairCNN
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 4)).astype(np.float32)
@@ -29,15 +28,10 @@ READINGS = RNG.normal(size=(300, 12, 2)).astype(np.float32)
 SMALL_MLP = functools.partial(MLP, hidden=[32], dropout=0.2)
 SMALL_CNN = functools.partial(TextCNN, embedding=8, filters=4)
 SMALL_GRU = functools.partial(SequenceGRU, stride=3, filters=4, units=8)
-# Pairs of texts of 12 tokens at most.
-PAIRS = np.random.default_rng(2).integers(1, 30, (300, 2, 12)).astype(np.int32)
-PAIRS[::2, 0, 4:] = 0
-PAIRS[::3, 1, 9:] = 0
-SMALL_PAIR_CNN = functools.partial(PairCNN, embedding=8, filters=4, hidden=8, reach=3, lead=5)
 EACH_NETWORK = pytest.mark.parametrize(
     ("network", "X"),
-    [(SMALL_MLP, X), (SMALL_CNN, IDS), (SMALL_GRU, READINGS), (SMALL_PAIR_CNN, PAIRS)],
-    ids=["mlp", "cnn", "gru", "pair_cnn"],
+    [(SMALL_MLP, X), (SMALL_CNN, IDS), (SMALL_GRU, READINGS)],
+    ids=["mlp", "cnn", "gru"],
 )
 
 
@@ -209,63 +203,12 @@ def test_padding_does_not_change_the_answer_of_the_text_cnn():
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-6)
 
 
-def test_padding_does_not_change_the_answer_of_the_pair_cnn():
-    model = net(network=SMALL_PAIR_CNN).fit(PAIRS, Y)
-    # Beside a longer pair, short texts are padded more.
-    longer = np.concatenate([PAIRS, np.zeros((300, 2, 50), dtype=np.int32)], axis=2)
-    longer[0] = 5
-
-    with torch.inference_mode():
-        found = [model.module_(torch.from_numpy(ids)).numpy() for ids in (PAIRS, longer)]
-    np.testing.assert_allclose(found[0][1:], found[1][1:], rtol=1e-4, atol=1e-6)
-
-
-def test_the_pair_cnn_tells_shared_words_that_it_never_saw():
-    rng = np.random.default_rng(0)
-
-    def pairs(first):
-        """Draw texts of 40 tokens; every other pair has four in common."""
-        drawn = rng.permuted(np.tile(np.arange(first, first + 40), (300, 1)), axis=1)
-        sides = drawn[:, :24].reshape(300, 2, 12).astype(np.int32)
-        sides[::2, 1, 3:7] = sides[::2, 0, :4]
-        return sides, np.where(np.arange(300) % 2, "unrelated", "related")
-
-    (seen, answers), (unseen, expected) = pairs(1), pairs(41)
-    # The highest id, so that there is an embedding for every other.
-    seen[1, 0, 0] = 80
-
-    model = net(network=SMALL_PAIR_CNN, max_epochs=15).fit(seen, answers)
-
-    assert (model.predict(unseen) == expected).mean() > 0.9
-
-
-@pytest.mark.parametrize(
-    ("network", "X"), [(SMALL_CNN, IDS), (SMALL_PAIR_CNN, PAIRS)], ids=["cnn", "pair_cnn"]
-)
-def test_ids_above_those_of_training_are_answered_alike(network, X):
-    model = net(network=network).fit(X, Y)
-    strange = X[:20].copy()
-    strange[..., 1] = X.max() + 1
-
-    first = model.predict_proba(strange)
-
-    strange[..., 1] = X.max() + 1000
-    np.testing.assert_array_equal(model.predict_proba(strange), first)
-    np.testing.assert_allclose(first.sum(1), 1)
-
-
 def test_an_id_above_those_of_training_is_hidden_from_the_text_cnn():
     model = net(network=SMALL_CNN).fit(IDS, Y)
     strange, hidden = IDS[:20].copy(), IDS[:20].copy()
     strange[:, 3], hidden[:, 3] = 1000, 0
 
     np.testing.assert_array_equal(model.predict_proba(strange), model.predict_proba(hidden))
-
-
-def test_a_batch_of_one_is_left_over_and_the_pair_cnn_trains():
-    model = net(network=SMALL_PAIR_CNN, batch_size=32).fit(PAIRS[:33], Y[:33])
-
-    assert model.n_epochs_ == 5
 
 
 def test_the_text_cnn_learns_a_word():
@@ -316,17 +259,6 @@ def test_the_gru_learns_a_trend():
     model.fit(sequences[:200], labels[:200])
 
     assert (model.predict(sequences[200:]) == labels[200:]).mean() > 0.75
-
-
-@pytest.mark.parametrize(
-    ("network", "X"), [(SMALL_CNN, IDS), (SMALL_PAIR_CNN, PAIRS)], ids=["cnn", "pair_cnn"]
-)
-def test_an_empty_text_has_an_answer(network, X):
-    model = net(network=network).fit(X, Y)
-
-    given = model.predict_proba(np.zeros_like(X[:1]))
-
-    assert given.sum() == pytest.approx(1)
 
 
 def test_labels_are_answered_in_their_order():
@@ -467,3 +399,23 @@ def test_a_network_from_elsewhere_is_refused_when_it_is_saved(tmp_path):
 
     with pytest.raises(UserError, match=r"cannot be saved: put it into pipeline/models/"):
         NeuralNet(Own, max_epochs=1).fit(X, Y).save(tmp_path)
+
+
+def test_ids_above_those_of_training_are_answered_alike():
+    model = net(network=SMALL_CNN).fit(IDS, Y)
+    strange = IDS[:20].copy()
+    strange[..., 1] = IDS.max() + 1
+
+    first = model.predict_proba(strange)
+
+    strange[..., 1] = IDS.max() + 1000
+    np.testing.assert_array_equal(model.predict_proba(strange), first)
+    np.testing.assert_allclose(first.sum(1), 1)
+
+
+def test_an_empty_text_has_an_answer():
+    model = net(network=SMALL_CNN).fit(IDS, Y)
+
+    given = model.predict_proba(np.zeros_like(IDS[:1]))
+
+    assert given.sum() == pytest.approx(1)

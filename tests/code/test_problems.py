@@ -10,13 +10,22 @@ from pipeline.errors import UserError
 from pipeline.problems import Metric, Predictions, metric, problem
 
 CLASSES = {"classes": ["benign", "malignant"], "columns": ["time_to_event"]}
-WARNING = "pipeline.tasks.turbofan.metrics.warning_time"
-FNC = "pipeline.tasks.fake_news.metrics.fnc_score"
+COST, RARE, DELAY = (f"{__name__}.{name}" for name in ("cost", "rare", "delay"))
 
 
 @metric("price", greater_is_better=False)
 def cost(predictions, weights):
     return weights @ predictions.meta["price"]
+
+
+@metric("class 'rare'")
+def rare(predictions, weights):
+    return weights.mean(1)
+
+
+@metric("positive", "time_to_event")
+def delay(predictions, weights):
+    return weights.mean(1)
 
 
 def settings(metric="accuracy", metrics=("accuracy",), positive=None, threshold=None):
@@ -51,20 +60,20 @@ def test_a_kind_is_imported_when_it_is_asked_for():
 
 
 def test_a_metric_by_import_path_is_shown_by_its_name():
-    turbofan = problem("classification", settings(WARNING, [WARNING, "f1"], "malignant"))
+    asked = problem("classification", settings(DELAY, [DELAY, "f1"], "malignant"))
 
-    found = turbofan.on(CLASSES)
+    found = asked.on(CLASSES)
 
-    assert found.deciding.name == "warning_time"
-    assert [known.name for known in found.reported] == ["warning_time", "f1"]
+    assert found.deciding.name == "delay"
+    assert [known.name for known in found.reported] == ["delay", "f1"]
 
 
 def test_directions_are_those_of_the_metrics():
     of_classes = problem("classification").on(CLASSES)
 
     assert of_classes.find("log_loss").sign == -1
-    assert of_classes.find("f1_benign").sign == of_classes.find(FNC).sign == 1
-    assert cost.sign == -1
+    assert of_classes.find("f1_benign").sign == of_classes.find(DELAY).sign == 1
+    assert of_classes.find(COST).sign == -1
 
 
 def test_a_metric_is_a_function_with_its_name_and_its_needs():
@@ -93,8 +102,8 @@ def test_a_metric_is_a_function_with_its_name_and_its_needs():
         (settings("roc_auc", ["roc_auc"]), "set task.positive to one of benign, malignant"),
         (settings(threshold="f1"), "a threshold is about one class"),
         (settings(positive="malignant", threshold="f2"), "task.threshold: unknown metric 'f2'"),
-        (settings(FNC, [FNC]), "fnc_score needs a class 'unrelated'"),
-        (settings(WARNING, [WARNING]), "warning_time is about one class"),
+        (settings(RARE, [RARE]), "rare needs a class 'rare'"),
+        (settings(DELAY, [DELAY]), "delay is about one class"),
         (settings("pipeline.nowhere.x", ["pipeline.nowhere.x"]), "cannot be imported"),
         (settings("pipeline.errors.nearest", ["pipeline.errors.nearest"]), "is not a metric"),
     ],
@@ -107,9 +116,9 @@ def test_settings_that_do_not_fit_are_reported_with_the_nearest(asked, message):
 
 
 def test_a_metric_that_needs_a_column_says_so_before_anything_is_fitted():
-    asked = problem("classification", settings(WARNING, [WARNING], "malignant"))
+    asked = problem("classification", settings(DELAY, [DELAY], "malignant"))
 
-    with pytest.raises(UserError, match="warning_time needs 'time_to_event'"):
+    with pytest.raises(UserError, match="delay needs 'time_to_event'"):
         asked.on({"classes": ["benign", "malignant"], "columns": []})
 
 
