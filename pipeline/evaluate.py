@@ -20,6 +20,7 @@ from pipeline.errors import ModelError, UserError
 from pipeline.evaluation.board import make_board, model_digest, prices_of, read_rows, test_scores
 from pipeline.evaluation.comparison import Comparison, Round, check_interval, compare
 from pipeline.evaluation.layout import console_page
+from pipeline.evaluation.page import write_report
 from pipeline.evaluation.plots import learning_points, stack_models
 from pipeline.evaluation.verdict import write_verdict
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
@@ -355,12 +356,13 @@ def plots(kind: Problem, entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
 
 
 def write_reports(task: str, board: dict[str, Any], predicted: pd.DataFrame) -> None:
-    """Write the board as JSON, CSV and text, the metrics, the plots and the predictions."""
+    """Write the board, its pages, the metrics, the data of plots, and the predictions."""
     with new_folder(paths.report_folder(task)) as folder:
         write_json(folder / "board.json", board)
         rows = read_rows(board, TEST)
         rows.to_csv(folder / "leaderboard.csv", index=False)
         (folder / "leaderboard.txt").write_text(console_page(board), encoding="utf-8")
+        write_report(board, folder)
         predicted.to_parquet(folder / "predictions.parquet", index=False)
         for model, scores in test_scores(board).items():
             write_json(folder / "metrics" / f"{model}.json", scores)

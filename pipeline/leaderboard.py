@@ -7,11 +7,12 @@ from pipeline.config import conf
 from pipeline.errors import UserError
 from pipeline.evaluation.board import check_current, read_board
 from pipeline.evaluation.layout import console_table, summarize_tasks
+from pipeline.evaluation.page import write_index
 from pipeline.files import missing
 
 
 def main() -> None:
-    """Print the board of each task, as evaluate wrote it, and which model to take for each."""
+    """Print the board of each task, as evaluate wrote it, and write a page about all of them."""
     boards = {}
     for task in conf.params()["tasks"]:
         folder = paths.report_folder(task)
@@ -20,6 +21,7 @@ def main() -> None:
         check_current(folder / "board.json", paths.ROOT / "models" / task)
         print((folder / "leaderboard.txt").read_text(encoding="utf-8"), end="\n\n")
         boards[task] = read_board(folder / "board.json")
+    write_index(list(boards.values()), paths.ROOT / "reports")
     legend = "with simultaneous intervals; each family by its model that is best on validation"
     print(console_table("which model, classical or deep?", summarize_tasks(boards), legend))
 

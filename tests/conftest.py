@@ -11,8 +11,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
 # Whoever deletes a task need not delete its tests as well.
@@ -52,6 +56,21 @@ class Project:
         from mlflow import MlflowClient  # here, since unit tests need not wait for it
 
         return MlflowClient(self.store)
+
+    def parts(self, task: str, name: str = "0") -> dict[str, "pd.DataFrame"]:
+        """Read the train, validation and test examples of a round."""
+        import pandas as pd  # here, since most tests need not wait for it
+
+        folder = self.root / "data" / "ingested" / task
+        examples, rounds = (
+            pd.read_parquet(folder / f"{file}.parquet") for file in ("examples", "rounds")
+        )
+        found = {
+            part: examples[(rounds[name] == part).to_numpy()].reset_index(drop=True)
+            for part in ("train", "validation", "test")
+        }
+        own = folder / "test.parquet"
+        return found | ({"test": pd.read_parquet(own)} if own.is_file() else {})
 
     def environment(self, **variables: str) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(LEAKING)}

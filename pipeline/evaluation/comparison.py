@@ -190,8 +190,8 @@ def compare(rounds, deciding, metrics=None, families=None, *a, **k):
     pairs = pd.DataFrame(
         [
             {
-                "first": "a",
-                "second": "b",
+                "first": mean.index[0],
+                "second": mean.index[-1],
                 "difference": 0.0,
                 "low": -1,
                 "high": 1,
@@ -199,4 +199,10 @@ def compare(rounds, deciding, metrics=None, families=None, *a, **k):
             }
         ]
     )
-    return Comparison(mean, pairs, pairs, list(mean.index[:2]), pd.Series(0.5, mean.index))
+    return Comparison(
+        mean,
+        pairs,
+        pairs.assign(first="classical", second="deep"),
+        list(mean.index[:2]),
+        pd.Series(0.5, mean.index),
+    )

@@ -44,8 +44,9 @@ class Steps(RegressorMixin, BaseEstimator):
 """
 TASK = """\
 kind: amount
+defaults: [base/common]
 source: {_target_: pipeline.tasks.lines.source.read}
-split: {test: 0.2, validation: 0.25, seed: "${split_seed}"}
+split: {validation: 0.25}
 views: {raw: {_target_: sklearn.preprocessing.StandardScaler}}
 metric: mae
 metrics: [mae, cost]
@@ -84,7 +85,7 @@ def lines(warm, clone, empty_store, tmp_path_factory):
 def test_the_board_ranks_by_its_metric(lines):
     reports = lines.root / "reports" / "lines"
     board = pd.read_csv(reports / "leaderboard.csv").set_index("model")
-    test = pd.read_parquet(lines.root / "data/ingested/lines/test.parquet")
+    test = lines.parts("lines")["test"]
 
     assert board.index.tolist() == ["line", "steps"]
     assert board["mae"]["line"] == pytest.approx(0, abs=1e-6)

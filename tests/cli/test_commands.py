@@ -3,7 +3,6 @@
 import hashlib
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
 
@@ -143,9 +142,8 @@ def test_an_experiment_reaches_every_stage_and_the_store_of_the_project(reproduc
     assert run.data.tags["dvc.stage"] == "train@breast_cancer-baseline"
     assert "test/roc_auc" in run.data.metrics
 
-    test = Path("data", "ingested", "breast_cancer", "test.parquet")
-    seed_0 = pd.read_parquet(reproduced.root / test)["example_id"]
+    seed_0 = reproduced.parts("breast_cancer")["test"]["example_id"]
     reproduced.must("dvc", "exp", "apply", "nine")
-    seed_9 = pd.read_parquet(reproduced.root / test)["example_id"]
+    seed_9 = reproduced.parts("breast_cancer")["test"]["example_id"]
     assert len(seed_0) == len(seed_9)
     assert set(seed_0) != set(seed_9)

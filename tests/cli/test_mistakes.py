@@ -245,20 +245,20 @@ MISTAKES = {
     ),
     # what the stages before should have written
     "not ingested": Mistake(
-        "featurize", ["train.parquet", "does not exist", "dvc repro"], removed("data/ingested")
+        "featurize", ["examples.parquet", "does not exist", "dvc repro"], removed("data/ingested")
     ),
     "ingested file is damaged": Mistake(
         "featurize",
-        ["train.parquet", "damaged"],
-        truncated("data/ingested/breast_cancer/train.parquet"),
+        ["examples.parquet", "damaged"],
+        truncated("data/ingested/breast_cancer/examples.parquet"),
     ),
     "not featurized": Mistake(
-        "train", ["train.npz", "does not exist", "dvc repro"], removed("data/features")
+        "train", ["view.json", "does not exist", "dvc repro"], removed("data/features")
     ),
     "features are damaged": Mistake(
         "train",
         ["train.npz", "damaged"],
-        truncated("data/features/breast_cancer/engineered/train.npz"),
+        truncated("data/features/breast_cancer/engineered/0/train.npz"),
     ),
     "view that cannot be fitted": Mistake(
         "featurize task=genre task.views.raw.max_length=0", ["task.views.raw", "max_length", "0"]

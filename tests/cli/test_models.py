@@ -231,7 +231,7 @@ def test_two_logged_models_answer_in_one_process_each_with_its_own_code(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", reproduced.store)
     monkeypatch.syspath_prepend(".")  # so that sys.path is put back afterwards
     runs = {run.info.run_name: run.info.run_id for run in reproduced.runs("breast_cancer")}
-    test = pd.read_parquet(reproduced.root / "data/ingested/breast_cancer/test.parquet")
+    test = reproduced.parts("breast_cancer")["test"]
 
     old, new = (load_model(f"runs:/{runs[model]}/model") for model in (VICTIM, "neural_net"))
 

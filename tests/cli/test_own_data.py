@@ -105,7 +105,7 @@ def test_the_logged_model_says_what_each_column_is(served):
 def sent(own) -> pd.DataFrame:
     """Return the rows of the user's file that are the test examples, as pandas reads them."""
     project, _ = own
-    test = pd.read_parquet(project.root / "data/ingested/table/test.parquet")
+    test = project.parts("table")["test"]
     return pd.read_csv(project.root.parent / "churn.csv").iloc[test["example_id"].astype(int) - 1]
 
 

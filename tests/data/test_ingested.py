@@ -8,13 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-SPLITS = ["train", "validation", "test"]
 GENRES = ["essay", "novel", "poetry"]
-
-
-def ingested(project, task: str) -> dict[str, pd.DataFrame]:
-    folder = project.root / "data" / "ingested" / task
-    return {name: pd.read_parquet(folder / f"{name}.parquet") for name in SPLITS}
 
 
 def card(project, task: str) -> dict:
@@ -22,16 +16,26 @@ def card(project, task: str) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+ROUNDS = ["0", "1", "2", "3", "4", "final"]
+
+
+@pytest.mark.parametrize("name", ROUNDS)
 @pytest.mark.parametrize("task", ["breast_cancer", "genre"])
-def test_no_group_and_no_example_is_in_two_splits(repro, task):
-    for one, other in combinations(ingested(repro, task).values(), 2):
+def test_no_group_and_no_example_is_in_two_parts_of_a_round(repro, task, name):
+    for one, other in combinations(repro.parts(task, name).values(), 2):
         assert set(one["group"]).isdisjoint(other["group"])
         assert set(one["example_id"]).isdisjoint(other["example_id"])
 
 
 @pytest.mark.parametrize("task", ["breast_cancer", "genre"])
+def test_every_example_is_tested_in_one_round(repro, task):
+    tested = [example for name in ROUNDS for example in repro.parts(task, name)["test"].example_id]
+    assert sorted(tested) == sorted(pd.concat(repro.parts(task).values())["example_id"])
+
+
+@pytest.mark.parametrize("task", ["breast_cancer", "genre"])
 def test_no_two_examples_are_alike(repro, task):
-    whole = pd.concat(ingested(repro, task).values())
+    whole = pd.concat(repro.parts(task).values())
     inputs = whole.drop(columns=["example_id", "label", "group", "meta:stratum"])
     assert not inputs.duplicated().any()
     assert whole["example_id"].is_unique
@@ -39,8 +43,8 @@ def test_no_two_examples_are_alike(repro, task):
 
 @pytest.mark.parametrize("task", ["breast_cancer", "genre"])
 def test_the_card_counts_what_is_in_the_files(repro, task):
-    for name, part in ingested(repro, task).items():
-        assert card(repro, task)["splits"][name] == {
+    for name, part in repro.parts(task).items():
+        assert card(repro, task)["rounds"]["0"][name] == {
             "examples": len(part),
             "groups": part["group"].nunique(),
             "classes": part["label"].value_counts().to_dict(),
@@ -49,7 +53,7 @@ def test_the_card_counts_what_is_in_the_files(repro, task):
 
 def test_breast_cancer_is_the_published_data(repro):
     """Street, Wolberg, Mangasarian 1993: 569 patients, 212 malignant, 357 benign."""
-    whole = pd.concat(ingested(repro, "breast_cancer").values())
+    whole = pd.concat(repro.parts("breast_cancer").values())
     assert whole["label"].value_counts().to_dict() == {"benign": 357, "malignant": 212}
     assert whole["group"].nunique() == 569
     assert len(card(repro, "breast_cancer")["inputs"]) == 30
@@ -59,10 +63,10 @@ def test_breast_cancer_is_the_published_data(repro):
 
 
 def test_the_splits_have_the_shares_that_the_task_asks_for(repro):
-    sizes = {name: len(part) for name, part in ingested(repro, "breast_cancer").items()}
+    sizes = {name: len(part) for name, part in repro.parts("breast_cancer").items()}
     assert sizes == {"train": 364, "validation": 91, "test": 114}
-    sizes = {name: len(part) for name, part in ingested(repro, "genre").items()}
-    assert sizes == {"train": 60, "validation": 20, "test": 40}
+    sizes = {name: len(part) for name, part in repro.parts("genre").items()}
+    assert sizes == {"train": 72, "validation": 24, "test": 24}
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +120,7 @@ def test_no_two_texts_of_the_starter_corpus_share_a_passage(corpus):
 
 
 def test_ingest_keeps_every_text_of_the_starter_corpus(repro, corpus):
-    whole = pd.concat(ingested(repro, "genre").values()).set_index("example_id")["text"]
+    whole = pd.concat(repro.parts("genre").values()).set_index("example_id")["text"]
     expected = {f"{row.label}/{row.group}/{row.file}": row.text for row in corpus.itertuples()}
     assert whole.to_dict() == expected
 

@@ -21,8 +21,12 @@ EXPERIMENTS = [
 SWEPT = ["lightgbm", "logistic_regression", "neural_net", "random_forest"]
 
 
-def examples(repro, task: str, split: str = "test") -> pd.DataFrame:
-    return pd.read_parquet(repro.root / "data" / "ingested" / task / f"{split}.parquet")
+ROUNDS = ["0", "1", "2", "3", "4"]
+
+
+def examples(repro, task: str) -> pd.DataFrame:
+    """Return the test examples of the first round."""
+    return repro.parts(task)["test"]
 
 
 def load(repro, task: str, model: str) -> predictor.Predictor:
@@ -108,9 +112,9 @@ def test_a_logged_model_answers_raw_input_as_the_one_in_models(repro, task, mode
     assert answers["label"].tolist() == trained.predict(test)["label"].tolist()
 
 
-def originals(repro, task: str) -> pd.DataFrame:
-    """Return the test examples as they lie in the original files, by their ids."""
-    test = examples(repro, task)
+def originals(repro, task: str, name: str) -> pd.DataFrame:
+    """Return the test examples of a round as they are in the original files, by their ids."""
+    test = repro.parts(task, name)["test"]
     if task == "genre":
         texts = [(repro.root / "data/genre" / place).read_bytes() for place in test["example_id"]]
         return pd.DataFrame({"text": [text.decode("utf-8") for text in texts]})
@@ -121,14 +125,27 @@ def originals(repro, task: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
-@pytest.mark.filterwarnings("ignore:Found extra inputs")
-def test_the_original_examples_have_the_probabilities_of_evaluate(repro, task, model, monkeypatch):
+def test_original_examples_have_the_probabilities_of_evaluate(repro, task, model):
     predictions = pd.read_parquet(repro.root / "reports" / task / "predictions.parquet")
-    expected = predictions[predictions["model"] == model].filter(like="probability_")
+    of_model = predictions[predictions["model"] == model]
+    folder = repro.root / "models" / task / model
 
-    answers = logged(repro, task, model, monkeypatch).predict(originals(repro, task))
+    for name in ROUNDS:
+        expected = of_model[of_model["round"] == name].filter(like="probability_")
+        trained = predictor.load(folder / "rounds" / name / "0")
+        given = trained.predict(originals(repro, task, name))
+        np.testing.assert_array_equal(given.filter(like="probability_"), expected)
 
-    np.testing.assert_array_equal(answers.filter(like="probability_"), expected)
+
+@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+@pytest.mark.filterwarnings("ignore:Found extra inputs")
+def test_a_logged_model_predicts_original_examples_as_ingested_ones(
+    repro, task, model, monkeypatch
+):
+    served = logged(repro, task, model, monkeypatch).predict(originals(repro, task, "0"))
+
+    expected = load(repro, task, model).predict(examples(repro, task))
+    pd.testing.assert_frame_equal(served, expected, check_exact=True)
 
 
 @pytest.mark.parametrize("model", ["baseline", "logistic_regression", "neural_net"])

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import numpy as np
 import pytest
 import yaml
 
@@ -45,7 +46,10 @@ def test_params_are_the_seed_the_task_with_its_view_and_the_model(recorded):
         "task.source._target_": "pipeline.tasks.breast_cancer.source.read",
         "task.split.test": "0.2",
         "task.split.validation": "0.2",
+        "task.split.folds": "5",
+        "task.split.repeats": "None",
         "task.split.seed": "0",
+        "task.seeds": "[0]",
         "task.views.engineered._target_": "pipeline.features.scaler.Scaler",
         "task.metric": "roc_auc",
         "task.metrics": "['roc_auc', 'sensitivity', 'specificity', 'f1_macro', 'log_loss']",
@@ -64,12 +68,29 @@ def test_params_are_the_seed_the_task_with_its_view_and_the_model(recorded):
 
 @pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
 def test_metrics_have_the_same_names_for_every_model(recorded, task, model):
-    names = [*SCORES[task], f"{SCORES[task][0]}_low", f"{SCORES[task][0]}_high"]
-    costs = ["fit_seconds", "predict_ms_per_1000", "serve_ms_per_1000", "model_bytes"]
+    deciding = SCORES[task][0]
+    costs = ["fit_seconds", "fit_seconds_total", "peak_bytes", "model_bytes"]
+    # Of 1,000 examples none is measured, since there are fewer.
+    latency = [f"predict_ms_{size}" for size in (1, 10, 100)]
     assert set(recorded[task, model].data.metrics) - CURVES == {
-        *(f"{split}/{name}" for split in ("validation", "test") for name in names),
-        *(f"cost/{name}" for name in costs),
+        *(f"{part}/{name}" for part in ("validation", "test") for name in SCORES[task]),
+        *(f"rounds/{part}/{name}" for part in ("validation", "test") for name in SCORES[task]),
+        *(f"{part}/{deciding}_sd" for part in ("validation", "test")),
+        *(f"test/{deciding}_{end}" for end in ("low", "high")),
+        *(f"cost/{name}" for name in [*costs, *latency]),
     }
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+def test_the_score_is_the_mean_of_the_rounds(repro, recorded, task, model, part):
+    run, metric = recorded[task, model], SCORES[task][0]
+    rounds = repro.client.get_metric_history(run.info.run_id, f"rounds/{part}/{metric}")
+    values = [point.value for point in rounds]
+
+    assert [point.step for point in rounds] == list(range(5))
+    assert run.data.metrics[f"{part}/{metric}"] == pytest.approx(np.mean(values))
+    assert run.data.metrics[f"{part}/{metric}_sd"] == pytest.approx(np.std(values, ddof=1))
 
 
 @pytest.mark.parametrize(("task", "model"), EXPERIMENTS)

@@ -12,9 +12,7 @@ FNC = "raw.githubusercontent.com/FakeNewsChallenge/fnc-1/29d473af2d15278f0464d5e
 
 @pytest.fixture(scope="module")
 def parts(fake_news) -> dict[str, pd.DataFrame]:
-    folder = fake_news.root / "data/ingested/fake_news"
-    names = ("train", "validation", "test")
-    return {name: pd.read_parquet(folder / f"{name}.parquet") for name in names}
+    return fake_news.parts("fake_news")
 
 
 @pytest.fixture(scope="module")

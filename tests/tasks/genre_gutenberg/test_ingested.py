@@ -30,9 +30,7 @@ def test_the_manifest_pins_every_book_to_its_bytes_and_a_commit(manifest):
 
 @pytest.fixture(scope="module")
 def passages(gutenberg) -> dict[str, pd.DataFrame]:
-    folder = gutenberg.root / "data/ingested/genre_gutenberg"
-    names = ("train", "validation", "test")
-    return {name: pd.read_parquet(folder / f"{name}.parquet") for name in names}
+    return gutenberg.parts("genre_gutenberg")
 
 
 def test_every_book_gives_40_passages_of_50_to_1500_words(passages, manifest):

@@ -23,7 +23,7 @@ def test_learning_beats_counting_words_on_unseen_authors(warm, gutenberg, mirror
     assert scores["baseline"] < 0.45
 
     # Passages as they are in the files, sent to the trained model.
-    test = pd.read_parquet(gutenberg.root / "data/ingested/genre_gutenberg/test.parquet")
+    test = gutenberg.parts("genre_gutenberg")["test"]
     assert test["text"].str.contains("\r\n").any()
     manifest = pd.read_csv(gutenberg.root / "data/genre_gutenberg/manifest.csv", dtype=str)
     for book in manifest.itertuples():
@@ -32,8 +32,10 @@ def test_learning_beats_counting_words_on_unseen_authors(warm, gutenberg, mirror
         of_it = test["text"][test["example_id"].str.startswith(f"{book.gutenberg_id}-")]
         assert all(passage in whole for passage in of_it)
     predictions = pd.read_parquet(gutenberg.root / "reports/genre_gutenberg/predictions.parquet")
-    expected = predictions[predictions["model"] == "logistic_regression"]
-    trained = predictor.load(gutenberg.root / "models/genre_gutenberg/logistic_regression")
+    of_round = (predictions["model"] == "logistic_regression") & (predictions["round"] == "0")
+    expected = predictions[of_round]
+    model = gutenberg.root / "models/genre_gutenberg/logistic_regression"
+    trained = predictor.load(model / "rounds/0/0")
     np.testing.assert_array_equal(
         trained.outputs(test[["text"]]), expected.filter(like="probability_")
     )

@@ -22,9 +22,8 @@ def raw(mirror) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def parts(turbofan) -> dict[str, pd.DataFrame]:
-    folder = turbofan.root / "data/ingested/turbofan"
-    names = ("train", "validation", "test", "every_cycle")
-    return {name: pd.read_parquet(folder / f"{name}.parquet") for name in names}
+    every_cycle = pd.read_parquet(turbofan.root / "data/ingested/turbofan/every_cycle.parquet")
+    return turbofan.parts("turbofan") | {"every_cycle": every_cycle}
 
 
 def test_every_cycle_of_100_engines_that_failed_is_there_to_learn_from(parts):
@@ -82,6 +81,6 @@ def test_the_card_names_files_and_slices(turbofan):
     assert [file["url"] for file in card["origin"]] == [
         f"https://{CMAPSS}/{name}.txt" for name in ("train_FD001", "test_FD001", "RUL_FD001")
     ]
-    assert card["slices"] == ["every_cycle"]
+    assert list(card["slices"]) == ["every_cycle"]
     assert card["dropped"] == {}
     assert len(card["inputs"]) == 24
