@@ -33,6 +33,8 @@ from pipeline.tracking.environment import machine
 from pipeline.tracking.git import revision
 
 TEST = "test"
+# What is read of the card of the ingested examples.
+CARD = {"settings": dict, "target": dict, "slices": dict, "split": dict, "origin": list}
 
 
 class Scored(NamedTuple):
@@ -107,7 +109,7 @@ def main(cfg: schema.Evaluate) -> None:
     """Predict the test examples with every model, compare, report, and record the scores."""
     task = cfg.task
     ingested = paths.ingested_folder(task.name)
-    card = read_json(ingested / "card.json", {"target": dict, "slices": dict, "split": dict})
+    card = read_json(ingested / "card.json", CARD)
     kind = experiment.problem_of(task, card["target"])
     check_interval(cfg.resamples, cfg.confidence)
     slices = {name: read_table(ingested / f"{name}.parquet") for name in card["slices"]}
@@ -133,6 +135,7 @@ def main(cfg: schema.Evaluate) -> None:
     write_reports(task.name, board, predictions(data, entries))
     for model in track(entries, "recording", len(entries)):
         record(cfg, kind, board, model, entries[model])
+    record_comparison(cfg, board)
     page = (paths.report_folder(task.name) / "leaderboard.txt").read_text(encoding="utf-8")
     console.print(page, markup=False)
 
@@ -297,8 +300,11 @@ def describe(
     """Describe for ``board.json`` what was compared and how."""
     task = cfg.task
     first = next(iter(entries.values()))
-    code = revision(paths.ROOT)
-    commands = [f"dvc repro evaluate@{task.name}", f"python -m pipeline.evaluate task={task.name}"]
+    meta, code, about = meta_of(data.tested), revision(paths.ROOT), machine()
+    seeds = first.manifest["settings"]["task"]["seeds"]
+    with tracking.reword_errors():
+        # This one included.
+        looks = 1 + tracking.count_comparisons(cfg.tracking.uri, task.name, data.digest)
     return {
         "task": task.name,
         "kind": task.kind,
@@ -313,9 +319,11 @@ def describe(
         "rounds": {
             **card["split"],
             "rounds": len(data.rounds.scored),
-            "seeds": first.manifest["settings"]["task"]["seeds"],
+            "seeds": seeds,
             "examples": len(data.tested),
+            "units": len(np.unique(meta.get("unit", meta["group"]))),
         },
+        "looks": looks,
         "settings": pick_settings("evaluate", cfg),
         "models": {
             model: {
@@ -336,9 +344,18 @@ def describe(
             "dirty": bool(code.changes),
             "data": data.digest,
             "origin": card["origin"],
-            "commands": commands,
+            "seeds": {"split": card["settings"]["task"]["split"]["seed"], "training": seeds},
+            "versions": {"python": about.pop("python"), **versions(entries)},
+            "machine": {key.removeprefix("machine."): value for key, value in about.items()},
+            "commands": [f"git checkout {code.commit}", f"dvc repro evaluate@{task.name}"],
         },
     }
+
+
+def versions(entries: Mapping[str, Entry]) -> dict[str, str]:
+    """Return the installed versions of the packages that the models need."""
+    needed = {line for entry in entries.values() for line in entry.manifest["requirements"]}
+    return {line.partition("==")[0]: line.partition("==")[2] for line in sorted(needed)}
 
 
 def plots(kind: Problem, entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
@@ -394,6 +411,17 @@ def record(
     title = f"{cfg.task.name}, {model}, {TEST}"
     pooled = kind.concatenate([fit.predictions[TEST] for fit in entry.fits])
     entry.run.log_figure("test.png", kind.figure(title, pooled))
+
+
+@tracking.reword_errors()
+def record_comparison(cfg: schema.Evaluate, board: Mapping[str, Any]) -> None:
+    """Record the verdict and the pages in a run of their own."""
+    task, folder = cfg.task.name, paths.report_folder(cfg.task.name)
+    tags = {"task": task, "kind": "comparison", "data": board["provenance"]["data"]}
+    with tracking.start_run(
+        cfg.tracking.uri, paths.ROOT, task, "comparison", board["settings"], tags
+    ) as run:
+        run.log_comparison(folder, (folder / "report.md").read_text(encoding="utf-8"))
 
 
 def restore(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> tracking.Run:

@@ -6,8 +6,16 @@ import os
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-from pipeline.tracking.runs import Run, find_run, start_run
+from pipeline.tracking.runs import Run, count_comparisons, find_run, start_run
 from pipeline.tracking.store import reword_errors
 from pipeline.tracking.sweeps import SweepRun, sweep_run
 
-__all__ = ["Run", "SweepRun", "find_run", "reword_errors", "start_run", "sweep_run"]
+__all__ = [
+    "Run",
+    "SweepRun",
+    "count_comparisons",
+    "find_run",
+    "reword_errors",
+    "start_run",
+    "sweep_run",
+]

@@ -32,6 +32,10 @@ FLUSH_SECONDS = 5.0
 LONGEST_PARAM = 6000
 # The tag that holds the digest of the trained model.
 BUNDLE = "bundle"
+# The tag `kind` of a run that compares the models of a task.
+COMPARISON = "comparison"
+# The tag that MLflow shows as the description of a run.
+DESCRIPTION = "mlflow.note.content"
 
 
 class Run:
@@ -137,6 +141,10 @@ class Run:
         training = InputTag("mlflow.data.context", "training")
         self.client.log_inputs(self.id, [DatasetInput(dataset, [training])])
         self.log_model(manifest, folder, trusted)
+        fits = len(manifest["rounds"])
+        rounds = "in one round" if fits == 1 else f"as the mean of {fits} fits in rounds"
+        described = f"{manifest['model']} on {manifest['task']}, scored {rounds}."
+        self.client.set_tag(self.id, DESCRIPTION, described)
         self.client.set_tag(self.id, BUNDLE, digest)
 
     def log_model(self, manifest: Mapping[str, Any], folder: Path, trusted: list[str]) -> None:
@@ -174,6 +182,20 @@ class Run:
                 input_example=pd.DataFrame(manifest["example"]),
                 metadata={"inputs": manifest["inputs"]},
             )
+
+    def log_comparison(self, folder: Path, description: str) -> None:
+        """
+        Log the reports of a comparison.
+
+        Parameters
+        ----------
+        folder : Path
+            Folder of the reports.
+        description : str
+            The verdict as Markdown, which MLflow shows above the run.
+        """
+        self.client.set_tag(self.id, DESCRIPTION, description)
+        self.client.log_artifacts(self.id, str(folder))
 
     def log_failure(self, reason: str, trace: str) -> None:
         """Log why a training failed: one line as a tag, and the traceback."""
@@ -300,6 +322,30 @@ def end_run(run: Run) -> Iterator[None]:
             run.flush()
         finally:
             run.client.set_terminated(run.id, status)
+
+
+def count_comparisons(uri: str, experiment: str, data: str) -> int:
+    """
+    Count the comparisons that were recorded on the same data, and so looked at its test.
+
+    Parameters
+    ----------
+    uri : str
+        URI of the store.
+    experiment : str
+        Name of the MLflow experiment.
+    data : str
+        Digest of the data.
+
+    Raises
+    ------
+    UserError
+        When the store cannot be reached.
+    """
+    client = store.connect(uri)
+    experiment_id = store.experiment_id(client, uri, experiment)
+    of_data = f"tags.kind = '{COMPARISON}' and tags.data = '{data}'"
+    return len(client.search_runs([experiment_id], of_data, max_results=50_000))
 
 
 def find_run(uri: str, experiment: str, digest: str) -> tuple[Run, dict[str, float]] | None:

@@ -23,7 +23,7 @@ def artifacts(client, run_id: str, folder: str | None = None) -> list[str]:
 @pytest.fixture(scope="module")
 def recorded(repro) -> dict:
     """Return the runs by task and model."""
-    runs = [run for task in SCORES for run in repro.runs(task)]
+    runs = [run for task in SCORES for run in repro.runs(task) if "kind" not in run.data.tags]
     found = {(run.data.tags["task"], run.info.run_name): run for run in runs}
     assert len(found) == len(runs)
     return found
@@ -123,7 +123,21 @@ def test_tags_say_what_ran_where_and_from_which_commit(repro, recorded):
         "family": "deep",
         "view": "raw",
         "seed": "0",
+        "mlflow.note.content": "neural_net on genre, scored as the mean of 5 fits in rounds.",
     }
+
+
+@pytest.mark.parametrize("task", SCORES)
+def test_the_comparison_is_a_run_with_the_verdict_and_the_pages(repro, task):
+    (run,) = (run for run in repro.runs(task) if run.data.tags.get("kind") == "comparison")
+    board = read(repro, "reports", task, "board.json")
+    reports = repro.root / "reports" / task
+
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["data"] == board["provenance"]["data"]
+    assert board["looks"] == 1
+    assert run.data.tags["mlflow.note.content"] == (reports / "report.md").read_text("utf-8")
+    assert {"board.json", "report.html"} <= set(artifacts(repro.client, run.info.run_id))
 
 
 @pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
