@@ -120,7 +120,7 @@ def _environment(markdown: bool) -> Environment:
         "short": lambda part: "–" if part["score"] is None else f"{part['score']:.3f}",
         "breakable": _breakable,
         "value": lambda value: "" if value is None else value,
-        "percent": _format_probability,
+        "percent": _format_share,
         "seconds": lambda seconds: format_seconds(_number(seconds)),
         "milliseconds": _format_milliseconds,
         "bytes": lambda count: format_bytes(_number(count)),
@@ -169,7 +169,7 @@ def _format_ends(part: Mapping[str, Any]) -> str:
     return format_score(part).partition(" ")[2]
 
 
-def _format_probability(share: float | None) -> str:
+def _format_share(share: float | None) -> str:
     if share is None:
         return "–"
     return "<1%" if share < 0.01 else ">99%" if share > 0.99 else f"{share:.0%}"
@@ -294,7 +294,6 @@ def _models(board: Board, names: Sequence[str], greater: bool, verdict: Values) 
                 "family": "",
                 "failed": "",
                 "settings": "",
-                "probability_best": None,
                 "unbeaten": False,
                 "curve": [],
                 "run_id": None,

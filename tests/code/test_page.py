@@ -8,12 +8,14 @@ import sys
 import time
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from pipeline.evaluation import charts
 from pipeline.evaluation.page import write_index, write_report
 
+BOARD = Path(__file__).parents[1] / "boards" / "genre.json"
 VOID = {"meta", "link", "wbr", "br", "hr", "img", "input"}
 # Chart elements that the templates close by themselves.
 CLOSED = {"rect", "line", "circle", "path"}
@@ -115,168 +117,7 @@ def pair(first, second, difference, low, high, decision):
 @pytest.fixture
 def board():
     """Three models that have scores, and one that failed."""
-    return {
-        "format": 2,
-        "task": "genre",
-        "kind": "classification",
-        "metric": "f1_macro",
-        "greater_is_better": True,
-        "metrics": ["f1_macro", "log_loss"],
-        "matters": 0.01,
-        "confidence": 0.95,
-        "resamples": 2000,
-        "cheapest": "predict",
-        "rounds": {
-            "folds": 5,
-            "repeats": 1,
-            "seeds": [0],
-            "rounds": 5,
-            "examples": 1200,
-            "units": 120,
-        },
-        "looks": 3,
-        "verdict": {
-            "take": "logistic_regression",
-            "contenders": ["lightgbm", "logistic_regression"],
-            "sentences": ["Take logistic_regression.", "It predicts 9 times as fast."],
-        },
-        "models": {
-            "neural_net": model(
-                0.55,
-                "deep",
-                100.0,
-                unbeaten=False,
-                curve=[
-                    {"step": 1, "train/log_loss": 1.0, "validation/log_loss": 1.1},
-                    {"step": 2, "train/log_loss": 0.7, "validation/log_loss": 0.9},
-                ],
-            ),
-            "lightgbm": model(0.65, milliseconds=90.0),
-            "broken": {"family": "deep", "failed": "it did not converge", "digest": None},
-            "logistic_regression": model(0.64),
-        },
-        "pairs": [
-            pair("lightgbm", "logistic_regression", 0.01, -0.02, 0.04, "cannot tell"),
-            pair("lightgbm", "neural_net", 0.1, 0.05, 0.15, "better"),
-            pair("neural_net", "logistic_regression", -0.09, -0.14, -0.04, "worse"),
-        ],
-        "families": [pair("classical", "deep", 0.09, 0.04, 0.14, "better")],
-        "slices": {
-            "test": {"examples": 1200, "rows": []},
-            "every_page": {
-                "examples": 12_345,
-                "rows": [
-                    {
-                        "model": "lightgbm",
-                        "f1_macro": 0.4,
-                        "f1_macro_low": 0.3,
-                        "f1_macro_high": 0.5,
-                        "log_loss": None,
-                        "log_loss_low": None,
-                        "log_loss_high": None,
-                    }
-                ],
-            },
-        },
-        "by": [
-            {
-                "name": "length of text",
-                "metric": "f1_macro",
-                "rows": [
-                    {
-                        "value": "1–50 words",
-                        "examples": 40,
-                        "scores": {"lightgbm": {"score": 0.5, "low": 0.4, "high": 0.6}},
-                    }
-                ],
-            }
-        ],
-        "hard": [
-            {
-                "example_id": "novel/17",
-                "actual": "novel",
-                "predicted": {
-                    "logistic_regression": "essay",
-                    "neural_net": "poetry",
-                    "lightgbm": "essay",
-                },
-                "inputs": {"text": "Call me something else"},
-            }
-        ],
-        "plots": [
-            {
-                "name": "confusion",
-                "title": "Confusion on test",
-                "form": "matrix",
-                "x": "predicted",
-                "y": "actual",
-                "value": "examples",
-                "rows": [
-                    {"model": "lightgbm", "actual": "a", "predicted": "a", "examples": 30},
-                    {"model": "lightgbm", "actual": "a", "predicted": "b", "examples": 10},
-                    {"model": "lightgbm", "actual": "b", "predicted": "b", "examples": 7},
-                ],
-            },
-            {
-                "name": "roc",
-                "title": "ROC on test",
-                "form": "line",
-                "x": "false_positive_rate",
-                "y": "true_positive_rate",
-                "series": "class",
-                "diagonal": True,
-                "rows": [
-                    {
-                        "model": name,
-                        "class": of,
-                        "false_positive_rate": x,
-                        "true_positive_rate": y,
-                    }
-                    for name in ("lightgbm", "neural_net")
-                    for of in ("a", "b")
-                    for x, y in ((0, 0), (0.25, 0.75), (1, 1))
-                ],
-            },
-            {
-                "name": "answers",
-                "title": "Answers on test",
-                "form": "points",
-                "x": "actual",
-                "y": "predicted",
-                "rows": [
-                    {"model": "lightgbm", "actual": 1.0, "predicted": 2.0},
-                    {"model": "lightgbm", "actual": 2.0, "predicted": None},
-                    {"model": "lightgbm", "actual": 3.0, "predicted": 2.5},
-                ],
-            },
-        ],
-        "checks": [
-            {
-                "code": "calibration",
-                "severity": "note",
-                "sentence": "Probabilities are too sure.",
-                "advice": "Scale them.",
-                "models": ["lightgbm"],
-            },
-            {
-                "code": "overlap",
-                "severity": "warning",
-                "sentence": "Three texts are in train and in test.",
-                "advice": "Group them.",
-                "models": [],
-            },
-        ],
-        "provenance": {
-            "commit": "abc123",
-            "dirty": True,
-            "data": "0f0f.dir",
-            "origin": [{"url": "https://example.org/books.zip", "sha256": "5e5e"}],
-            "seeds": {"split": 0, "training": [0, 1]},
-            "versions": {"python": "3.11.4"},
-            "machine": {"cpu": "a processor", "cores": 2},
-            "commands": ["dvc repro evaluate@genre", "python -m pipeline.evaluate task=genre"],
-        },
-    }
+    return json.loads(BOARD.read_text(encoding="utf-8"))
 
 
 MINIMAL = {
