@@ -124,8 +124,8 @@ def scatter(points: Sequence[Mapping[str, Any]], y: Scale) -> dict[str, Any]:
     Parameters
     ----------
     points : sequence of mapping
-        For each point ``name``, ``family``, ``price``, ``score``, ``low``, ``high`` and
-        ``unbeaten``. Price and score are defined.
+        For each point ``name``, ``family``, ``price``, ``score``, ``low``, ``high``,
+        ``role`` and ``unbeaten``. Price and score are defined.
     y : Scale
         The axis of the scores. Points may be beyond.
 
@@ -155,20 +155,33 @@ def scatter(points: Sequence[Mapping[str, Any]], y: Scale) -> dict[str, Any]:
 
 
 def _labels(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Place a label beside each point, where it covers no other and no point if it can."""
+    """
+    Place a label beside each point, where it covers least of what is there already.
+
+    Those of the recommended model and of the front come first, and so next to their points.
+    """
     at = [(point["x"] * NARROW / 100, point["y"] * TALL / 100) for point in points]
     taken = [(x - 5, x + 5, y - 5, y + 5) for x, y in at]
-    labels = []
-    for point, (x, y) in zip(points, at, strict=True):
-        width = CHARACTER * len(point["text"])
+    for point, (x, _) in zip(points, at, strict=True):
+        if point["ends"]:
+            low, high = (end * TALL / 100 for end in point["ends"])
+            taken.append((x - 1, x + 1, min(low, high), max(low, high)))
+    labels: list[dict[str, Any]] = [{}] * len(points)
+
+    def rank(number: int) -> tuple[bool, bool]:
+        return points[number]["role"] != "take", not points[number]["unbeaten"]
+
+    for number in sorted(range(len(points)), key=rank):
+        (x, y), width = at[number], CHARACTER * len(points[number]["text"])
         places = []
-        for shift in (0, -LINE, LINE, -2 * LINE, 2 * LINE, -3 * LINE, 3 * LINE):
+        for shift in range(-6 * LINE, 7 * LINE, LINE):
             for side, left in (("start", x + 9), ("end", x - 9 - width)):
                 box = (left, left + width, y + shift - LINE / 2, y + shift + LINE / 2)
-                places.append((_covered(box, taken), abs(shift), box, side, shift))
-        _, _, box, side, shift = min(places)
+                # A line further away is as bad as to cross the interval of another point.
+                places.append((_covered(box, taken) + 2 * abs(shift) / LINE, box, side, shift))
+        _, box, side, shift = min(places)
         taken.append(box)
-        labels.append({"side": side, "down": shift})
+        labels[number] = {"side": side, "down": shift}
     return labels
 
 
@@ -235,6 +248,7 @@ def panels(
     if not dots:
         limit = min(limit, POINTS_PER_LINE)
     up = fit_scale((row[y] for row in known), down=True, room=0.03)
+    dotted = dots or all(len(rows) <= MARKED for rows in parts.values())
     shared = fit_scale((row[x] for row in known), room=0.02)
     drawn = []
     for title in titles[:PANELS]:
@@ -247,8 +261,13 @@ def panels(
             {
                 "title": title,
                 "lines": [
-                    _line(names.index(name), thin(rows, limit), x, y, across, up, dots)
+                    {
+                        "index": names.index(name),
+                        "path": "" if dots else f"M{'L'.join(places)}",
+                        "dots": "".join(f"M{at}h0" for at in places) if dotted else "",
+                    }
                     for name, rows in lines.items()
+                    for places in [_places(thin(rows, limit), x, y, across, up)]
                 ],
                 "x": across.ticks(4),
                 "y": up.ticks(),
@@ -263,22 +282,11 @@ def panels(
     return {"names": names, "panels": drawn, "note": "; ".join(left_out)}
 
 
-def _line(
-    index: int,
-    rows: Sequence[Mapping[str, Any]],
-    x: str,
-    y: str,
-    across: Scale,
-    up: Scale,
-    dots: bool,
-) -> dict[str, Any]:
-    """Return the paths of a line and of its dots, in thousandths of the axes."""
-    places = [f"{10 * across(row[x]):.0f} {10 * up(row[y]):.0f}" for row in rows]
-    return {
-        "index": index,
-        "path": "" if dots else "M" + "L".join(places),
-        "dots": "".join(f"M{at}h0" for at in places) if dots or len(places) <= MARKED else "",
-    }
+def _places(
+    rows: Sequence[Mapping[str, Any]], x: str, y: str, across: Scale, up: Scale
+) -> list[str]:
+    """Return the coordinates of points in thousandths of the axes."""
+    return [f"{10 * across(row[x]):.0f} {10 * up(row[y]):.0f}" for row in rows]
 
 
 def _place(order: Sequence[str], name: str) -> tuple[int, str]:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,6 +105,7 @@ def _render(name: str, values: Mapping[str, Any]) -> str:
     return _environment(markdown=name.endswith(".md")).get_template(f"{name}.j2").render(values)
 
 
+@cache
 def _environment(markdown: bool) -> Environment:
     """Return templates that escape all texts, for HTML or for Markdown."""
     environment = Environment(
@@ -117,7 +119,7 @@ def _environment(markdown: bool) -> Environment:
     environment.filters |= {
         "score": format_score,
         "interval": _format_ends,
-        "short": lambda part: "–" if part["score"] is None else f"{part['score']:.3f}",
+        "short": lambda part, value="score": format_score(part, value).partition(" ")[0],
         "breakable": _breakable,
         "value": lambda value: "" if value is None else value,
         "percent": _format_share,
@@ -165,8 +167,8 @@ def _breakable(name: str) -> Markup:
     return Markup("_<wbr>").join(name.split("_"))
 
 
-def _format_ends(part: Mapping[str, Any]) -> str:
-    return format_score(part).partition(" ")[2]
+def _format_ends(part: Mapping[str, Any], value: str = "score") -> str:
+    return format_score(part, value).partition(" ")[2]
 
 
 def _format_share(share: float | None) -> str:
@@ -189,7 +191,7 @@ def _report(board: Board) -> Values:
     models = _models(board, names, greater, verdict)
     order = [model["name"] for model in models]
     pairs = _pairs(board.get("pairs", []), verdict["take"], order)
-    families = [pair for pair in board.get("families", []) if pair["difference"] is not None]
+    families = board.get("families", [])
     matters = board.get("matters") or 0
     baselines = {model["name"] for model in models if model["family"] == "baseline"}
     among = [pair for pair in pairs if not baselines & {pair["first"], pair["second"]}] or pairs
@@ -286,7 +288,7 @@ def _models(board: Board, names: Sequence[str], greater: bool, verdict: Values) 
 
     empty = {"score": None, "low": None, "high": None}
     models = []
-    for index, (name, found) in enumerate(sorted(board["models"].items(), key=rank)):
+    for name, found in sorted(board["models"].items(), key=rank):
         costs = COSTS | found.get("costs", {})
         scores = found.get("scores", {})
         models.append(
@@ -300,7 +302,6 @@ def _models(board: Board, names: Sequence[str], greater: bool, verdict: Values) 
                 "digest": None,
                 **found,
                 "name": name,
-                "index": index,
                 "costs": costs,
                 "price": PRICES[cheapest].of(costs),
                 "scores": {one: scores.get(one, empty) for one in names},

@@ -439,7 +439,9 @@ def test_markup_in_any_text_is_text(read, board, tmp_path):
         assert not one.all("img")
         assert not [e for e in one.all() if any(key.startswith("on") for key in e.attributes)]
         assert "<script>alert('x')</script>" in one.text
-    assert [e.tag for e in plain.all()] == [e.tag for e in page.all()]
+    # Labels of charts are elsewhere, for they are longer.
+    tags = [[e.tag for e in one.all() if e.tag not in ("svg", "line")] for one in (plain, page)]
+    assert tags[0] == tags[1]
     text, _, commands = (tmp_path / "report.md").read_text(encoding="utf-8").partition("```")
     assert "<" not in text
     assert commands.endswith("```\n")
@@ -709,6 +711,7 @@ def test_labels_on_the_chart_of_prices_do_not_cover_each_other():
         {
             "name": f"model_{number}",
             "family": "deep",
+            "role": "",
             "price": 10.0 + number % 2,
             "score": 0.6 + number / 100,
             "low": 0.5,
