@@ -2,16 +2,18 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.evaluation import charts
+from pipeline.evaluation.board import BATCH, prices_of
 from pipeline.evaluation.layout import format_bytes, format_interval, format_seconds
+from pipeline.evaluation.verdict import PRICES
 from pipeline.files import write_text
 
 Board = Mapping[str, Any]
@@ -44,21 +46,11 @@ PROVENANCE: Values = {
 }
 
 
-class Price(NamedTuple):
-    """What a model costs: a name with its unit, and how it is read from its costs."""
-
-    name: str
-    of: Callable[[Values], float | None]
-
-
-def _megabytes(costs: Values) -> float | None:
-    return None if costs["model_bytes"] is None else costs["model_bytes"] / 1e6
-
-
-PRICES = {
-    "fit": Price("seconds to fit", lambda costs: costs["fit_seconds"]),
-    "predict": Price("ms to predict 1,000 examples", lambda costs: costs["predict_ms"].get("1000")),
-    "size": Price("size in MB", _megabytes),
+# What is cheap, by the value of `cheapest`: the name of an axis, and its unit.
+AXES = {
+    "fit": ("seconds to fit", 1.0),
+    "predict": (f"ms to predict {BATCH} examples", 1.0),
+    "size": ("size in MB", 1e6),
 }
 
 
@@ -186,6 +178,7 @@ def _format_milliseconds(value: float | None) -> str:
 def _report(board: Board) -> Values:
     """Arrange what the templates show. What a board does not have is empty."""
     metric, greater = board["metric"], board.get("greater_is_better", True)
+    cheapest = board.get("cheapest", "predict")
     verdict = {"take": None, "contenders": [], "sentences": [], **board.get("verdict", {})}
     names = [metric, *(name for name in board.get("metrics", []) if name != metric)]
     models = _models(board, names, greater, verdict)
@@ -217,8 +210,9 @@ def _report(board: Board) -> Values:
         "sentences": verdict["sentences"] or [_nothing(models)],
         "models": models,
         "ticks": _score_scale(models, metric).ticks(4),
-        "price": PRICES[board.get("cheapest", "predict")].name,
-        "scatter": _scatter(models, metric, greater),
+        "price": AXES[cheapest][0],
+        "batch": BATCH,
+        "scatter": _scatter(models, metric, greater, cheapest),
         "batches": _batches(models),
         "threads": sorted({m["costs"]["threads"] for m in models} - {None}),
         "measured": [
@@ -258,7 +252,7 @@ def _facts(board: Board) -> list[str]:
     facts = []
     if rounds := board.get("rounds"):
         tested = f"{rounds['examples']:,} examples tested"
-        if rounds["units"] != rounds["examples"]:
+        if rounds.get("units", rounds["examples"]) != rounds["examples"]:
             tested += f", in {rounds['units']:,} groups"
         facts.append(tested)
         if rounds["rounds"] > 1:
@@ -280,7 +274,6 @@ def _facts(board: Board) -> list[str]:
 def _models(board: Board, names: Sequence[str], greater: bool, verdict: Values) -> list[Values]:
     """Arrange the models, best first. Those that failed come last, those without score before."""
     metric, sign = names[0], 1 if greater else -1
-    cheapest = board.get("cheapest", "predict")
 
     def rank(item: tuple[str, Values]) -> tuple[bool, bool, float]:
         score = item[1].get("scores", {}).get(metric, {}).get("score")
@@ -303,7 +296,7 @@ def _models(board: Board, names: Sequence[str], greater: bool, verdict: Values) 
                 **found,
                 "name": name,
                 "costs": costs,
-                "price": PRICES[cheapest].of(costs),
+                "prices": _prices(costs),
                 "scores": {one: scores.get(one, empty) for one in names},
                 "role": _role(name, verdict),
             }
@@ -323,6 +316,14 @@ def _score_scale(models: Sequence[Values], metric: str, down: bool = False) -> c
     return charts.fit_scale(ends, down=down)
 
 
+def _prices(costs: Values) -> dict[str, float | None]:
+    """Return what the verdict goes by; see `board.prices_of`, which takes NaN for None."""
+    known = {key: _number(costs[key]) for key in ("fit_seconds", "model_bytes")}
+    latency = {size: _number(ms) for size, ms in costs["predict_ms"].items()}
+    prices = prices_of({**known, "predict_ms": latency})
+    return {key: None if math.isnan(price) else price for key, price in prices.items()}
+
+
 def _role(name: str, verdict: Values) -> str:
     if name == verdict["take"]:
         return "take"
@@ -330,19 +331,18 @@ def _role(name: str, verdict: Values) -> str:
 
 
 def _batches(models: Sequence[Values]) -> list[str]:
-    found = {batch for model in models for batch in model["costs"]["predict_ms"]}
-    return sorted(found, key=int)
+    """Return the sizes of the batches that were timed."""
+    latency = [item for model in models for item in model["costs"]["predict_ms"].items()]
+    return sorted({size for size, ms in latency if ms is not None}, key=int)
 
 
-def _scatter(models: Sequence[Values], metric: str, greater: bool) -> Values | None:
-    points = [
-        {
-            **model["scores"][metric],
-            **{key: model[key] for key in ("name", "family", "price", "unbeaten", "role")},
-        }
-        for model in models
-        if model["price"] is not None and model["scores"][metric]["score"] is not None
-    ]
+def _scatter(models: Sequence[Values], metric: str, greater: bool, cheapest: str) -> Values | None:
+    points = []
+    for model in models:
+        part, price = model["scores"][metric], model["prices"][PRICES[cheapest]]
+        if price is not None and part["score"] is not None:
+            about = {key: model[key] for key in ("name", "family", "unbeaten", "role")}
+            points.append({**part, **about, "price": price / AXES[cheapest][1]})
     return charts.scatter(points, _score_scale(models, metric, down=greater)) if points else None
 
 
