@@ -267,7 +267,8 @@ def _facts(board: Board) -> list[str]:
     if board.get("matters"):
         facts.append(f"differences below {board['matters']:g} do not matter")
     if looks := board.get("looks"):
-        facts.append(f"test examples looked at {looks:,} time{'s' if looks > 1 else ''}")
+        times = "once" if looks == 1 else f"{looks:,} times"
+        facts.append(f"test examples looked at {times}")
     return facts
 
 
