@@ -146,10 +146,16 @@ class StyleMeasures(TransformerMixin, BaseEstimator):
         count = words.str.len().clip(lower=1)
         types = text.str.lower().str.findall(_WORD).map(set).str.len()
 
-        def per_word(marks: str) -> pd.Series:
-            return text.str.count(marks) / count
+        # Not Series.str.count: with PyArrow, \b also matches after each match, depending on the
+        # other texts in the column.
+        def occurrences(pattern: str) -> np.ndarray:
+            found = re.compile(pattern)
+            return np.array([len(found.findall(one)) for one in text])
 
-        sentences = text.str.count(r"[.!?]+(?=\W|$)").clip(lower=1)
+        def per_word(marks: str) -> np.ndarray:
+            return occurrences(marks) / count.to_numpy()
+
+        sentences = occurrences(r"[.!?]+(?=\W|$)").clip(min=1)
         return np.column_stack(
             [
                 np.log(count),

@@ -200,3 +200,15 @@ def test_layout_counts_where_it_is_kept():
 
     assert flat.transform(texts)["text"].tolist() == ["one two", "one two"]
     assert kept.transform(texts)["text"].tolist() == ["one two", "one\n two"]
+
+
+def test_the_style_of_a_text_does_not_depend_on_the_texts_beside_it():
+    texts = pd.DataFrame({"text": ["FORTHWITH, adv. A word. IT IS!", "It — was?", "no"]})
+    measures = StyleMeasures().fit(texts)
+
+    together = measures.transform(texts)
+    alone = np.vstack([measures.transform(texts.iloc[[row]]) for row in range(len(texts))])
+
+    np.testing.assert_array_equal(alone, together)
+    # FORTHWITH, A, IT and IS, of six words.
+    assert together[0, StyleMeasures.NAMES.index("capitals")] == pytest.approx(4 / 6)
