@@ -18,11 +18,12 @@ from pipeline.config import conf, schema
 from pipeline.config.settings import pick_settings
 from pipeline.errors import ModelError, UserError
 from pipeline.evaluation.board import make_board, model_digest, prices_of, read_rows, test_scores
-from pipeline.evaluation.comparison import Comparison, Round, check_interval, compare
+from pipeline.evaluation.comparison import Comparison, check_interval, compare
 from pipeline.evaluation.layout import console_page
 from pipeline.evaluation.page import write_report
 from pipeline.evaluation.plots import learning_points, stack_models
-from pipeline.evaluation.verdict import write_verdict
+from pipeline.evaluation.samples import Round
+from pipeline.evaluation.verdict import check_verdict, write_verdict
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
 from pipeline.models.fitting import SIZES, measure_latency
 from pipeline.problems import Predictions, Problem
@@ -112,6 +113,7 @@ def main(cfg: schema.Evaluate) -> None:
     card = read_json(ingested / "card.json", CARD)
     kind = experiment.problem_of(task, card["target"])
     check_interval(cfg.resamples, cfg.confidence)
+    check_verdict(task.matters, task.cheapest)
     slices = {name: read_table(ingested / f"{name}.parquet") for name in card["slices"]}
     data = Data(Rounds.read(ingested, with_test=True), slices, dvc_digest(ingested))
     entries, failed = {}, {}
@@ -126,7 +128,7 @@ def main(cfg: schema.Evaluate) -> None:
     compared = {part: compare_part(cfg, kind, data, entries, part) for part in [TEST, *slices]}
     costs = {model: one.costs for model, one in entries.items()}
     prices = {model: prices_of(of_model) for model, of_model in costs.items()}
-    verdict = write_verdict(compared[TEST], prices, task.cheapest)
+    verdict = write_verdict(compared[TEST], prices, task.cheapest, matters=task.matters)
     sizes = {part: len(rows) for part, rows in slices.items()}
     facts = describe(cfg, kind, data, card, entries, failed)
     board = make_board(facts, compared, verdict, costs, sizes) | {

@@ -20,7 +20,7 @@ from pipeline import bundle, command, experiment, paths, tracking
 from pipeline.config import command_line, schema
 from pipeline.config.settings import merge, pick_settings
 from pipeline.errors import ModelError, UserError
-from pipeline.evaluation.comparison import compare
+from pipeline.evaluation.comparison import interval
 from pipeline.features import views
 from pipeline.files import aside, put, write_json
 from pipeline.models.fitting import peak_memory, stops_early
@@ -322,16 +322,16 @@ def validation_scores(
     dict of str to float
         Mean over the fits of each score that is defined in all of them. For the deciding
         metric, of several fits also ``<metric>_sd``, the standard deviation; of one fit
-        ``<metric>_low`` and ``<metric>_high``, the ends of its interval.
+        ``<metric>_low`` and ``<metric>_high``, the ends of its interval, if there are enough
+        examples for one.
     """
     deciding = kind.deciding.name
     table = pd.DataFrame([one["scores"] for one in scored]).dropna(axis=1)
     scores = {str(name): float(mean) for name, mean in table.mean().items()}
     if len(scored) > 1:
         return scores | {f"{deciding}_sd": float(table[deciding].std())}
-    board = compare({"model": predictions}, kind.deciding, [kind.deciding], seed)
-    ends = board.loc["model", [f"{deciding}_low", f"{deciding}_high"]].to_dict()
-    return scores | {str(name): float(end) for name, end in ends.items()}
+    low, high = interval(predictions, kind.deciding, seed=seed)
+    return scores if np.isnan(low) else scores | {f"{deciding}_low": low, f"{deciding}_high": high}
 
 
 def summary(
@@ -341,7 +341,9 @@ def summary(
     if fits > 1:
         spread = f"± {scores[f'{metric}_sd']:.3f} over {fits} fits, {fit_seconds:.1f} s each"
     else:
-        ends = f"[{scores[f'{metric}_low']:.3f}, {scores[f'{metric}_high']:.3f}]"
+        ends = "too few examples for an interval"
+        if f"{metric}_low" in scores:
+            ends = f"[{scores[f'{metric}_low']:.3f}, {scores[f'{metric}_high']:.3f}]"
         spread = f"{ends}, fitted in {fit_seconds:.1f} s"
     return f"{name}: validation {metric} {scores[metric]:.3f} {spread}"
 

@@ -64,6 +64,7 @@ def make_board(
                 "scores": {name: _score(row, name) for name in metrics},
                 "probability_best": comparison.probability_best[model],
                 "costs": costs[model],
+                "prices": prices[model],
                 "unbeaten": model in front,
             }
     examples = {TEST: facts["rounds"]["examples"], **sizes}
@@ -120,7 +121,8 @@ def prices_of(costs: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _score(row: "pd.Series[Any]", name: str) -> dict[str, Any]:
-    keys = {"score": name, "low": f"{name}_low", "high": f"{name}_high"}
+    keys = {"score": name}
+    keys |= {key: f"{name}_{key}" for key in ("low", "high", "why", "undefined")}
     if f"{name}_sd" in row:
         keys |= {"sd": f"{name}_sd", "rounds": f"{name}_rounds"}
     return {key: row[column] for key, column in keys.items()}
@@ -133,8 +135,8 @@ def _rows(
     prices: Mapping[str, Mapping[str, float]],
 ) -> list[dict[str, Any]]:
     """Return a row per model: scores, costs, and last the models that failed."""
-    lists = [name for name in comparison.scores if name.endswith("_rounds")]
-    board = comparison.scores.drop(columns=lists).join(pd.DataFrame(prices).T)
+    left_out = [name for name in comparison.scores if name.endswith(("_rounds", "_why"))]
+    board = comparison.scores.drop(columns=left_out).join(pd.DataFrame(prices).T)
     board.insert(0, "family", [facts["models"][model]["family"] for model in board.index])
     board.insert(0, "metric", facts["metric"])
     board.insert(0, "mark", [_mark(model, verdict) for model in board.index])

@@ -1,16 +1,73 @@
 """Compare models by scores and intervals, from one bootstrap that all models share."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from functools import partial
+from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError
+from pipeline.evaluation.draws import Units, units_of
+from pipeline.evaluation.intervals import (
+    FEWEST_DEGREES,
+    FEWEST_FOR_PERCENTILES,
+    FEWEST_FOR_SCORE,
+    FEWEST_UNITS,
+    expanded_percentiles,
+    quantile,
+    score_interval,
+)
+from pipeline.evaluation.pairs import (
+    BETTER,
+    WORSE,
+    compare_pairs,
+    enough_for_differences,
+    represent,
+)
+from pipeline.evaluation.samples import Estimates, Round, Sample, mean_defined, sample_scores
 from pipeline.problems import Metric, Predictions
 
-WEIGHTS_AT_ONCE = 4_000_000
-P = TypeVar("P", bound=Predictions)
+TOO_FEW = "too few to tell"
+
+
+class Comparison(NamedTuple):
+    """
+    What a comparison of models found.
+
+    Attributes
+    ----------
+    scores : DataFrame
+        One row per model, best first, indexed by name. ``<metric>`` is the mean score over
+        rounds and seeds, ``<metric>_low`` and ``<metric>_high`` are the ends of its interval.
+        Without an interval they are nan, and ``<metric>_why`` tells the reason.
+        ``<metric>_sd`` is the standard deviation over rounds, ``<metric>_rounds`` the list of
+        their scores, ``<metric>_undefined`` the share of draws in which the score is not
+        defined. ``behind``, ``behind_low`` and ``behind_high`` are the distance to the first
+        model in the deciding metric, with its simultaneous interval.
+    pairs : DataFrame
+        One row per pair of models: ``first``, ``second``, ``difference``, ``low``, ``high`` and
+        ``decision``. A difference above 0 means that the first one is better. Intervals are
+        simultaneous: all hold together with the confidence.
+    families : DataFrame
+        The same for families of models.
+    contenders : list of str
+        The models that no other one is better than, best first. With the confidence the best
+        model is among them.
+    probability_best : Series
+        For each model the share of draws in which it is the best.
+    examples : int
+        Number of different test examples.
+    """
+
+    scores: pd.DataFrame
+    pairs: pd.DataFrame
+    families: pd.DataFrame
+    contenders: list[str]
+    probability_best: "pd.Series[float]"
+    examples: int
 
 
 def check_interval(resamples: int, confidence: float) -> None:
@@ -28,181 +85,223 @@ def check_interval(resamples: int, confidence: float) -> None:
         raise UserError(f"confidence: {confidence} is not between 0 and 1")
 
 
-def draws(
-    units: np.ndarray, strata: np.ndarray | None, resamples: int, seed: int
-) -> Iterator[np.ndarray]:
-    """
-    Draw bootstrap samples of examples.
-
-    Whole units are drawn with replacement, because the passages of an author or the readings
-    of an engine are not independent. Where the split was stratified, the draws are too: each
-    stratum keeps its number of units. Where it was not, as with the latest examples or a
-    predefined test set, these numbers are random, and they are random in the draws (Davison
-    and Hinkley, "Bootstrap Methods and their Application", 1997, sections 2.4 and 3.8).
-
-    Parameters
-    ----------
-    units : ndarray of shape (n,)
-        The unit of each example.
-    strata : ndarray of shape (n,) or None
-        The stratum of each example. The stratum of a unit is the most frequent one of its
-        examples. None draws without strata.
-    resamples : int
-        Number of draws.
-    seed : int
-        Seed of the draws.
-
-    Yields
-    ------
-    ndarray of shape (n_draws, n)
-        Number of times that each draw holds each example. The draws come in several arrays.
-    """
-    rng = np.random.default_rng(seed)
-    codes, names = pd.factorize(units)
-    stratum = np.zeros(len(names), dtype=int)
-    if strata is not None:
-        of_example, levels = pd.factorize(strata, sort=True)
-        counts = np.zeros((len(names), len(levels)))
-        np.add.at(counts, (codes, of_example), 1)
-        stratum = counts.argmax(1)
-    at_once = max(1, WEIGHTS_AT_ONCE // len(codes))
-    for start in range(0, resamples, at_once):
-        count = min(at_once, resamples - start)
-        drawn = np.zeros((count, len(names)))
-        for one in np.unique(stratum):
-            members = np.flatnonzero(stratum == one)
-            drawn[:, members] = rng.multinomial(
-                len(members), np.full(len(members), 1 / len(members)), size=count
-            )
-        yield drawn[:, codes]
-
-
-def compare(
-    predictions: Mapping[str, P],
-    deciding: Metric,
-    metrics: Sequence[Metric],
+def interval(
+    predictions: Predictions,
+    metric: Metric,
+    *,
     seed: int,
     resamples: int = 2000,
     confidence: float = 0.95,
-) -> pd.DataFrame:
+) -> tuple[float, float]:
     """
-    Score and rank models on the same examples, with bootstrap intervals.
+    Compute the interval of the score of one model on one set of examples.
 
     Parameters
     ----------
-    predictions : mapping of str to Predictions
-        Predictions of each model for the same n examples. Examples are drawn by their
-        ``unit`` within their ``stratum``.
-    deciding : Metric
-        The metric that ranks the models. Models for which it is not defined come last.
-    metrics : sequence of Metric
-        The metrics to report.
+    predictions : Predictions
+        Predictions of the model.
+    metric : Metric
+        The metric.
     seed : int
         Seed of the draws.
     resamples : int, default=2000
-        Number of draws. All models share them, so that the interval of a difference is
-        that of paired scores.
+        Number of draws.
     confidence : float, default=0.95
-        Share of the draws inside an interval.
+        Share of such intervals that hold the true score.
 
     Returns
     -------
-    DataFrame
-        One row per model, best first, indexed by name. ``<metric>`` is the score;
-        ``<metric>_low`` and ``<metric>_high`` are the ends of its percentile interval, over
-        the draws for which the metric is defined. ``behind``, ``behind_low`` and
-        ``behind_high`` are the distance to the best model in the deciding metric, with its
-        interval; ``behind`` itself is never negative.
+    low, high : float
+        nan where there are too few examples to tell.
     """
-    first = next(iter(predictions.values()))
-    whole = {
-        name: {m.name: m.once(of_model) for m in metrics} for name, of_model in predictions.items()
-    }
-    parts: dict[str, dict[str, list[np.ndarray]]] = {
-        name: {m.name: [] for m in metrics} for name in predictions
-    }
-    for weights in draws(first.unit, first.stratum, resamples, seed):
-        for name, of_model in predictions.items():
-            for m in metrics:
-                parts[name][m.name].append(m(of_model, weights))
-    drawn = {
-        name: {m: np.concatenate(chunks) for m, chunks in by_metric.items()}
-        for name, by_metric in parts.items()
-    }
-    by, sign = deciding.name, deciding.sign
-
-    def rank(name: str) -> tuple[bool, float]:
-        score = whole[name][by]
-        return bool(np.isnan(score)), -sign * score
-
-    ranked = sorted(predictions, key=rank)
-    best = ranked[0]
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    rows = []
-    for name in ranked:
-        row: dict[str, str | float] = {"model": name}
-        for of_metric in whole[name]:
-            row[of_metric] = whole[name][of_metric]
-            ends = _quantiles(drawn[name][of_metric], tails)
-            row[f"{of_metric}_low"], row[f"{of_metric}_high"] = ends
-        gap = sign * (drawn[best][by] - drawn[name][by])
-        row["behind"] = sign * (whole[best][by] - whole[name][by])
-        row["behind_low"], row["behind_high"] = _quantiles(gap, tails)
-        rows.append(row)
-    return pd.DataFrame(rows).set_index("model")
+    rounds = [Round({"model": [predictions]}, {}, 0)]
+    ways = units_of([predictions])
+    sample = sample_scores(rounds, ["model"], [metric], ways, seed, resamples)[metric.name]
+    return _interval(metric, [predictions], sample.of(0), ways, sample, confidence)
 
 
-def _quantiles(values: np.ndarray, shares: list[float]) -> np.ndarray:
-    """Compute quantiles over the draws in which a score is defined."""
-    defined = values[~np.isnan(values)]
-    return np.quantile(defined, shares) if len(defined) else np.full(len(shares), np.nan)
+def compare(
+    rounds: Sequence[Round],
+    deciding: Metric,
+    metrics: Sequence[Metric],
+    families: Mapping[str, str],
+    *,
+    matters: float,
+    seed: int,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Comparison:
+    """
+    Score and rank models on the same examples, and decide which ones differ.
 
+    Scores are computed per round and averaged over rounds. What varies is drawn together for
+    all models: the test examples, by their units and within their strata, and the training
+    seeds. One draw of a unit holds in all rounds. Models of rounds are fitted on sets that
+    overlap and that are themselves drawn; therefore the variance of several rounds is
+    multiplied by 1 + n * share, where n is how many times as many units are tested in all
+    rounds as in one (Nadeau and Bengio, Machine Learning 2003). Nothing is chosen on test.
 
-from typing import NamedTuple
-
-
-class Round(NamedTuple):
-    test: Mapping[str, Sequence[Predictions]]
-    validation: Mapping[str, float]
-    share: float
-
-
-class Comparison(NamedTuple):
-    scores: pd.DataFrame
-    pairs: pd.DataFrame
-    families: pd.DataFrame
-    contenders: list
-    probability_best: pd.Series
-
-
-old = compare
-
-
-def compare(rounds, deciding, metrics=None, families=None, *a, **k):
-    if not isinstance(rounds, list):
-        return old(rounds, deciding, metrics, families or 0)
-    tables = [old({m: p[0] for m, p in r.test.items()}, deciding, metrics, 0) for r in rounds]
-    mean = sum(t.loc[tables[0].index] for t in tables) / len(tables)
-    for m in metrics:
-        mean[m.name + "_sd"] = pd.concat([t[m.name] for t in tables], axis=1).std(axis=1)
-        mean[m.name + "_rounds"] = [[t.loc[i, m.name] for t in tables] for i in mean.index]
-    mean = mean.sort_values(deciding.name, ascending=False)
-    pairs = pd.DataFrame(
-        [
-            {
-                "first": mean.index[0],
-                "second": mean.index[-1],
-                "difference": 0.0,
-                "low": -1,
-                "high": 1,
-                "decision": "cannot tell",
-            }
-        ]
+    Parameters
+    ----------
+    rounds : sequence of Round
+        At least one. All hold the same models.
+    deciding : Metric
+        The metric that ranks the models. Models for which it is not defined come last.
+    metrics : sequence of Metric
+        The metrics to report, including the deciding one.
+    families : mapping of str to str
+        The family of each model. In each round a family is represented by its model that is
+        best on the validation examples of the round. Baselines and ensembles take no part.
+    matters : float
+        The smallest difference in the deciding metric that matters.
+    seed : int
+        Seed of the draws.
+    resamples : int, default=2000
+        Number of draws.
+    confidence : float, default=0.95
+        Share of such comparisons whose intervals all hold the truth.
+    """
+    models = sorted(families)
+    ways = units_of([next(iter(one.test.values()))[0] for one in rounds])
+    samples = sample_scores(rounds, models, metrics, ways, seed, resamples)
+    columns = [
+        _score_columns(rounds, models, m, ways, samples[m.name], confidence) for m in metrics
+    ]
+    scores = pd.concat(columns, axis=1).sort_values(
+        deciding.name, ascending=not deciding.greater_is_better, kind="stable"
     )
+    ranked = list(scores.index)
+    position = {model: number for number, model in enumerate(models)}
+    chosen = {
+        model: np.full(len(rounds), position[model])
+        for model in scores.index[scores[deciding.name].notna()]
+    }
+    decide = partial(
+        compare_pairs,
+        samples[deciding.name],
+        sign=deciding.sign,
+        matters=matters,
+        confidence=confidence,
+        enough=enough_for_differences(ways),
+    )
+    pairs = decide(chosen, same=_same_pairs(rounds, chosen))
+    beaten = {*pairs["second"][pairs["decision"] == BETTER]}
+    beaten |= {*pairs["first"][pairs["decision"] == WORSE]}
+    behind = pairs[pairs["first"] == ranked[0]].set_index("second")
+    behind = behind[["difference", "low", "high"]].astype(float).reindex(ranked)
+    behind.columns = ["behind", "behind_low", "behind_high"]
+    behind.iloc[: min(1, len(chosen))] = 0.0
     return Comparison(
-        mean,
+        scores.join(behind).rename_axis("model"),
         pairs,
-        pairs.assign(first="classical", second="deep"),
-        list(mean.index[:2]),
-        pd.Series(0.5, mean.index),
+        decide(represent(rounds, families, deciding.sign, position)),
+        [model for model in chosen if model not in beaten],
+        probability_best(samples[deciding.name], chosen, deciding.sign).reindex(ranked),
+        round(ways[0].examples),
     )
+
+
+def probability_best(
+    sample: Sample, chosen: Mapping[str, np.ndarray], sign: int
+) -> "pd.Series[float]":
+    """Return for each model the share of draws in which it is the best; ties are shared."""
+    if not chosen:
+        return pd.Series(dtype=float)
+    found = sample.take(np.stack(list(chosen.values()), axis=1))
+    scores = sign * (found.value + np.nan_to_num(found.noise))
+    best = np.isclose(scores, scores.max(1, keepdims=True), rtol=0, atol=1e-12)
+    return pd.Series((best / best.sum(1, keepdims=True)).mean(0), index=list(chosen))
+
+
+def _score_columns(
+    rounds: Sequence[Round],
+    models: Sequence[str],
+    metric: Metric,
+    ways: Sequence[Units],
+    sample: Sample,
+    confidence: float,
+) -> pd.DataFrame:
+    """Compute the columns of one metric in `Comparison.scores`."""
+    name, rows = metric.name, []
+    for number, model in enumerate(models):
+        found = sample.of(number)
+        tests = [one.test[model][0] for one in rounds]
+        low, high = _interval(metric, tests, found, ways, sample, confidence)
+        row = {
+            name: found.value[0],
+            f"{name}_low": low,
+            f"{name}_high": high,
+            f"{name}_why": TOO_FEW if np.isnan(low) and not np.isnan(found.value[0]) else "",
+            f"{name}_undefined": np.isnan(found.drawn).mean(),
+        }
+        if len(rounds) > 1:
+            of_rounds = sample.whole[:, number]
+            row[f"{name}_sd"] = pd.Series(of_rounds).std()
+            row[f"{name}_rounds"] = of_rounds.tolist()
+        rows.append(row)
+    return pd.DataFrame(rows, index=list(models))
+
+
+def _interval(
+    metric: Metric,
+    tests: Sequence[Predictions],
+    found: Estimates,
+    ways: Sequence[Units],
+    sample: Sample,
+    confidence: float,
+) -> tuple[float, float]:
+    """Compute the interval of the score of one model; nan where there are too few examples."""
+    score, error, degrees = float(found.value[0]), float(found.error[0]), float(found.degrees[0])
+    nothing = np.nan, np.nan
+    units = min(ways, key=len)
+    times = float(quantile(confidence, max(degrees, 1)))
+    if metric.variance is not None and not np.isnan(score):
+        of_metric = metric.variance
+
+        def variance(true: np.ndarray) -> np.ndarray:
+            per_round = np.array([of_metric(test, true) for test in tests])
+            # Rounds test different units, or the same ones again.
+            return mean_defined(per_round, axis=0) * units.tested / len(units)
+
+        effect, expected = sample.inflation, float(variance(np.array([score]))[0])
+        if len(ways) == 1 and units.single and not sample.seed_degrees:
+            times = float(quantile(confidence, np.inf))
+        elif expected > 0 and degrees >= 1:
+            effect = max(effect, error**2 / expected)
+        else:
+            # Nothing varies: at worst the examples of a unit are as one.
+            effect *= units.examples / len(units)
+            times = float(quantile(confidence, len(units) - 1))
+        return score_interval(score, variance, times * np.sqrt(effect))
+    few = units.rare_examples < FEWEST_FOR_SCORE or units.rare_units < FEWEST_UNITS
+    if np.isnan(score) or few or degrees < 1:
+        return nothing
+    if metric.bounded:
+        return score_interval(
+            score, lambda true: error**2 * true * (1 - true) / (score * (1 - score)), times
+        )
+    # A variance that rests on few of many units is that of rare events, some of them unseen.
+    if degrees < min(FEWEST_DEGREES, (len(units) - len(np.unique(units.category))) / 2):
+        return nothing
+    if units.rare_units < FEWEST_FOR_PERCENTILES or sample.seed_degrees:
+        return score - times * error, score + times * error
+    drawn = found.drawn[:, 0]
+    return expanded_percentiles(drawn[~np.isnan(drawn)], times * np.sqrt(sample.inflation))
+
+
+def _same_pairs(rounds: Sequence[Round], models: Iterable[str]) -> set[tuple[str, str]]:
+    """Find the pairs of models that predict the same in every round."""
+
+    def same(one: Predictions, other: Predictions) -> bool:
+        names = [field.name for field in fields(one) if field.name != "meta"]
+        return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+
+    return {
+        (first, second)
+        for first, second in combinations(models, 2)
+        if all(
+            len(one.test[first]) == len(one.test[second])
+            and all(map(same, one.test[first], one.test[second]))
+            for one in rounds
+        )
+    }

@@ -5,17 +5,15 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 WIDTH = 80
-# Columns of a board that hold no numbers.
-TEXTS = ("model", "mark", "metric", "family", "failed")
 
 
+ENDS = {"score": "", "low": "_low", "high": "_high"}
 MARKS = {"take": " ★", "contender": " ☆", "": ""}
 LEGEND = (
     "★ take it, ☆ cannot be told apart from the best; [{share:.0%} interval]; "
@@ -35,12 +33,10 @@ def console_page(board: Mapping[str, Any]) -> str:
     metric, sentences = board["metric"], " ".join(board["verdict"]["sentences"])
     pages = []
     for part, of_part in board["slices"].items():
-        rows = pd.DataFrame(of_part["rows"])
         legend = LEGEND.format(share=board["confidence"], tested=describe_test(board, part))
-        why = [f"{row.model}: {row.failed}" for row in rows[rows["failed"] != ""].itertuples()]
-        page = console_table(
-            f"{board['task']}: {metric} on {part}", format_board(rows, [metric]), legend
-        )
+        why = [f"{row['model']}: {row['failed']}" for row in of_part["rows"] if row["failed"]]
+        title = f"{board['task']}: {metric} on {part}"
+        page = console_table(title, format_board(board, part), legend)
         pages.append("\n".join([page, *why]))
     verdict = textwrap.fill(sentences, WIDTH)
     return "\n\n".join([pages[0], verdict, *pages[1:]])
@@ -55,54 +51,76 @@ def describe_test(board: Mapping[str, Any], part: str) -> str:
     return f"{examples:,} examples, {rounds['folds']}{times} folds"
 
 
-def format_interval(row: "pd.Series[float]", name: str, digits: int = 3) -> str:
-    """Format a score with the ends of its interval, or as a dash where it is not defined."""
-    if np.isnan(row[name]):
+def format_score(part: Mapping[str, Any] | None, value: str = "score") -> str:
+    """
+    Format a score or a difference with the ends of its interval.
+
+    Parameters
+    ----------
+    part : mapping or None
+        The number under its key, ``low`` and ``high``. None, or a number that is None, is not
+        defined; an end that is None means that no interval can be given.
+    value : str, default="score"
+        The key of the number.
+    """
+    if part is None or part[value] is None:
         return "–"
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    if np.isnan(low) or np.isnan(high):
-        return f"{row[name]:.{digits}f}"
-    return f"{row[name]:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    if part["low"] is None or part["high"] is None:
+        return f"{part[value]:.3f} [too few to tell]"
+    # Adding 0 turns -0.0 into 0.0.
+    number, low, high = (f"{round(part[key], 3) + 0.0:.3f}" for key in (value, "low", "high"))
+    return f"{number} [{low}, {high}]"
 
 
-def format_seconds(seconds: float) -> str:
+def format_seconds(seconds: float | None) -> str:
     """Format a duration, with two decimals below 10 seconds."""
-    if np.isnan(seconds):
+    if seconds is None:
         return "–"
     return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.2f}"
 
 
-def format_bytes(count: float) -> str:
+def format_milliseconds(value: float | None) -> str:
+    """Format a short duration, with three digits below 100 milliseconds."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def format_bytes(count: float | None) -> str:
     """Format a size in kB or MB."""
-    if np.isnan(count):
+    if count is None:
         return "–"
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
-def format_board(board: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
+def format_board(board: Mapping[str, Any], part: str) -> pd.DataFrame:
     """
-    Format the values of a board as texts.
+    Format the rows of a board as texts.
 
     Parameters
     ----------
-    board : DataFrame
-        What `board.read_rows` returns.
-    metrics : list of str
-        The scores to show, the deciding one first.
+    board : mapping
+        What `board.make_board` returned.
+    part : str
+        ``test``, or the name of a slice.
 
     Returns
     -------
     DataFrame
         Texts only. The names of the columns are the headings to show.
     """
-    numbers = board.astype({name: float for name in board if name not in TEXTS})
-    columns = {"model": board["model"] + board["mark"].map(MARKS), "family": board["family"]}
-    for name in metrics:
-        columns[name] = numbers.apply(format_interval, axis=1, name=name)
-    columns["fit s"] = numbers["fit_seconds"].map(format_seconds)
-    columns["ms"] = numbers["predict_ms"].map("{:,.1f}".format).replace("nan", "–")
-    columns["size"] = numbers["model_bytes"].map(format_bytes)
-    return pd.DataFrame(columns)
+    metric = board["metric"]
+    return pd.DataFrame(
+        {
+            "model": f"{row['model']}{MARKS[row['mark']]}",
+            "family": row["family"],
+            metric: format_score({key: row.get(f"{metric}{end}") for key, end in ENDS.items()}),
+            "fit s": format_seconds(row.get("fit_seconds")),
+            "ms": format_milliseconds(row.get("predict_ms")),
+            "size": format_bytes(row.get("model_bytes")),
+        }
+        for row in board["slices"][part]["rows"]
+    )
 
 
 def console_table(title: str, rows: pd.DataFrame, legend: str) -> str:
@@ -147,17 +165,6 @@ def summarize_tasks(boards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         if take:
             row["score"] = format_score(board["models"][take]["scores"][metric])
         for pair in board["families"]:
-            row[f"{pair['first']} − {pair['second']}"] = format_score(
-                {"score": pair["difference"], **pair}
-            )
+            row[f"{pair['first']} − {pair['second']}"] = format_score(pair, "difference")
         rows.append(row)
     return pd.DataFrame(rows).fillna("–")
-
-
-def format_score(score: Mapping[str, Any], digits: int = 3) -> str:
-    """Format a score with the ends of its interval, as far as they are defined."""
-    if score["score"] is None:
-        return "–"
-    if score["low"] is None or score["high"] is None:
-        return f"{score['score']:.{digits}f}"
-    return f"{score['score']:.{digits}f} [{score['low']:.{digits}f}, {score['high']:.{digits}f}]"

@@ -1,6 +1,5 @@
 """The pages of a comparison, made from what ``board.json`` holds: for a browser and as Markdown."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -11,8 +10,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.evaluation import charts
-from pipeline.evaluation.board import BATCH, prices_of
-from pipeline.evaluation.layout import format_bytes, format_interval, format_seconds
+from pipeline.evaluation.board import BATCH
+from pipeline.evaluation.layout import (
+    format_bytes,
+    format_milliseconds,
+    format_score,
+    format_seconds,
+)
 from pipeline.evaluation.verdict import PRICES
 from pipeline.files import write_text
 
@@ -115,9 +119,9 @@ def _environment(markdown: bool) -> Environment:
         "breakable": _breakable,
         "value": lambda value: "" if value is None else value,
         "percent": _format_share,
-        "seconds": lambda seconds: format_seconds(_number(seconds)),
-        "milliseconds": _format_milliseconds,
-        "bytes": lambda count: format_bytes(_number(count)),
+        "seconds": format_seconds,
+        "milliseconds": format_milliseconds,
+        "bytes": format_bytes,
     }
     return environment
 
@@ -128,30 +132,6 @@ def _markdown(value: Any) -> Any:
         return value
     text = MARKS.sub(r"\\\g<0>", re.sub(r"\s+", " ", value))
     return Markup(text.replace("&", "&amp;").replace("<", "&lt;"))  # noqa: S704
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def format_score(part: Mapping[str, Any] | None, value: str = "score") -> str:
-    """
-    Format a score or a difference with the ends of its interval.
-
-    Parameters
-    ----------
-    part : mapping or None
-        The number under its key, ``low`` and ``high``. None, or a number that is None, is not
-        defined; an end that is None means that no interval can be given.
-    value : str, default="score"
-        The key of the number.
-    """
-    if part is None or part[value] is None:
-        return "–"
-    if part["low"] is None or part["high"] is None:
-        return f"{part[value]:.3f} [too few to tell]"
-    row = {"x": part[value], "x_low": part["low"], "x_high": part["high"]}
-    return format_interval(row, "x")
 
 
 def _breakable(name: str) -> Markup:
@@ -167,12 +147,6 @@ def _format_share(share: float | None) -> str:
     if share is None:
         return "–"
     return "<1%" if share < 0.01 else ">99%" if share > 0.99 else f"{share:.0%}"
-
-
-def _format_milliseconds(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _report(board: Board) -> Values:
@@ -297,7 +271,7 @@ def _models(board: Board, names: Sequence[str], greater: bool, verdict: Values) 
                 **found,
                 "name": name,
                 "costs": costs,
-                "prices": _prices(costs),
+                "prices": dict.fromkeys(PRICES.values()) | found.get("prices", {}),
                 "scores": {one: scores.get(one, empty) for one in names},
                 "role": _role(name, verdict),
             }
@@ -315,14 +289,6 @@ def _score_scale(models: Sequence[Values], metric: str, down: bool = False) -> c
     among = [model for model in able if model["family"] != "baseline"] or able
     ends = [model["scores"][metric][key] for model in among for key in ("score", "low", "high")]
     return charts.fit_scale(ends, down=down)
-
-
-def _prices(costs: Values) -> dict[str, float | None]:
-    """Return what the verdict goes by; see `board.prices_of`, which takes NaN for None."""
-    known = {key: _number(costs[key]) for key in ("fit_seconds", "model_bytes")}
-    latency = {size: _number(ms) for size, ms in costs["predict_ms"].items()}
-    prices = prices_of({**known, "predict_ms": latency})
-    return {key: None if math.isnan(price) else price for key, price in prices.items()}
 
 
 def _role(name: str, verdict: Values) -> str:

@@ -1,13 +1,222 @@
-from typing import NamedTuple
+"""Say in words which model to take, how sure that is, and at what price."""
 
-PRICES = {"fit": "fit_seconds", "predict": "predict_ms", "size": "model_bytes"}
+from collections.abc import Mapping, Sequence
+from math import floor, isfinite, log10
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import UserError, nearest
+from pipeline.evaluation.comparison import Comparison
+from pipeline.evaluation.pairs import BETTER, CANNOT_TELL, EQUIVALENT, WORSE
+
+# What "cheapest" can mean: the cost that decides, and how one model is cheaper than another.
+COSTS = {
+    "fit": ("fit_seconds", "fits {} times as fast"),
+    "predict": ("predict_ms", "predicts {} times as fast"),
+    "size": ("model_bytes", "is {} times as small"),
+}
+PRICES = {name: cost for name, (cost, _) in COSTS.items()}
+# Prices that are measured to differ by less are called equal.
+SAME_PRICE = 1.2
+# More than so many times the examples is no advice.
+MOST_TIMES_THE_EXAMPLES = 100
+
+
+def check_verdict(matters: float, cheapest: str) -> None:
+    """
+    Check what a task sets for the verdict.
+
+    Raises
+    ------
+    UserError
+        When the margin is below 0, or the price that decides is unknown.
+    """
+    if not matters >= 0:
+        raise UserError(f"task.matters: {matters} is not at least 0")
+    if cheapest not in COSTS:
+        raise UserError(f"task.cheapest: unknown '{cheapest}'{nearest(cheapest, COSTS)}")
 
 
 class Verdict(NamedTuple):
-    take: str
-    contenders: list
-    sentences: list
+    """
+    Which model to take.
+
+    Attributes
+    ----------
+    take : str or None
+        The cheapest contender. None when nothing can be said.
+    contenders : list of str
+        The models that no other one is better than, best first.
+    sentences : list of str
+        The verdict in words.
+    """
+
+    take: str | None
+    contenders: list[str]
+    sentences: list[str]
 
 
-def write_verdict(comparison, costs, cheapest):
-    return Verdict(comparison.contenders[0], comparison.contenders, ["Take it."])
+def write_verdict(
+    comparison: Comparison,
+    costs: Mapping[str, Mapping[str, float]],
+    cheapest: str,
+    *,
+    matters: float,
+) -> Verdict:
+    """
+    Recommend the cheapest of the models that no other one is better than.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Scores, pairs and families.
+    costs : mapping of str to mapping
+        For each model ``fit_seconds``, ``predict_ms`` and ``model_bytes``; nan if unknown.
+    cheapest : {"fit", "predict", "size"}
+        Which cost decides.
+    matters : float
+        The smallest difference that matters.
+    """
+    contenders = comparison.contenders
+    if not contenders:
+        return Verdict(None, [], ["Nothing can be said: no model has a score."])
+    cost, _ = COSTS[cheapest]
+
+    def price(model: str) -> float:
+        value = costs[model].get(cost, np.nan)
+        return value if isfinite(value) else np.inf
+
+    # Of prices that are equal as far as measured, the better model.
+    lowest = min(map(price, contenders))
+    take = next(model for model in contenders if price(model) <= SAME_PRICE * lowest)
+    sentences = [f"Take {take}."]
+    others = [model for model in contenders if model != take]
+    if len(comparison.scores) == 1:
+        sentences.append("It is the only model that was compared.")
+    elif others:
+        sentences.append(_like(comparison.pairs, take, others, costs, cheapest))
+    else:
+        sentences.append(_ahead(comparison, take))
+    sentences += [_family(pair) for pair in comparison.families.to_dict("records")]
+    if others:
+        sentences += _more_examples(
+            oriented(comparison.pairs, *contenders[:2]), comparison.examples, matters
+        )
+    return Verdict(take, contenders, sentences)
+
+
+def oriented(pairs: pd.DataFrame, first: str, second: str) -> dict[str, Any]:
+    """Return the pair of two models as seen from the first one."""
+    for pair in pairs.to_dict("records"):
+        if (pair["first"], pair["second"]) == (first, second):
+            return pair
+        if (pair["first"], pair["second"]) == (second, first):
+            turned = {BETTER: WORSE, WORSE: BETTER}
+            return {
+                "first": first,
+                "second": second,
+                "difference": -pair["difference"],
+                "low": -pair["high"],
+                "high": -pair["low"],
+                "decision": turned.get(pair["decision"], pair["decision"]),
+            }
+    raise KeyError((first, second))
+
+
+def _like(
+    pairs: pd.DataFrame,
+    take: str,
+    others: Sequence[str],
+    costs: Mapping[str, Mapping[str, float]],
+    cheapest: str,
+) -> str:
+    """Say of which contenders the recommended one cannot be told apart, and what it saves."""
+    found = [oriented(pairs, take, other) for other in others]
+    parts = []
+    for decision, words in (
+        (EQUIVALENT, "is equivalent to"),
+        (CANNOT_TELL, "cannot be told apart from"),
+    ):
+        alike = [
+            f"{pair['second']} ({_interval(pair)})"
+            for pair in found
+            if pair["decision"] == decision
+        ]
+        if alike:
+            parts.append(f"{words} {_enumerate(alike)}")
+    cost, words = COSTS[cheapest]
+    own, of_next = costs[take].get(cost, np.nan), costs[others[0]].get(cost, np.nan)
+    if own > 0 and of_next / own >= SAME_PRICE:
+        times = of_next / own
+        saves = words.format(f"{times:,.0f}" if times >= 2 else f"{times:.1f}")
+        if len(others) > 1:
+            saves += f" as {others[0]}"
+        parts.append(saves)
+    return f"It {_enumerate(parts)}."
+
+
+def _ahead(comparison: Comparison, take: str) -> str:
+    """Say how far the next model is behind the only contender."""
+    ranked = [model for model in comparison.scores.index if model != take]
+    known = [model for model in ranked if not np.isnan(comparison.scores.loc[model, "behind"])]
+    if not known:
+        return "It is the only model that has a score."
+    pair = oriented(comparison.pairs, take, known[0])
+    others = ", and better than all others" * (len(ranked) > 1)
+    return f"It is better than {known[0]} by {_interval(pair)}{others}."
+
+
+def _family(pair: Mapping[str, Any]) -> str:
+    """Say which of two families is better."""
+    first, second, decision = pair["first"], pair["second"], pair["decision"]
+    if decision == WORSE:
+        pair = {
+            **pair,
+            "difference": -pair["difference"],
+            "low": -pair["high"],
+            "high": -pair["low"],
+        }
+        first, second = second, first
+    between = f"{first.capitalize()} models"
+    if decision in (BETTER, WORSE):
+        return f"{between} beat {second} ones by {_interval(pair)}."
+    if decision == EQUIVALENT:
+        return f"{between} and {second} ones are equivalent ({_interval(pair)})."
+    return f"{between} cannot be told apart from {second} ones ({_interval(pair)})."
+
+
+def _more_examples(pair: Mapping[str, Any], examples: int, matters: float) -> list[str]:
+    """Say how many more test examples would decide between two models."""
+    if pair["decision"] != CANNOT_TELL or not isfinite(pair["low"]):
+        return []
+    width, difference = (pair["high"] - pair["low"]) / 2, abs(pair["difference"])
+    # Either the difference would leave 0 behind, or it would stay within what matters.
+    room = difference if difference >= matters / 2 else matters - difference
+    times = (width / room) ** 2 - 1 if room > 0 else np.inf
+    if not 0 < times <= MOST_TIMES_THE_EXAMPLES:
+        return []
+    more = f"{_two_digits(times * examples):,}"
+    if difference >= matters / 2:
+        return [f"About {more} more examples would separate the first two."]
+    return [f"About {more} more examples would show that the first two are equivalent."]
+
+
+def _two_digits(count: float) -> int:
+    """Round to two significant digits, up to a whole number."""
+    return int(max(1, round(count, 1 - floor(log10(max(count, 1))))))
+
+
+def _interval(pair: Mapping[str, Any]) -> str:
+    """Format a difference with its interval."""
+    # Adding 0 turns -0.0 into 0.0.
+    value, low, high = (
+        f"{round(pair[name], 3) + 0.0:.3f}" for name in ("difference", "low", "high")
+    )
+    return f"{value} [{low}, {high}]" if isfinite(pair["low"]) else f"{value}, too few to tell"
+
+
+def _enumerate(parts: Sequence[str]) -> str:
+    """Join parts of a sentence."""
+    return ", ".join(parts[:-1]) + " and " * (len(parts) > 1) + parts[-1]

@@ -60,6 +60,11 @@ class Predictions:
         """The stratum whose shares the split kept, or None if there is none."""
         return self.meta.get("stratum")
 
+    @property
+    def category(self) -> np.ndarray | None:
+        """The category of each target, or None. Few examples of one tell little about it."""
+        return self.stratum
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -80,12 +85,20 @@ class Metric:
         Whether higher scores are better.
     needs : frozenset of str
         What the metric needs of a problem or its examples, such as ``time_to_event``.
+    bounded : bool, default=False
+        Whether scores are between 0 and 1. The variance of observed scores is then taken to
+        vanish at these two true scores.
+    variance : callable, optional
+        For a bounded metric whose variance is known if the examples are independent: from
+        `Predictions` and true scores of shape (k,) to variances of shape (k,).
     """
 
     function: Callable[[Any, np.ndarray], np.ndarray]
     name: str
     greater_is_better: bool = True
     needs: frozenset[str] = frozenset()
+    bounded: bool = False
+    variance: Callable[[Any, np.ndarray], np.ndarray] | None = None
 
     def __call__(self, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
         """Compute the score of each draw."""
@@ -102,7 +115,10 @@ class Metric:
 
 
 def metric(
-    *needs: str, greater_is_better: bool = True
+    *needs: str,
+    greater_is_better: bool = True,
+    bounded: bool = False,
+    variance: Callable[[Any, np.ndarray], np.ndarray] | None = None,
 ) -> Callable[[Callable[[Any, np.ndarray], np.ndarray]], Metric]:
     """
     Decorate a function to make it a metric of the same name.
@@ -113,10 +129,13 @@ def metric(
         What the metric needs of a problem or its examples.
     greater_is_better : bool, default=True
         Whether higher scores are better.
+    bounded, variance
+        As for `Metric`.
     """
 
     def decorate(function: Callable[[Any, np.ndarray], np.ndarray]) -> Metric:
-        return Metric(function, function.__name__, greater_is_better, frozenset(needs))
+        name, needed = function.__name__, frozenset(needs)
+        return Metric(function, name, greater_is_better, needed, bounded, variance)
 
     return decorate
 

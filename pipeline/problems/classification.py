@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Estimators of these packages take the names of classes as labels. Others may need 0, 1, 2, ...
 TAKE_NAMES = {PROJECT, "sklearn", "lightgbm", "numpy", "scipy", "torch"}
+Variance = Callable[[Any, np.ndarray], np.ndarray]
 # Tolerance for the range of probabilities, and for the sum of a row.
 TOLERANCE = 1e-5
 MOST_THRESHOLDS = 200
@@ -53,6 +54,11 @@ class ClassPredictions(Predictions):
     positive: int
     threshold: float | np.ndarray | None = None
     classes: tuple[str, ...] = ()
+
+    @property
+    def category(self) -> np.ndarray:
+        """The true class."""
+        return self.actual
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -138,13 +144,53 @@ def confusion(predictions: ClassPredictions) -> np.ndarray:
     return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-@metric()
+def variance_of_share(count: Callable[[ClassPredictions], int]) -> Variance:
+    """Return the variance of a share among as many examples as `count` finds."""
+
+    def variance(predictions: ClassPredictions, true: np.ndarray) -> np.ndarray:
+        n = count(predictions)
+        return true * (1 - true) / n if n else np.full(np.shape(true), np.nan)
+
+    return variance
+
+
+def count_positive(predictions: ClassPredictions) -> int:
+    """Count the examples of the positive class."""
+    return int((predictions.actual == predictions.positive).sum())
+
+
+def count_negative(predictions: ClassPredictions) -> int:
+    """Count the examples of the other classes."""
+    return len(predictions) - count_positive(predictions)
+
+
+def count_alarms(predictions: ClassPredictions) -> int:
+    """Count the examples for which the positive class is predicted."""
+    return int((predictions.predicted == predictions.positive).sum())
+
+
+def variance_of_auc(predictions: ClassPredictions, true: np.ndarray) -> np.ndarray:
+    """
+    Compute the variance of an area under the ROC curve from the true one.
+
+    Method 5 of Newcombe, "Confidence intervals for an effect size measure based on the
+    Mann-Whitney statistic", part 2, Statistics in Medicine 2006.
+    """
+    positive, negative = count_positive(predictions), count_negative(predictions)
+    if not positive * negative:
+        return np.full(np.shape(true), np.nan)
+    others = (positive + negative) / 2 - 1
+    factor = 1 + others * (1 - true) / (2 - true) + others * true / (1 + true)
+    return true * (1 - true) * factor / (positive * negative)
+
+
+@metric(bounded=True, variance=variance_of_share(len))
 def accuracy(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """Compute the share of right predictions."""
     return weights @ (predictions.predicted == predictions.actual) / weights.sum(1)
 
 
-@metric()
+@metric(bounded=True)
 def f1_macro(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """Compute the mean over classes of F1, which is 0 where it is undefined."""
     # A column per class rather than per pair of classes: 150 classes have 22,500 pairs.
@@ -160,13 +206,13 @@ def f1_of(predictions: ClassPredictions, weights: np.ndarray, code: int) -> np.n
     return ratio(2 * weights @ (actual & predicted), weights @ (actual + predicted.astype(int)))
 
 
-@metric("positive")
+@metric("positive", bounded=True)
 def f1(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """Compute F1 of the positive class, the harmonic mean of precision and recall."""
     return f1_of(predictions, weights, predictions.positive)
 
 
-@metric("positive")
+@metric("positive", bounded=True, variance=variance_of_share(count_alarms))
 def precision(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """Compute the share of predicted positives that are positive. It is 0 if there are none."""
     alarms = predictions.predicted == predictions.positive
@@ -174,7 +220,7 @@ def precision(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     return ratio(weights @ right, weights @ alarms)
 
 
-@metric("positive")
+@metric("positive", bounded=True, variance=variance_of_share(count_positive))
 def recall(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """Compute the share of positives that are predicted as such."""
     positive = predictions.actual == predictions.positive
@@ -186,7 +232,7 @@ def recall(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
 sensitivity = dataclasses.replace(recall, name="sensitivity")
 
 
-@metric("positive")
+@metric("positive", bounded=True, variance=variance_of_share(count_negative))
 def specificity(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """Compute the share of negatives that are not predicted as positive."""
     negative = predictions.actual != predictions.positive
@@ -203,7 +249,7 @@ def log_loss(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     return weights @ -np.log(np.clip(of_true, smallest, 1)) / weights.sum(1)
 
 
-@metric("positive")
+@metric("positive", bounded=True, variance=variance_of_auc)
 def roc_auc(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """
     Compute the chance that a positive example has a higher probability than a negative one.
@@ -216,7 +262,7 @@ def roc_auc(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     return ratio((positive * below).sum(1), pairs, undefined=np.nan)
 
 
-@metric("positive")
+@metric("positive", bounded=True)
 def average_precision(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """
     Compute the mean precision over thresholds, weighted by the recall that each adds.
@@ -418,7 +464,9 @@ class Classification(Problem):
                 names = [*self.METRICS, *of_a_class]
                 raise UserError(f"unknown metric '{name}'{nearest(name, names)}") from None
         code = of_a_class[name]
-        return Metric(lambda predictions, weights: f1_of(predictions, weights, code), name)
+        return Metric(
+            lambda predictions, weights: f1_of(predictions, weights, code), name, bounded=True
+        )
 
     # For fitting models and predicting
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression
 from pipeline import problems
 from pipeline.config.schema import Split
 from pipeline.errors import UserError
-from pipeline.evaluation.comparison import compare
+from pipeline.evaluation.comparison import Round, compare
 from pipeline.ingest import card, clean, summary
 from pipeline.paths import ROOT
 from pipeline.sources.examples import Source, meta_of
@@ -69,18 +69,31 @@ def test_a_kind_of_numbers_goes_from_source_to_board(amount):
     models["line"].fit(train[["x"]], train["label"])
     models["flat"].fit(train[["x"]] * 0, train["label"])
     predictions = {
-        name: known.predictions(
-            test["label"].to_numpy(), known.outputs(model, test[["x"]]), meta_of(test)
-        )
+        name: [
+            known.predictions(
+                test["label"].to_numpy(), known.outputs(model, test[["x"]]), meta_of(test)
+            )
+        ]
         for name, model in models.items()
     }
-    board = compare(predictions, known.deciding, known.reported, 0, 200)
+    found = compare(
+        [Round(predictions, {"line": 0.0, "flat": 2.0}, 0.25)],
+        known.deciding,
+        known.reported,
+        {"line": "classical", "flat": "deep"},
+        matters=0.01,
+        seed=0,
+        resamples=200,
+    )
+    board = found.scores
 
     assert summary("lines", kind, plan, rounds, {}, {}).startswith("lines: mean ")
     assert board.index.tolist() == ["line", "flat"]
     assert board.loc["line", "mae"] == pytest.approx(0, abs=1e-5)
     assert board.loc["flat", "cost"] == pytest.approx(board.loc["flat", "mae"] * 2 * len(test))
     assert (board["behind"] >= 0).all()
+    assert found.contenders == ["line"]
+    assert found.families["decision"].tolist() == ["better"]
     assert len(set(test["meta:stratum"])) == 4
 
 

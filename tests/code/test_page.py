@@ -97,6 +97,7 @@ def model(score, family="classical", milliseconds=10.0, **more):
             "model_bytes": 426_000,
             "energy_joules": None,
         },
+        "prices": {"fit_seconds": 1.234, "predict_ms": 2.0, "model_bytes": 426_000},
         "unbeaten": True,
         "curve": [],
         **more,

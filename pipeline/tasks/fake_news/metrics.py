@@ -6,7 +6,7 @@ from pipeline.problems import metric
 from pipeline.problems.classification import ClassPredictions, ratio
 
 
-@metric("class 'unrelated'")
+@metric("class 'unrelated'", bounded=True)
 def fnc_score(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """
     Compute the score of the Fake News Challenge as a share of the highest possible score.

@@ -1,0 +1,120 @@
+"""Decide which models, and which families of models, differ."""
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr
+
+from pipeline.evaluation.draws import Units
+from pipeline.evaluation.intervals import FEWEST_FOR_DIFFERENCE, FEWEST_UNITS, max_t, quantile
+from pipeline.evaluation.samples import Round, Sample
+
+# Families that are no answer to the question which family is better.
+NO_CONTESTANTS = {"baseline", "ensemble"}
+BETTER, WORSE, EQUIVALENT, CANNOT_TELL = "better", "worse", "equivalent", "cannot tell"
+
+
+def represent(
+    rounds: Sequence[Round], families: Mapping[str, str], sign: int, position: Mapping[str, int]
+) -> dict[str, np.ndarray]:
+    """
+    Return for each family and round which model represents it: the best on validation.
+
+    Returns
+    -------
+    dict of str to ndarray of int, shape (n_rounds,)
+    """
+
+    def rank(one: Round, model: str) -> tuple[bool, float, str]:
+        score = one.validation[model]
+        return score != score, -sign * score, model
+
+    contestants = [family for family in families.values() if family not in NO_CONTESTANTS]
+    return {
+        family: np.array(
+            [
+                position[
+                    min((m for m in families if families[m] == family), key=lambda m: rank(one, m))
+                ]
+                for one in rounds
+            ]
+        )
+        for family in dict.fromkeys(contestants)
+    }
+
+
+def compare_pairs(
+    sample: Sample,
+    chosen: Mapping[str, np.ndarray],
+    *,
+    sign: int,
+    matters: float,
+    confidence: float,
+    enough: bool = True,
+    same: Collection[tuple[str, str]] = (),
+) -> pd.DataFrame:
+    """
+    Decide for each pair by simultaneous intervals.
+
+    The intervals reach as many standard errors as the largest deviation of all pairs does with
+    the confidence (max-t: Westfall and Young, "Resampling-Based Multiple Testing", 1993), and
+    more where the standard error has few degrees of freedom.
+
+    Parameters
+    ----------
+    sample : Sample
+        Scores in the deciding metric.
+    chosen : mapping of str to ndarray of int, shape (n_rounds,)
+        For each name which model stands for it in each round.
+    sign : int
+        1 if greater is better, otherwise -1.
+    matters : float
+        The smallest difference that matters.
+    confidence : float
+        Share of comparisons whose intervals all hold the truth.
+    enough : bool, default=True
+        Whether there are enough examples for intervals.
+    same : collection of tuple of str
+        Pairs whose predictions are the same.
+
+    Returns
+    -------
+    DataFrame
+        As `Comparison.pairs`.
+    """
+    names = list(combinations(chosen, 2))
+    if not names:
+        columns = ["first", "second", "difference", "low", "high", "decision"]
+        return pd.DataFrame(columns=columns)
+    first = np.stack([chosen[one] for one, _ in names], axis=1)
+    second = np.stack([chosen[other] for _, other in names], axis=1)
+    found = sample.take(first, second)
+    known = (found.degrees >= 1) & enough
+    with np.errstate(invalid="ignore", divide="ignore"):
+        noise = np.nan_to_num(found.noise / found.error)[:, known]
+    reach = quantile(2 * ndtr(max_t(noise, confidence)) - 1, found.degrees)
+    width = np.where(known, reach * found.error, np.nan)
+    width[[pair in same for pair in names]] = 0
+    value = sign * found.value
+    pairs = pd.DataFrame(names, columns=["first", "second"])
+    pairs["difference"], pairs["low"], pairs["high"] = value, value - width, value + width
+    pairs["decision"] = np.select(
+        [
+            pairs["low"].ge(-matters) & pairs["high"].le(matters),
+            pairs["low"] > 0,
+            pairs["high"] < 0,
+        ],
+        [EQUIVALENT, BETTER, WORSE],
+        CANNOT_TELL,
+    )
+    return pairs
+
+
+def enough_for_differences(ways: Sequence[Units]) -> bool:
+    """Check whether there are enough examples for intervals of differences."""
+    return all(
+        units.rare_examples >= FEWEST_FOR_DIFFERENCE and units.rare_units >= FEWEST_UNITS
+        for units in ways
+    )
