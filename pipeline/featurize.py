@@ -1,5 +1,6 @@
 """Stage 2: convert examples to features, in each round with featurizers fitted on its train."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -108,20 +109,29 @@ def description(rounds: Rounds, card: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         Plain values: the names of the rounds, the kept one last; the kind of each input,
-        whether values may be missing, two raw examples with times in ISO 8601, the target,
-        and the origin of the data.
+        whether values may be missing, two raw examples with times in ISO 8601 and bytes in
+        base64, the target, and the origin of the data.
     """
     inputs = rounds.part(rounds.kept, "train")[card["inputs"]]
-    example = inputs.head(2).to_json(orient="records", date_format="iso", double_precision=15)
+    kinds = {name: kind_of(inputs[name]) for name in inputs}
+    first = inputs.head(2)
+    encoded = {n: first[n].map(_encode, "ignore") for n, kind in kinds.items() if kind == "binary"}
+    example = first.assign(**encoded).to_json(
+        orient="records", date_format="iso", double_precision=15
+    )
     return {
         "rounds": list(rounds.parts),
         "folds": card["split"]["folds"],
-        "inputs": {name: kind_of(inputs[name]) for name in inputs},
+        "inputs": kinds,
         "may_miss": card["may_miss"],
         "example": json.loads(example),
         "target": card["target"],
         "origin": card["origin"],
     }
+
+
+def _encode(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 if __name__ == "__main__":

@@ -158,10 +158,12 @@ def column_kind(values: pd.Series) -> str:
         string of one word in each row. ``text`` has strings of several words that are
         rarely repeated.
     """
+    kind = kind_of(values)
+    if kind in ("sequence", "binary"):
+        raise UserError(f"column '{values.name}' holds no plain values: it needs another view")
     distinct = values.nunique()
     if distinct + values.hasnans <= 1:
         return "constant"
-    kind = kind_of(values)
     if kind == "datetime":
         return "date"
     if kind != "string":

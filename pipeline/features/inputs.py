@@ -1,5 +1,6 @@
 """Find the kinds of inputs, and convert a served table to them."""
 
+import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ EXPECTED = {
     "datetime": "a date as in ISO 8601, such as 2024-12-31 or 2024-12-31 23:59:59",
     "string": "a text",
     "sequence": "one or more finite numbers",
+    "binary": "one or more bytes, or text that encodes them in base64",
 }
 SHOWN = 40
 TRUTH = {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
@@ -26,8 +28,9 @@ def kind_of(values: pd.Series) -> str:
     Returns
     -------
     str
-        ``double``, ``boolean``, ``datetime``, ``string``, or ``sequence`` for a column
-        with one sequence of numbers per row.
+        ``double``, ``boolean``, ``datetime``, ``string``, ``sequence`` for a column with
+        one sequence of numbers per row, or ``binary`` for one with bytes, such as images.
+        The names are those of MLflow's types where it has them.
     """
     if pd.api.types.is_bool_dtype(values):
         return "boolean"
@@ -35,8 +38,11 @@ def kind_of(values: pd.Series) -> str:
         return "double"
     if pd.api.types.is_datetime64_any_dtype(values):
         return "datetime"
-    if len(values) and isinstance(values.iloc[0], list | np.ndarray):
+    first = None if isinstance(values.dtype, pd.StringDtype) else values.first_valid_index()
+    if first is not None and isinstance(values[first], list | np.ndarray):
         return "sequence"
+    if first is not None and isinstance(values[first], bytes):
+        return "binary"
     return "string"
 
 
@@ -59,6 +65,7 @@ def conform(table: pd.DataFrame, kinds: Mapping[str, str], may_miss: bool) -> pd
           UTC.
         - ``string`` accepts numbers. Whole numbers are written without a point.
         - ``sequence`` accepts one list, tuple or array per row.
+        - ``binary`` accepts bytes, and text that encodes them in base64, as JSON needs it.
     may_miss : bool
         Whether values may be missing. A blank text counts as missing unless a text is
         expected.
@@ -191,10 +198,26 @@ def _sequences(values: pd.Series) -> pd.Series:
     return values.where(finite(values))
 
 
+def _bytes(values: pd.Series) -> pd.Series:
+    return pd.Series([_decoded(value) for value in values], values.index, dtype=object)
+
+
+def _decoded(value: Any) -> bytes | float:
+    if isinstance(value, str):
+        try:  # line breaks are allowed: MIME and MLflow write them
+            value = base64.b64decode("".join(value.split()), validate=True)
+        except ValueError:
+            return np.nan
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value) or np.nan
+    return np.nan
+
+
 CONVERT: dict[str, Callable[[pd.Series], pd.Series]] = {
     "double": _numbers,
     "boolean": _booleans,
     "datetime": _dates,
     "string": _texts,
     "sequence": _sequences,
+    "binary": _bytes,
 }

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.features.inputs import finite, kind_of
+from pipeline.features.inputs import SHOWN, finite, kind_of
 from pipeline.features.normaliser import normalise_each
 from pipeline.paths import ROOT
 
@@ -36,7 +36,7 @@ class Source:
         column ``time``, the split is by time. Examples of one ``group`` stay in one part
         of the split. The bootstrap draws groups too, or ``meta:unit`` if that column is
         there. Further columns ``meta:<name>`` reach the metrics as ``<name>``. An input
-        holds numbers, booleans, dates, texts, or one sequence of numbers per row.
+        holds numbers, booleans, dates, texts, bytes, or one sequence of numbers per row.
     origin : list of dict
         The origin of each file: ``path`` as `origin_of` returns it, or ``url``, and
         ``sha256``.
@@ -132,10 +132,11 @@ def check(examples: pd.DataFrame, may_miss: bool = False) -> pd.DataFrame:
     ]
     if breaches:
         name, rule, broken = breaches[0]
+        value = str(rows[name][broken[0]])[:SHOWN]
         more = sum(len(broken) for _, _, broken in breaches) - 1
         raise UserError(
             f"column '{name}', example {rows['example_id'][broken[0]]}: "
-            f"'{rows[name][broken[0]]}' {rule}{f' (and {more:,} more)' if more else ''}"
+            f"'{value}' {rule}{f' (and {more:,} more)' if more else ''}"
         )
     return examples
 
@@ -160,6 +161,10 @@ def _is_filled(values: pd.Series) -> Any:
     return [value.strip() != "" for value in values]
 
 
+def _is_bytes(values: pd.Series) -> Any:
+    return [isinstance(value, bytes) or pd.isna(value) for value in values]
+
+
 THERE: Rule = ("must not be missing", pd.Series.notna)
 UNIQUE: Rule = ("must be unique", lambda values: ~values.duplicated())
 TEXT: list[Rule] = [("must be text", _is_text), ("must not be empty", _is_filled)]
@@ -169,6 +174,7 @@ RULES: dict[str, list[Rule]] = {
     "datetime": [],
     "string": TEXT,
     "sequence": [("must be a sequence of finite numbers", finite)],
+    "binary": [("must be bytes", _is_bytes), ("must not be empty", lambda values: values != b"")],
 }
 
 

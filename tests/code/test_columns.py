@@ -119,6 +119,12 @@ def test_the_kind_of_a_column(values, kind):
     assert column_kind(pd.Series(values, dtype=dtype)) == kind
 
 
+def test_bytes_and_sequences_are_left_to_other_views():
+    for value in (b"a", [1.0]):
+        with pytest.raises(UserError, match=r"column 'photo' .* needs another view"):
+            Columns(10, 20).fit(pd.DataFrame({"photo": [value, value]}))
+
+
 def test_numbers_are_standardised_with_the_median_for_what_is_missing(table):
     found = Columns(10, 20).fit_transform(table[["age"]])
 

@@ -174,6 +174,8 @@ def test_duplicates_and_contradictions_are_counted_apart():
         (pd.to_datetime(["2020-01-01", None]), "datetime"),
         ([[1.0, 2.0], [3.0]], "sequence"),
         ([np.arange(2), np.arange(3)], "sequence"),
+        ([b"\x89PNG", b""], "binary"),
+        ([None, b"\x89PNG"], "binary"),
     ],
 )
 def test_the_kind_of_an_input_is_reported_from_its_values(values, kind):
@@ -206,6 +208,39 @@ def test_a_sequence_must_hold_finite_numbers(examples, wrong):
 
     with pytest.raises(UserError, match=r"'size', example e2: .* must be a sequence of finite"):
         check(examples.assign(size=sequences))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (b"", "e2: 'b''' must not be empty"),
+        ("a.png", "e2: 'a.png' must be bytes"),
+        (None, "e2: 'None' must not be missing"),
+    ],
+)
+def test_an_input_of_bytes_holds_one_or_more_bytes(examples, wrong, message):
+    with pytest.raises(UserError, match=message):
+        check(examples.assign(size=[b"a", b"\x00", wrong, b"\xff"]))
+
+
+def test_examples_with_the_same_bytes_are_duplicates():
+    images = pd.DataFrame(
+        {
+            "image": [b"\x00\xff", b"\x00", b"\x00\xff", b"a", b"a"],
+            "label": ["x", "x", "x", "x", "y"],
+        }
+    )
+
+    kept, dropped = drop_duplicates(images)
+
+    assert kept["image"].tolist() == [b"\x00\xff", b"\x00"]
+    assert dropped == {"exact duplicate": 1, "same inputs, different labels": 2}
+
+
+def test_a_long_value_is_shortened_in_a_message(examples):
+    with pytest.raises(UserError) as caught:
+        check(examples.assign(text=["a", b"x" * 1000, "c", "d"]))
+    assert len(str(caught.value)) < 100
 
 
 def test_a_value_may_be_missing_where_the_source_says_so(examples):

@@ -94,7 +94,21 @@ def test_sequences_may_be_lists_tuples_and_arrays():
     assert [list(one) for one in found] == [[1, 2], [3.0], [0, 1]]
 
 
-@pytest.mark.parametrize("kind", ["double", "boolean", "datetime", "string"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [b"\x89PNG\r\n", b"\x00"],
+        [bytearray(b"\x89PNG\r\n"), memoryview(b"\x00")],
+        # as JSON sends them, and as MLflow encodes them, with line breaks
+        ["iVBORw0K", "AA=="],
+        ["iVBO\nRw0K\n", "AA==\n"],
+    ],
+)
+def test_bytes_may_be_text_in_base64(values):
+    assert conformed("binary", values).tolist() == [b"\x89PNG\r\n", b"\x00"]
+
+
+@pytest.mark.parametrize("kind", ["double", "boolean", "datetime", "string", "binary"])
 @pytest.mark.parametrize("dtype", [object, None, "str"])
 def test_values_may_be_missing_where_they_may_be_in_training(kind, dtype):
     found = conformed(kind, [None, np.nan], dtype, may_miss=True)
@@ -102,7 +116,7 @@ def test_values_may_be_missing_where_they_may_be_in_training(kind, dtype):
     assert found.isna().all()
 
 
-@pytest.mark.parametrize("kind", ["double", "boolean", "datetime"])
+@pytest.mark.parametrize("kind", ["double", "boolean", "datetime", "binary"])
 def test_a_blank_text_is_a_missing_value_where_no_text_is_expected(kind):
     assert conformed(kind, ["", "  "], may_miss=True).isna().all()
 
@@ -126,6 +140,9 @@ def test_a_blank_text_is_a_missing_value_where_no_text_is_expected(kind):
         ("sequence", [[1.0], "1 2", [2.0]], "'1 2'", "one or more finite numbers"),
         ("sequence", [[1.0], 5, [2.0]], "'5'", "one or more finite numbers"),
         ("sequence", [[1.0], [[1.0]], [2.0]], "'[[1.0]]'", "one or more finite numbers"),
+        ("binary", [b"a", b"", b"c"], "'b'''", "one or more bytes, or text that encodes"),
+        ("binary", ["AA==", "photo.png", "AA=="], "'photo.png'", "one or more bytes"),
+        ("binary", [b"a", 7, b"c"], "'7'", "one or more bytes"),
     ],
 )
 @pytest.mark.parametrize("may_miss", [False, True])
@@ -140,7 +157,7 @@ def test_what_cannot_be_converted_is_reported_by_column_and_row(
     assert f", not {wrong}" in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["double", "boolean", "datetime", "string", "sequence"])
+@pytest.mark.parametrize("kind", ["double", "boolean", "datetime", "string", "sequence", "binary"])
 def test_a_missing_value_is_reported_where_none_may_be(kind):
     with pytest.raises(UserError, match=r"^column 'it', row 1: expected .*, not none"):
         conformed(kind, [None], object)
@@ -169,16 +186,17 @@ def test_rows_of_a_table_that_was_put_together_keep_their_places():
 
 
 def test_a_table_without_rows_has_the_types_of_training():
-    kinds = {"n": "double", "t": "datetime", "s": "string", "q": "sequence"}
+    kinds = {"n": "double", "t": "datetime", "s": "string", "q": "sequence", "b": "binary"}
 
     found = conform(pd.DataFrame(columns=list(kinds)), kinds, may_miss=False)
 
-    assert found.shape == (0, 4)
+    assert found.shape == (0, 5)
     assert found.dtypes.map(str).to_dict() == {
         "n": "float64",
         "t": "datetime64[us]",
         "s": "str",
         "q": "object",
+        "b": "object",
     }
 
 
