@@ -22,7 +22,8 @@ class Features(NamedTuple):
     Attributes
     ----------
     X : ndarray or CSR matrix with n rows
-        Features of each example.
+        Features of each example. An array that was read from a view is mapped from its file:
+        only the rows in use take memory, and changes do not reach the file.
     y : ndarray of shape (n,)
         The target.
     meta : mapping of str to ndarray of shape (n,)
@@ -36,24 +37,25 @@ class Features(NamedTuple):
 
 def save(path: Path, features: Features) -> None:
     """
-    Write the features of one split as ``.npz``.
+    Write the features of one split.
 
     Parameters
     ----------
     path : Path
-        File to write.
+        ``<split>.npz``. A dense `X` is written beside it as ``<split>.npy``, because NumPy maps
+        no array inside of an archive.
     features : Features
         The floats of a dense or sparse `X` are stored in 32 bits.
     """
-    X = features.X
+    X, arrays = features.X, dict[str, Any]()
     if X.dtype == np.float64:
         X = X.astype(np.float32)
     if sparse.issparse(X):
         X = sparse.csr_matrix(X)
         parts = ("data", "indices", "indptr", "shape")
-        arrays: dict[str, Any] = {part: getattr(X, part) for part in parts}
+        arrays = {part: getattr(X, part) for part in parts}
     else:
-        arrays = {"X": X}
+        np.save(path.with_suffix(".npy"), X)
     arrays["y"] = _plain(features.y)
     arrays |= {f"{META}{name}": _plain(values) for name, values in features.meta.items()}
     np.savez(path, **arrays)
@@ -71,8 +73,9 @@ def load(path: Path) -> Features:
     Raises
     ------
     UserError
-        When the file is missing or damaged.
+        When a file is missing or damaged, or the two are not of the same examples.
     """
+    X: Any = None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             meta = {
@@ -80,15 +83,29 @@ def load(path: Path) -> Features:
                 for name in stored.files
                 if name.startswith(META)
             }
-            if "X" in stored:
-                return Features(stored["X"], stored["y"], meta)
-            triple = (stored["data"], stored["indices"], stored["indptr"])
-            X = sparse.csr_matrix(triple, shape=stored["shape"])
-            return Features(X, stored["y"], meta)
+            y = stored["y"]
+            if "data" in stored:
+                triple = (stored["data"], stored["indices"], stored["indptr"])
+                X = sparse.csr_matrix(triple, shape=stored["shape"])
     except FileNotFoundError:
         raise missing(path) from None
     except ZIP_DAMAGE as error:
         raise damaged(path, error) from None
+    return Features(_map(path.with_suffix(".npy"), len(y)) if X is None else X, y, meta)
+
+
+def _map(path: Path, n: int) -> np.ndarray:
+    """Map an array with a row per example from its file."""
+    try:
+        # Copied on write, since some estimators refuse an array that is read-only.
+        X: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
+        if len(X) != n:
+            raise ValueError(f"{len(X):,} rows for {n:,} examples")
+    except FileNotFoundError:
+        raise missing(path) from None
+    except ZIP_DAMAGE as error:
+        raise damaged(path, error) from None
+    return X
 
 
 def about(view: Path, ingested: Path) -> dict[str, Any]:

@@ -260,6 +260,11 @@ MISTAKES = {
         ["train.npz", "damaged"],
         truncated("data/features/breast_cancer/engineered/0/train.npz"),
     ),
+    "dense features are damaged": Mistake(
+        "train",
+        ["train.npy", "damaged"],
+        truncated("data/features/breast_cancer/engineered/0/train.npy"),
+    ),
     "view that cannot be fitted": Mistake(
         "featurize task=genre task.views.raw.max_length=0", ["task.views.raw", "max_length", "0"]
     ),

@@ -26,7 +26,10 @@ def expected(folder: str) -> list[str]:
     splits = ["card.json", "examples.parquet", "rounds.parquet"]
     rounds = ["0", "1", "2", "3", "4"]
     features = ["featurizer.skops", "train.npz", "validation.npz"]
-    view = [*(f"{r}/{f}" for r in [*rounds, "final"] for f in features), "view.json"]
+    # texts become sparse numbers for classical models
+    of = {(t, v): [*features, "train.npy", "validation.npy"] for t in TASKS for v in VIEWS[t]}
+    of["genre", "engineered"] = features
+    view = {at: [f"{r}/{f}" for r in [*rounds, "final"] for f in made] for at, made in of.items()}
     report = [
         "board.json",
         *(f"leaderboard.{suffix}" for suffix in ("csv", "txt")),
@@ -37,7 +40,7 @@ def expected(folder: str) -> list[str]:
     ]
     made = {
         "data/ingested": [f"{t}/{f}" for t in TASKS for f in splits],
-        "data/features": [f"{t}/{v}/{f}" for t in TASKS for v in VIEWS[t] for f in view],
+        "data/features": [f"{t}/{v}/{f}" for t, v in view for f in [*view[t, v], "view.json"]],
         "models": [
             f"{t}/{m}/{place}{f}"
             for t in TASKS

@@ -4,6 +4,7 @@ import functools
 import json
 import pickle
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -419,3 +420,28 @@ def test_an_empty_text_has_an_answer():
     given = model.predict_proba(np.zeros_like(IDS[:1]))
 
     assert given.sum() == pytest.approx(1)
+
+
+def test_a_file_that_is_mapped_is_read_batch_by_batch(tmp_path):
+    """Neither checks nor training nor prediction copy it: images may be larger than memory."""
+    np.save(tmp_path / "X.npy", np.ones((4000, 2000), dtype=np.float32))
+    X = np.load(tmp_path / "X.npy", mmap_mode="c")
+    y = np.resize(["novel", "poetry"], 4000)
+    read = []
+
+    class Watched(MLP):
+        @staticmethod
+        def dimensions(X):
+            read.append(X.numpy())
+            return MLP.dimensions(X)
+
+    model = net(network=functools.partial(Watched, hidden=[4]), max_epochs=1)
+    model.fit(X[:64], y[:64])  # the first fit imports more of torch
+    tracemalloc.start()
+    model.fit(X, y, validation=(X, y))
+    model.predict_proba(X)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert np.shares_memory(read[1], X)
+    assert most < X.nbytes / 10

@@ -2,6 +2,7 @@
 
 import io
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -62,10 +63,35 @@ def test_floats_are_stored_in_32_bits(form, tmp_path):
 
 
 def test_the_same_numbers_give_the_same_bytes(tmp_path):
-    for name in ("first.npz", "second.npz"):
-        views.save(tmp_path / name, Features(np.eye(3, dtype=np.float32), Y, META))
+    for name in ("first", "second"):
+        views.save(tmp_path / f"{name}.npz", Features(np.eye(3, dtype=np.float32), Y, META))
 
-    assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
+    for suffix in (".npz", ".npy"):
+        first, second = ((tmp_path / name).with_suffix(suffix) for name in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_dense_numbers_are_mapped_from_their_file(tmp_path):
+    X = np.zeros((1000, 4000), dtype=np.float32)
+    views.save(tmp_path / "train.npz", Features(X, np.zeros(1000), {}))
+
+    tracemalloc.start()
+    found = views.load(tmp_path / "train.npz").X
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert isinstance(found, np.memmap)
+    assert found.nbytes == 16e6
+    assert most < 1e6
+
+
+def test_a_change_of_what_was_read_does_not_reach_the_file(tmp_path):
+    path = tmp_path / "train.npz"
+    views.save(path, Features(np.eye(3, dtype=np.float32), Y, META))
+
+    views.load(path).X[:] = 7
+
+    np.testing.assert_array_equal(views.load(path).X, np.eye(3))
 
 
 def test_a_missing_file_is_reported_by_name(tmp_path):
@@ -73,6 +99,15 @@ def test_a_missing_file_is_reported_by_name(tmp_path):
 
     with pytest.raises(UserError, match=f"{re.escape(str(path))} does not exist"):
         views.load(path)
+
+
+def test_a_missing_file_of_dense_numbers_is_reported_by_name(tmp_path):
+    views.save(tmp_path / "train.npz", Features(np.eye(3), Y, META))
+    path = tmp_path / "train.npy"
+    path.unlink()
+
+    with pytest.raises(UserError, match=f"{re.escape(str(path))} does not exist"):
+        views.load(tmp_path / "train.npz")
 
 
 def npy(array):
@@ -92,11 +127,11 @@ def npz(**arrays):
     [
         b"",
         b"not an archive",
-        npz(X=np.eye(3), y=Y)[:-30],
-        npz(X=np.eye(3)),
+        npz(y=Y)[:-30],
+        npz(group=Y),
         npz(y=Y, group=Y, data=np.ones(2)),
         npz(y=Y, group=Y, data=[1.0], indices=[0], indptr=[0, 9], shape=[1, 1]),
-        npz(X=np.array([{"an": "object"}], dtype=object), y=Y, group=Y),
+        npz(y=np.array([{"an": "object"}], dtype=object), group=Y),
         npy(np.eye(3)),
     ],
     ids=[
@@ -116,6 +151,28 @@ def test_a_damaged_file_is_reported_by_name(content, tmp_path):
 
     with pytest.raises(UserError, match=f"{re.escape(str(path))} is damaged"):
         views.load(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no array",
+        npy(np.eye(3))[:-30],
+        npy(np.array([{"an": "object"}] * 3, dtype=object)),
+        npy(np.eye(2)),
+        npy(np.float32(1)),
+        npz(X=np.eye(3)),
+    ],
+    ids=["empty", "text", "cut", "pickled objects", "of other examples", "a number", "an archive"],
+)
+def test_damaged_dense_numbers_are_reported_by_name(content, tmp_path):
+    views.save(tmp_path / "train.npz", Features(np.eye(3), Y, META))
+    path = tmp_path / "train.npy"
+    path.write_bytes(content)
+
+    with pytest.raises(UserError, match=f"{re.escape(str(path))} is damaged"):
+        views.load(tmp_path / "train.npz")
 
 
 def test_what_else_is_known_is_kept_in_its_own_type(tmp_path):

@@ -184,6 +184,8 @@ def test_nothing_that_is_read_back_is_a_pickle(repro, swept):
         assert path.read_bytes()[:1] != b"\x80", path
         if path.suffix == ".pt":
             torch.load(path, weights_only=True)
+        elif path.suffix == ".npy":
+            assert np.load(path, allow_pickle=False).dtype != object
         elif path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 assert all(array.dtype != object for array in arrays.values())
@@ -191,4 +193,4 @@ def test_nothing_that_is_read_back_is_a_pickle(repro, swept):
             with zipfile.ZipFile(path) as archive:
                 for name in archive.namelist():
                     assert archive.read(name)[:1] != b"\x80", f"{path}: {name}"
-    assert {".pt", ".npz", ".skops", ".json", ".parquet"} <= seen
+    assert {".pt", ".npy", ".npz", ".skops", ".json", ".parquet"} <= seen
