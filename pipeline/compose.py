@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hydra import initialize_config_dir
 from pipeline import paths
 from pipeline.config import code, composition, conf
 from pipeline.config.messages import describe_error
-from pipeline.config.settings import code_of, pick_settings
+from pipeline.config.settings import PROJECT, code_of, pick_settings
 from pipeline.errors import UserError, nearest
 from pipeline.files import new_folder
 from pipeline.paths import COMPOSED, CONF
@@ -62,6 +63,11 @@ def compose(tasks: list[str], models: list[str]) -> dict[Path, dict[str, Any]]:
     dict of Path to dict
         By the file that it belongs in: the settings of a stage, and under ``code`` the
         digests of the project's files that the stage runs because its settings say so.
+
+    Raises
+    ------
+    UserError
+        If a setting is wrong, or names code that DVC does not watch.
     """
     documents: dict[Path, dict[str, Any]] = {}
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -77,12 +83,31 @@ def compose(tasks: list[str], models: list[str]) -> dict[Path, dict[str, Any]]:
                         raise UserError(describe_error(error, stage)) from None
                     own = code_of(stage, cfg)
                     names += own if stage != "ingest" else []
+                    # evaluate predicts with every view and model
+                    digests = code.digests(names if stage == "evaluate" else own)
+                    check_code(digests, task)
                     documents[paths.composed_file(stage, task, model)] = {
                         **pick_settings(stage, cfg),
-                        # evaluate predicts with every view and model
-                        "code": code.digests(names if stage == "evaluate" else own),
+                        "code": digests,
                     }
     return documents
+
+
+def check_code(files: Iterable[str], task: str) -> None:
+    """
+    Check that the code that settings name is in the folder that this stage depends on.
+
+    Raises
+    ------
+    UserError
+        If a file is elsewhere in the project.
+    """
+    for file in files:
+        if not file.startswith(f"{PROJECT}/"):
+            raise UserError(
+                f"task {task} runs {file}, and dvc repro would not see it change: "
+                f"move it into {PROJECT}/, such as to {PROJECT}/tasks/{task}/"
+            )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from hydra.errors import MissingConfigException
 from omegaconf import open_dict
 
 from pipeline import compose, paths
-from pipeline.config import composition, conf, schema
+from pipeline.config import code, composition, conf, schema
 from pipeline.config.messages import describe_error
 from pipeline.config.settings import merge, pick_settings
 from pipeline.config.targets import build
@@ -399,6 +399,27 @@ def test_a_name_that_has_no_file_is_reported_with_the_nearest():
         UserError, match=r"tasks: there is no conf/task/genr\.yaml; did you mean 'genre'"
     ):
         compose.check_names("task", ["genr"])
+
+
+def test_code_beside_the_package_is_refused_because_dvc_does_not_watch_it(
+    own_conf, tmp_path, monkeypatch
+):
+    (tmp_path / "beside.py").write_text("def read():\n    pass\n")
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    task = (own_conf / "task/breast_cancer.yaml").read_text()
+    target = "pipeline.tasks.breast_cancer.source.read"
+    (own_conf / "task/mine.yaml").write_text(task.replace(target, "beside.read"))
+    code._files.cache_clear()
+    try:
+        with pytest.raises(UserError) as caught:
+            compose.compose(["mine"], ["baseline"])
+    finally:
+        code._files.cache_clear()
+
+    assert str(caught.value) == (
+        "task mine runs beside.py, and dvc repro would not see it change: "
+        "move it into pipeline/, such as to pipeline/tasks/mine/"
+    )
 
 
 def test_every_stage_has_settings_of_its_own_and_no_path_of_this_machine():
