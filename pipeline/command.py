@@ -25,7 +25,7 @@ def run(name: str) -> None:
     """
     Be the command of a stage: compose conf/<name>.yaml, check it, and call the stage's main.
 
-    Mistakes of the user's are told in a line or two on standard error.
+    Mistakes of the user's are reported in a line or two on standard error.
 
     Parameters
     ----------
@@ -80,12 +80,11 @@ def _exit(message: str, code: int) -> NoReturn:
 
 
 def _described(error: Exception, stage: str) -> str:
-    # First, since some of Hydra's errors are OSErrors too.
-    if isinstance(error, HydraException | OmegaConfBaseException | yaml.YAMLError):
-        return describe_error(error, stage)
+    if isinstance(error, UserError):
+        return str(error)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
+    return describe_error(error, stage)
 
 
 def _terminated(signum: int, _frame: object) -> None:

@@ -9,6 +9,7 @@ from pipeline import paths
 from pipeline.errors import UserError, nearest
 from pipeline.paths import CONF, ROOT
 
+SHOWN = 40
 PARAMS: dict[str, type] = {"tasks": list, "models": list, "seed": int, "split_seed": int}
 
 
@@ -66,7 +67,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{name} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(read, dict):
-        what = "is empty" if read is None else f"holds a {type(read).__name__}"
+        what = "is empty" if read is None else f"holds only {str(read)[:SHOWN]!r}"
         raise UserError(f"{name} {what}: expected keys and values")
     return read
 

@@ -18,9 +18,9 @@ from hydra.errors import (
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from pipeline.config import conf
+from pipeline.config.conf import options, read_yaml
 from pipeline.config.schema import SCHEMAS
-from pipeline.errors import nearest
+from pipeline.errors import UserError, nearest
 from pipeline.paths import CONF, ROOT
 
 
@@ -41,12 +41,14 @@ def describe_error(error: Exception, stage: str) -> str:
             f"'{error.override}' is not an override: expected key=value, quoted for the shell; "
             "a value with brackets, = or ? needs quotes of its own: 'key=\"value\"'"
         )
+    if text.startswith("Invalid loaded object type"):  # by OmegaConf, which names no file
+        return _without_keys()
     absent = re.search(r"Could not find '(.+?)/(.*)'", text)
     if isinstance(error, MissingConfigException) and absent:
         group, choice = absent.groups()
         if "/" in choice:  # of what is composed for each task and model
             group, choice = "model", choice.partition("/")[2]
-        return f"unknown {group} '{choice}'{nearest(choice, conf.options(group))}"
+        return f"unknown {group} '{choice}'{nearest(choice, options(group))}"
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
         wrong = text.split("'")[1]
         if wrong == "sweep":
@@ -103,6 +105,17 @@ def _broken_yaml(error: BaseException) -> str | None:
     file = Path(broken.problem_mark.name)
     name = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
     return f"{name}, line {broken.problem_mark.line + 1} cannot be read as YAML: {broken.problem}"
+
+
+def _without_keys() -> str:
+    """Describe the first file of conf/ that holds a bare value."""
+    for path in sorted(CONF.rglob("*.yaml")):
+        try:
+            read_yaml(path)
+        except UserError as wrong:
+            if " holds only " in str(wrong):
+                return str(wrong)
+    return "a file of conf/ holds no keys and values"
 
 
 def _fields(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

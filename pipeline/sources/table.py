@@ -482,6 +482,7 @@ def _check_label(file: Path, name: str, column: pa.ChunkedArray) -> None:
         return
     if (numbers % 1).any() or len(numbers) > len(column) / ROWS_PER_CLASS:
         raise UserError(
-            f"{file}: label '{name}' holds {len(numbers):,} different numbers, which looks like "
-            "regression: make a few classes of them (low, high), or set task.source.label"
+            f"{file}: label '{name}' holds {len(numbers):,} different numbers, but a "
+            "table's label names classes: make a few of them, such as low and high, or set "
+            "task.source.label to another column"
         )

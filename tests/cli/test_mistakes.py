@@ -1,4 +1,4 @@
-"""A mistake of the user's is told in a line or two that says where it is, and leaves no trace."""
+"""A mistake of the user's is reported in a line or two with its place, and leaves no trace."""
 
 import os
 import shutil
@@ -339,7 +339,7 @@ MISTAKES = {
 
 
 @pytest.fixture(scope="session")
-def told(
+def reported(
     request, warm, repro, empty_store, files, tmp_path_factory
 ) -> dict[str, Future[tuple[CompletedProcess, list[str], list[str]]]]:
     """Make the mistakes that are asked for, two at a time, each in a copy of its own."""
@@ -358,7 +358,7 @@ def told(
     asked = [
         item.callspec.params["name"]
         for item in request.session.items
-        if getattr(item, "originalname", "") == test_a_mistake_is_told.__name__
+        if getattr(item, "originalname", "") == test_a_mistake_is_reported.__name__
     ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield {name: pool.submit(make, MISTAKES[name]) for name in asked}
@@ -366,8 +366,8 @@ def told(
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_told(told, name):
-    result, before, after = told[name].result()
+def test_a_mistake_is_reported(reported, name):
+    result, before, after = reported[name].result()
     message = result.stderr
     assert result.returncode == 1, message
     assert "Traceback" not in message

@@ -171,23 +171,23 @@ def test_one_row_and_no_row_are_answered(served, sent):
     ids=str,
 )
 def test_values_off_any_scale_are_answered_with_probabilities(served, odd):
-    assert 0 <= answered(served, ROW | odd)["probability_yes"] <= 1
+    assert 0 <= predicted(served, ROW | odd)["probability_yes"] <= 1
 
 
 def test_a_category_may_come_as_a_number(served):
-    assert answered(served, ROW | {"plan": 7}) == answered(served, ROW | {"plan": "never seen"})
+    assert predicted(served, ROW | {"plan": 7}) == predicted(served, ROW | {"plan": "never seen"})
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"paid": "much"}, "column 'paid', row 1: expected a finite number, not 'much'"),
         ({"since": "31/12/2024"}, "column 'since', row 1: expected a date"),
         ({"member": "maybe"}, "column 'member', row 1: expected true or false, not 'maybe'"),
     ],
 )
-def test_a_value_that_cannot_be_is_told_by_column_and_row(served, wrong, told):
-    with pytest.raises(Exception, match=told) as caught:
+def test_a_value_that_cannot_be_is_reported_by_column_and_row(served, wrong, message):
+    with pytest.raises(Exception, match=message) as caught:
         served.predict(pd.DataFrame([ROW | wrong]))
 
     # The class of the model's own copy of the code.
@@ -204,8 +204,8 @@ ROW = {
 }
 
 
-def answered(served, row):
-    """Answer a row of JSON as the scoring server would."""
+def predicted(served, row):
+    """Predict a row of JSON as the scoring server does."""
     from mlflow.pyfunc.scoring_server import infer_and_parse_data
 
     data = {"dataframe_records": [json.loads(json.dumps(row))]}
@@ -226,7 +226,7 @@ def answered(served, row):
     ],
 )
 def test_the_logged_model_answers_a_row_with_nulls_and_new_categories(served, change, label):
-    answer = answered(served, ROW | change)
+    answer = predicted(served, ROW | change)
     assert answer["label"] in ({label} if label else {"yes", "no"})
 
 
@@ -234,7 +234,7 @@ def test_the_logged_model_answers_a_frame_as_it_does_json(served):
     row = ROW | {"paid": None, "plan": None}
     frame = pd.DataFrame([row | {"since": pd.Timestamp(row["since"])}])
     frame["paid"] = frame["paid"].astype(float)
-    assert served.predict(frame).to_dict("records") == [answered(served, row)]
+    assert served.predict(frame).to_dict("records") == [predicted(served, row)]
 
 
 def test_paths_are_relative_to_where_the_user_stands(own, tmp_path):
@@ -316,7 +316,7 @@ MISTAKES = {
     "not UTF-8": (GOOD.encode() + b"1,caf\xe9,,,no\n", "", ["not utf-8", "0xe9", "line 26"]),
     "empty file": ("", "", ["Empty"]),
     "header alone": ("a,label\n", "", ["no rows"]),
-    "a quantity": (GOOD, "task.source.label=a", ["'a'", "24 different", "regression"]),
+    "a quantity": (GOOD, "task.source.label=a", ["'a'", "24 different", "names classes"]),
     "missing label": (GOOD + "1,u,,p,\n", "", ["label", "1 of 25 rows (25"]),
     "group and time": (
         GOOD,
@@ -361,8 +361,8 @@ def fresh(clone, empty_store, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_told_and_leaves_nothing_behind(fresh, warm, files, name):
-    content, overrides, told = MISTAKES[name]
+def test_a_mistake_is_reported_and_leaves_nothing_behind(fresh, warm, files, name):
+    content, overrides, named = MISTAKES[name]
     table = fresh.root / "mine" / "table.csv"
     table.write_bytes(content if isinstance(content, bytes) else content.encode())
     before = files(fresh.root)
@@ -373,7 +373,7 @@ def test_a_mistake_is_told_and_leaves_nothing_behind(fresh, warm, files, name):
     assert done.returncode == 1, done.stdout
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") <= 2
-    assert [part for part in told if part not in done.stderr] == []
+    assert [part for part in named if part not in done.stderr] == []
     assert files(fresh.root) == before
 
 

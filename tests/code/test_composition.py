@@ -13,7 +13,7 @@ from hydra.errors import MissingConfigException
 from omegaconf import open_dict
 
 from pipeline import compose, paths
-from pipeline.config import code, composition, conf, schema
+from pipeline.config import code, composition, conf, messages, schema
 from pipeline.config.messages import describe_error
 from pipeline.config.settings import merge, pick_settings
 from pipeline.config.targets import build
@@ -186,7 +186,7 @@ def own_conf(monkeypatch, tmp_path):
     """Return a copy of conf/ to write in, which the code reads."""
     shutil.copytree(CONF, tmp_path / "conf")
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    for module in (paths, conf, composition, compose):
+    for module in (paths, conf, composition, compose, messages):
         monkeypatch.setattr(module, "CONF", tmp_path / "conf")
     monkeypatch.setattr(paths, "PARAMS", tmp_path / "params.yaml")
     return tmp_path / "conf"
@@ -302,7 +302,7 @@ GOOD = "tasks: [genre]\nmodels: [baseline]\nseed: 0\nsplit_seed: 0\n"
         ("tasks: [", "params.yaml, line 1 cannot be read as YAML"),
         ("tasks: \t- a", "params.yaml, line 1 cannot be read as YAML"),
         ("", "params.yaml is empty"),
-        ("- a\n", "params.yaml holds a list: expected keys and values"),
+        ("- a\n", "params.yaml holds only \"['a']\": expected keys and values"),
         (GOOD.replace("seed: 0\n", "sede: 3\n", 1), "unknown key 'sede'; did you mean 'seed'?"),
         (GOOD.replace("\nseed: 0", ""), "the key 'seed' is missing"),
         (GOOD.replace("[baseline]", "baseline"), "models: 'baseline' is not a list of names"),
@@ -380,7 +380,7 @@ def test_a_mistake_in_conf_is_reported_with_its_file_or_key(own_conf, file, old,
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["", "- a list\n", "text\n"])
+@pytest.mark.parametrize("content", ["", "- a list\n", "text\n", "5\n", "1.5\n", "true\n"])
 def test_a_model_file_without_keys_is_reported(own_conf, content):
     (own_conf / "model/mine.yaml").write_text(content)
     with pytest.raises(UserError, match="mine"):

@@ -1,4 +1,4 @@
-"""What messages tell, and what they must not."""
+"""What messages say, and what they must not."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a run is told of the code: the commit, and what differs from it."""
+"""What a run records of the code: the commit, and what differs from it."""
 
 import hashlib
 import subprocess

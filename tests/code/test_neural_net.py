@@ -179,9 +179,9 @@ def test_auto_is_the_accelerator_where_there_is_one(there, monkeypatch):
 
 
 @EACH_NETWORK
-def test_an_answer_does_not_depend_on_the_other_examples(network, X):
+def test_a_prediction_does_not_depend_on_the_other_examples(network, X):
     model = net(network=network).fit(X, Y)
-    # More than the 1,024 that are answered at once.
+    # More than the 1,024 that are predicted at once.
     many = np.concatenate([X] * 5)
     order = np.random.default_rng(1).permutation(len(many))
 
@@ -192,7 +192,7 @@ def test_an_answer_does_not_depend_on_the_other_examples(network, X):
     np.testing.assert_allclose(alone, together[:20], rtol=1e-5)
 
 
-def test_padding_does_not_change_the_answer_of_the_text_cnn():
+def test_padding_does_not_change_the_prediction_of_the_text_cnn():
     model = net(network=SMALL_CNN).fit(IDS, Y)
     text = np.full((1, 12), 5, dtype=np.int32)
 
@@ -262,7 +262,7 @@ def test_the_gru_learns_a_trend():
     assert (model.predict(sequences[200:]) == labels[200:]).mean() > 0.75
 
 
-def test_labels_are_answered_in_their_order():
+def test_labels_are_predicted_in_their_order():
     model = net(max_epochs=40).fit(*TRAIN)
 
     assert model.classes_.tolist() == ["essay", "novel", "poetry"]
@@ -287,7 +287,7 @@ def saved(tmp_path):
 
 
 @pytest.mark.parametrize("network", [MLP, SMALL_MLP], ids=["class", "partial"])
-def test_a_loaded_network_gives_the_same_answers(network, tmp_path):
+def test_a_loaded_network_predicts_the_same(network, tmp_path):
     model = net(network=network).fit(*TRAIN)
     model.save(tmp_path)
 
@@ -303,7 +303,7 @@ def test_a_loaded_network_gives_the_same_answers(network, tmp_path):
 
 
 @EACH_NETWORK
-def test_a_loaded_network_of_each_kind_gives_the_same_answers(network, X, tmp_path):
+def test_a_loaded_network_of_each_kind_predicts_the_same(network, X, tmp_path):
     model = net(network=network).fit(X, Y)
     model.save(tmp_path)
 
@@ -402,7 +402,7 @@ def test_a_network_from_elsewhere_is_refused_when_it_is_saved(tmp_path):
         NeuralNet(Own, max_epochs=1).fit(X, Y).save(tmp_path)
 
 
-def test_ids_above_those_of_training_are_answered_alike():
+def test_ids_above_those_of_training_are_predicted_alike():
     model = net(network=SMALL_CNN).fit(IDS, Y)
     strange = IDS[:20].copy()
     strange[..., 1] = IDS.max() + 1
@@ -414,7 +414,7 @@ def test_ids_above_those_of_training_are_answered_alike():
     np.testing.assert_allclose(first.sum(1), 1)
 
 
-def test_an_empty_text_has_an_answer():
+def test_an_empty_text_has_a_prediction():
     model = net(network=SMALL_CNN).fit(IDS, Y)
 
     given = model.predict_proba(np.zeros_like(IDS[:1]))

@@ -12,7 +12,7 @@ from pipeline.problems import classification
 from pipeline.problems.classification import Classification, ClassPredictions
 
 
-def answered(actual, probabilities, classes, positive=0):
+def predictions(actual, probabilities, classes, positive=0):
     n_classes = probabilities.shape[1]
     return ClassPredictions(actual, probabilities, positive, classes=tuple(classes[:n_classes]))
 
@@ -24,7 +24,7 @@ def drawn(title, answers):
 def some_answers(n_classes, positive=0):
     rng = np.random.default_rng(1)
     actual = np.arange(90) % n_classes
-    return answered(actual, rng.dirichlet(np.ones(n_classes), 90), "abc", positive)
+    return predictions(actual, rng.dirichlet(np.ones(n_classes), 90), "abc", positive)
 
 
 @pytest.mark.parametrize(("n_classes", "positive"), [(2, 0), (2, 1), (3, 0)])
@@ -46,7 +46,7 @@ def test_area_under_roc_points_is_scikit_learns_auc(n_classes, positive):
 
 
 def test_confusion_points_count_actual_and_predicted_classes():
-    answers = answered(
+    answers = predictions(
         np.array([0, 1, 1]),
         np.array([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]]),
         ["benign", "malignant"],
@@ -65,7 +65,7 @@ def test_a_roc_curve_of_many_examples_is_thinned_and_keeps_its_ends_and_its_area
     rng = np.random.default_rng(0)
     actual = rng.integers(0, 2, 20_000)
     score = 1 / (1 + np.exp(-rng.normal(1.5 * actual)))
-    answers = answered(actual, np.column_stack([1 - score, score]), ["no", "yes"], 1)
+    answers = predictions(actual, np.column_stack([1 - score, score]), ["no", "yes"], 1)
 
     points = classification.roc_points(answers)
 
@@ -78,10 +78,10 @@ def test_a_roc_curve_of_many_examples_is_thinned_and_keeps_its_ends_and_its_area
 
 
 def test_calibration_points_compare_probability_with_frequency():
-    # 20 examples told 0.2, of which 4 are positive; 20 told 0.9, of which 18 are.
-    told = np.repeat([0.2, 0.9], 20)
+    # Of 20 examples with a probability of 0.2, 4 are positive, and of 20 with 0.9, 18.
+    probability = np.repeat([0.2, 0.9], 20)
     actual = np.concatenate([np.arange(20) >= 4, np.arange(20) >= 18]).astype(int)
-    answers = answered(actual, np.column_stack([told, 1 - told]), ["yes", "no"])
+    answers = predictions(actual, np.column_stack([probability, 1 - probability]), ["yes", "no"])
 
     found = classification.calibration_points(answers)
 
@@ -154,6 +154,6 @@ def test_picture_has_three_panels(n_classes):
 def test_picture_of_a_model_that_knows_no_doubt():
     # All probabilities are 0 or 1, as a rule's: fewer calibration bins than asked for.
     actual = np.arange(30) % 3
-    answers = answered(actual, np.eye(3)[np.zeros(30, dtype=int)], "abc")
+    answers = predictions(actual, np.eye(3)[np.zeros(30, dtype=int)], "abc")
 
     assert len(drawn("rule", answers).axes) == 3

@@ -473,7 +473,7 @@ def test_a_quantity_is_reported_to_be_regression(tmp_path):
     file = tmp_path / "diabetes.csv"
     load_diabetes(as_frame=True).frame.to_csv(file, index=False)
 
-    with pytest.raises(UserError, match=r"'target' holds 214 different numbers, .* regression"):
+    with pytest.raises(UserError, match=r"'target' holds 214 different numbers, .* names classes"):
         read(file, "target")
 
 

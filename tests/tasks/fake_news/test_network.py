@@ -36,7 +36,7 @@ def test_what_the_network_refuses_is_reported(settings, ids, message):
         net(network=functools.partial(PairCNN, **settings)).fit(ids, Y)
 
 
-def test_padding_does_not_change_the_answer_of_the_pair_cnn():
+def test_padding_does_not_change_the_prediction_of_the_pair_cnn():
     model = net(network=SMALL_PAIR_CNN).fit(PAIRS, Y)
     # Beside a longer pair, short texts are padded more.
     longer = np.concatenate([PAIRS, np.zeros((300, 2, 50), dtype=np.int32)], axis=2)
@@ -72,7 +72,7 @@ def test_a_batch_of_one_is_left_over_and_the_pair_cnn_trains():
     assert model.n_epochs_ == 5
 
 
-def test_ids_above_those_of_training_are_answered_alike():
+def test_ids_above_those_of_training_are_predicted_alike():
     model = net(network=SMALL_PAIR_CNN).fit(PAIRS, Y)
     strange = PAIRS[:20].copy()
     strange[..., 1] = PAIRS.max() + 1
@@ -84,7 +84,7 @@ def test_ids_above_those_of_training_are_answered_alike():
     np.testing.assert_allclose(first.sum(1), 1)
 
 
-def test_an_empty_text_has_an_answer():
+def test_an_empty_text_has_a_prediction():
     model = net(network=SMALL_PAIR_CNN).fit(PAIRS, Y)
 
     given = model.predict_proba(np.zeros_like(PAIRS[:1]))
@@ -107,9 +107,9 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
     assert len(first) == 2
 
 
-def test_an_answer_does_not_depend_on_the_other_examples():
+def test_a_prediction_does_not_depend_on_the_other_examples():
     model = net(network=SMALL_PAIR_CNN).fit(PAIRS, Y)
-    # More than the 1,024 that are answered at once.
+    # More than the 1,024 that are predicted at once.
     many = np.concatenate([PAIRS] * 5)
     order = np.random.default_rng(1).permutation(len(many))
 
@@ -120,7 +120,7 @@ def test_an_answer_does_not_depend_on_the_other_examples():
     np.testing.assert_allclose(alone, together[:20], rtol=1e-5)
 
 
-def test_a_loaded_network_gives_the_same_answers(tmp_path):
+def test_a_loaded_network_predicts_the_same(tmp_path):
     model = net(network=SMALL_PAIR_CNN).fit(PAIRS, Y)
     model.save(tmp_path)
 
