@@ -21,7 +21,7 @@ from pipeline.evaluation.board import make_board, model_digest, prices_of, read_
 from pipeline.evaluation.comparison import Comparison, check_interval, compare
 from pipeline.evaluation.layout import console_page
 from pipeline.evaluation.page import write_report
-from pipeline.evaluation.plots import learning_points, stack_models
+from pipeline.evaluation.plots import FORMS, learning_points, plot_table, stack_models
 from pipeline.evaluation.samples import Round
 from pipeline.evaluation.verdict import check_verdict, write_verdict
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
@@ -385,10 +385,11 @@ def write_reports(task: str, board: dict[str, Any], predicted: pd.DataFrame) -> 
         predicted.to_parquet(folder / "predictions.parquet", index=False)
         for model, scores in test_scores(board).items():
             write_json(folder / "metrics" / f"{model}.json", scores)
-        (folder / "plots").mkdir()
+        for form in FORMS:
+            (folder / "plots" / form).mkdir(parents=True)
         for plot in board["plots"]:
-            table = pd.DataFrame(plot["rows"])
-            table.to_csv(folder / "plots" / f"{plot['name']}.csv", index=False)
+            file = folder / "plots" / plot["form"] / f"{plot['name']}.csv"
+            plot_table(plot).to_csv(file, index=False)
         curves = {
             model: learning_points(of_model["curve"])
             for model, of_model in board["models"].items()

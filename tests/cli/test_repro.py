@@ -35,7 +35,8 @@ def expected(folder: str) -> list[str]:
         *(f"leaderboard.{suffix}" for suffix in ("csv", "txt")),
         *(f"report.{suffix}" for suffix in ("html", "md")),
         *(f"metrics/{model}.json" for model in MODELS),
-        *(f"plots/{plot}.csv" for plot in ("calibration", "confusion", "learning", "roc")),
+        "plots/learning.csv",
+        *(f"plots/{plot}.csv" for plot in ("line/roc", "matrix/confusion", "points/calibration")),
         "predictions.parquet",
     ]
     made = {

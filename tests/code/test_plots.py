@@ -1,13 +1,18 @@
 """What plots are drawn from, against scikit-learn and by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from sklearn.metrics import roc_auc_score
 
 from pipeline import evaluate
 from pipeline.evaluate import Entry, Scored
 from pipeline.evaluation import plots
+from pipeline.evaluation.plots import FORMS, plot_table
+from pipeline.paths import ROOT
 from pipeline.problems import classification
 from pipeline.problems.classification import Classification, ClassPredictions
 
@@ -157,3 +162,26 @@ def test_picture_of_a_model_that_knows_no_doubt():
     answers = predictions(actual, np.eye(3)[np.zeros(30, dtype=int)], "abc")
 
     assert len(drawn("rule", answers).axes) == 3
+
+
+def test_plots_of_a_form_have_the_same_columns_for_dvc():
+    rows = [{"model": "m", "class": "a", "false_rate": 0.1, "true_rate": 0.5}]
+    plot = {"name": "roc", "title": "ROC", "form": "line", "x": "false_rate", "y": "true_rate"}
+
+    found = [
+        plot_table({**plot, "rows": rows}),
+        plot_table({**plot, "series": "class", "rows": rows}),
+    ]
+
+    one = {"model": "m", "class": "a", "x": 0.1, "y": 0.5, "series": "all"}
+    other = {"model": "m", "series": "a", "x": 0.1, "y": 0.5}
+    about = {"about": "ROC: true rate (up) by false rate (right)", "diagonal": False}
+    assert [table.to_dict("records") for table in found] == [[one | about], [other | about]]
+
+
+def test_each_form_has_a_template_and_a_folder_in_dvc_yaml():
+    (*folders, _) = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["evaluate"]["plots"]
+    named = {Path(path).name: props["template"] for one in folders for path, props in one.items()}
+
+    assert named == {form: form for form in FORMS}
+    assert all((ROOT / ".dvc/plots" / f"{form}.json").is_file() for form in FORMS)
