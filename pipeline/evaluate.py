@@ -406,7 +406,7 @@ def record(
     for part, scores in test_scores(board)[model].items():
         entry.run.log_scores({f"{part}/{name}": value for name, value in scores.items()})
     rounds = pd.DataFrame(
-        {name: of["rounds"] for name, of in board["models"][model]["scores"].items()}
+        {name: of.get("rounds", []) for name, of in board["models"][model]["scores"].items()}
     )
     entry.run.log_rounds({TEST: [row.dropna().to_dict() for _, row in rounds.iterrows()]})
     latency = {f"cost/predict_ms_{n}": ms for n, ms in entry.costs["predict_ms"].items()}

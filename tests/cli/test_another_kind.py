@@ -18,8 +18,8 @@ from pipeline.sources.examples import Source
 
 def read():
     rng = np.random.default_rng(0)
-    x, z = rng.normal(size=(2, 200))
-    ids = [f"e{number:03}" for number in range(200)]
+    x, z = rng.normal(size=(2, 600))
+    ids = [f"e{number:03}" for number in range(600)]
     columns = {"x": x, "z": z, "label": 3 * x + z, "group": ids, "meta:price": 2.0}
     return Source(pd.DataFrame({"example_id": ids} | columns), [])
 """
