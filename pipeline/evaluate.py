@@ -7,6 +7,7 @@ or other data. Its row has the reason instead of scores. The command fails if no
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,14 +16,24 @@ import pandas as pd
 
 from pipeline import bundle, command, experiment, paths, predictor, tracking
 from pipeline.config import conf, schema
-from pipeline.config.settings import pick_settings
+from pipeline.config.settings import leaves, pick_settings
 from pipeline.errors import ModelError, UserError
-from pipeline.evaluation.board import make_board, model_digest, prices_of, read_rows, test_scores
-from pipeline.evaluation.comparison import Comparison, check_interval, compare
+from pipeline.evaluation.board import (
+    make_board,
+    model_digest,
+    plain,
+    prices_of,
+    read_rows,
+    test_scores,
+)
+from pipeline.evaluation.checks import Evidence, check_muted, run_checks
+from pipeline.evaluation.comparison import Comparison, check_interval, compare, interval
+from pipeline.evaluation.controls import compare_controls, control_rows, fit_controls, sample
 from pipeline.evaluation.layout import console_page
 from pipeline.evaluation.page import write_report
 from pipeline.evaluation.plots import FORMS, learning_points, plot_table, stack_models
 from pipeline.evaluation.samples import Round
+from pipeline.evaluation.slices import check_slices, find_hard, score_slices
 from pipeline.evaluation.verdict import check_verdict, write_verdict
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
 from pipeline.models.fitting import SIZES, measure_latency
@@ -36,6 +47,8 @@ from pipeline.tracking.git import revision
 TEST = "test"
 # What is read of the card of the ingested examples.
 CARD = {"settings": dict, "target": dict, "slices": dict, "split": dict, "origin": list}
+# Train examples that a model predicts, in all rounds, and draws for the interval of a slice.
+TRAIN_SAMPLE, SLICE_RESAMPLES = 300, 500
 
 
 class Scored(NamedTuple):
@@ -52,6 +65,8 @@ class Scored(NamedTuple):
         Deciding score on the validation of the round.
     predictions : dict of str to Predictions
         Predictions for the test examples of the round and each slice.
+    train : Predictions
+        Predictions for a sample of the train examples of the round.
     frames : dict of str to DataFrame
         The same predictions as they are served.
     """
@@ -60,6 +75,7 @@ class Scored(NamedTuple):
     seed: int
     validation: float
     predictions: dict[str, Predictions]
+    train: Predictions
     frames: dict[str, pd.DataFrame]
 
 
@@ -116,6 +132,8 @@ def main(cfg: schema.Evaluate) -> None:
     check_verdict(task.matters, task.cheapest)
     slices = {name: read_table(ingested / f"{name}.parquet") for name in card["slices"]}
     data = Data(Rounds.read(ingested, with_test=True), slices, dvc_digest(ingested))
+    check_muted(task.mute)
+    check_slices(data.tested, task.slice_by)
     entries, failed = {}, {}
     for model in track(cfg.models, "predicting", len(cfg.models)):
         try:
@@ -134,6 +152,7 @@ def main(cfg: schema.Evaluate) -> None:
     board = make_board(facts, compared, verdict, costs, sizes) | {
         "plots": plots(kind, entries),
     }
+    board |= plain(examine(cfg, kind, data, card, entries, compared[TEST], board))
     write_reports(task.name, board, predictions(data, entries))
     for model in track(entries, "recording", len(entries)):
         record(cfg, kind, board, model, entries[model])
@@ -221,15 +240,18 @@ def predict_fit(
     kind: Problem, data: Data, fit: Mapping[str, Any], trained: predictor.Predictor
 ) -> Scored:
     """
-    Predict the test examples of a round, and the slices, with the model of the round.
+    Predict the test examples of a round, the slices, and some train examples of the round.
 
     Raises
     ------
     ModelError
         If the model fails.
     """
+    learnt = data.rounds.part(fit["round"], "train")
+    most = -(-TRAIN_SAMPLE // len(data.rounds.scored))
+    parts = {**data.parts(fit["round"]), "train": sample(kind, learnt, most, fit["seed"])}
     predictions, frames = {}, {}
-    for name, part in data.parts(fit["round"]).items():
+    for name, part in parts.items():
         try:
             outputs = trained.outputs(part[inputs_of(part)])
         except (UserError, OSError, MemoryError):
@@ -240,7 +262,8 @@ def predict_fit(
         predictions[name] = kind.predictions(target, outputs, meta_of(part), decision)
         frames[name] = kind.frame(outputs, decision)
     validation = fit["scores"].get(kind.deciding.name, math.nan)
-    return Scored(fit["round"], fit["seed"], validation, predictions, frames)
+    train = predictions.pop("train")
+    return Scored(fit["round"], fit["seed"], validation, predictions, train, frames)
 
 
 def check_own(folder: Path, manifest: Mapping[str, Any], task: str, model: str) -> None:
@@ -372,6 +395,108 @@ def plots(kind: Problem, entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
         rows = stack_models({model: data[plot["name"]] for model, data in by_model.items()})
         described.append({**plot, "rows": rows.to_dict("records")})
     return described
+
+
+def examine(
+    cfg: schema.Evaluate,
+    kind: Problem,
+    data: Data,
+    card: Mapping[str, Any],
+    entries: Mapping[str, Entry],
+    comparison: Comparison,
+    board: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Look for what makes the answer doubtful: controls, slices, hard examples and checks."""
+    task, rounds, metric = cfg.task, data.rounds, kind.deciding.name
+    repeat = rounds.scored[: card["split"]["folds"] or 1]
+    fits = {
+        model: [
+            fit
+            for name in repeat
+            for fit in entry.fits
+            if (fit.round, fit.seed) == (name, entry.fits[0].seed)
+        ]
+        for model, entry in entries.items()
+    }
+    examples = pd.concat([rounds.part(name, TEST) for name in repeat], ignore_index=True)
+    pooled = {
+        model: kind.concatenate([fit.predictions[TEST] for fit in of_model])
+        for model, of_model in fits.items()
+    }
+    families = {model: entry.manifest["family"] for model, entry in entries.items()}
+    contestants = {model: one for model, one in pooled.items() if families[model] != "baseline"}
+    predicted = {
+        model: np.concatenate([fit.frames[TEST]["label"] for fit in of_model])
+        for model, of_model in fits.items()
+    }
+    calibrated = {
+        model: kind.calibration(one, cfg.seed, cfg.confidence) for model, one in pooled.items()
+    }
+    best = comparison.scores.index[0]
+    share = len(rounds.part(repeat[0], TEST)) / len(rounds.part(repeat[0], "train"))
+    controls = compare_controls(
+        kind,
+        fit_controls(kind, rounds, repeat, cfg.seed),
+        {best: [fit.predictions[TEST] for fit in fits[best]]},
+        share,
+        matters=task.matters,
+        seed=cfg.seed,
+        confidence=cfg.confidence,
+    )
+    evidence = Evidence(
+        kind=kind,
+        rounds=rounds,
+        repeat=repeat,
+        families=families,
+        predictions=pooled,
+        train={model: kind.concatenate([fit.train for fit in of]) for model, of in fits.items()},
+        validation={
+            model: {
+                "rounds": [
+                    np.mean([fit.validation for fit in entry.fits if fit.round == name])
+                    for name in rounds.scored
+                ],
+                "low": entry.manifest["scores"].get(f"{metric}_low", math.nan),
+                "high": entry.manifest["scores"].get(f"{metric}_high", math.nan),
+            }
+            for model, entry in entries.items()
+        },
+        calibration=calibrated,
+        comparison=comparison,
+        controls=controls,
+        take=board["verdict"]["take"],
+        share=share,
+        edges={model: edges(task, model, entry.manifest) for model, entry in entries.items()},
+        looks=board.get("looks", 0),
+        matters=task.matters,
+        confidence=cfg.confidence,
+        seed=cfg.seed,
+    )
+    ends = partial(interval, seed=cfg.seed, resamples=SLICE_RESAMPLES, confidence=cfg.confidence)
+    return {
+        "controls": control_rows(controls, metric, best),
+        "calibration": {model: one for model, one in calibrated.items() if one},
+        "by": score_slices(kind, pooled, examples, task.slice_by, ends),
+        "hard": find_hard(kind, contestants, predicted, examples),
+        "checks": run_checks(evidence, task.mute),
+    }
+
+
+def edges(task: schema.Task, model: str, manifest: Mapping[str, Any]) -> list[str]:
+    """Return which adopted settings of a model are at an end of the range that was searched."""
+    adopted = paths.adopted_file(task.name, model)
+    searched = paths.CONF / "sweep" / f"{model}.yaml"
+    if not adopted.is_file() or not searched.is_file():
+        return []
+    from pipeline.sweep.space import at_ends, parse  # only where a model was tuned
+
+    sweep, settings = conf.read_yaml(searched)["sweep"], manifest["settings"]["model"]
+    of_architecture = sweep.get("architecture_space", {}).get(settings.get("architecture"), {})
+    ranges = sweep["space"] | of_architecture | task.spaces.get(model, {})
+    chosen = dict(leaves(conf.read_yaml(adopted), "model"))
+    used = dict(leaves(settings, "model"))
+    kept = {key: value for key, value in used.items() if key in chosen}
+    return at_ends(parse(ranges), kept)
 
 
 def write_reports(task: str, board: dict[str, Any], predicted: pd.DataFrame) -> None:

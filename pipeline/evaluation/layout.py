@@ -23,7 +23,7 @@ LEGEND = (
 
 def console_page(board: Mapping[str, Any]) -> str:
     """
-    Lay out a board for a console: the table of each slice, and the verdict.
+    Lay out a board for a console: the table of each slice, the verdict, and what makes it doubtful.
 
     Parameters
     ----------
@@ -38,7 +38,12 @@ def console_page(board: Mapping[str, Any]) -> str:
         title = f"{board['task']}: {metric} on {part}"
         page = console_table(title, format_board(board, part), legend)
         pages.append("\n".join([page, *why]))
-    verdict = textwrap.fill(sentences, WIDTH)
+    doubts = [
+        f"{one['severity']}: {one['sentence']} {one['advice']}"
+        for one in board.get("checks", ())
+        if one["severity"] != "note"
+    ]
+    verdict = "\n".join(textwrap.fill(line, WIDTH) for line in [sentences, *doubts])
     return "\n\n".join([pages[0], verdict, *pages[1:]])
 
 

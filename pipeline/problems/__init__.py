@@ -65,6 +65,13 @@ class Predictions:
         """The category of each target, or None. Few examples of one tell little about it."""
         return self.stratum
 
+    def take(self, rows: np.ndarray) -> Self:
+        """Return the predictions of some of the examples, given by position or as a mask."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        taken = {name: v[rows] for name, v in values.items() if isinstance(v, np.ndarray)}
+        meta = {name: v[rows] for name, v in self.meta.items()}
+        return replace(self, **taken, meta=meta)
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -166,6 +173,9 @@ class Problem(ABC):
         ``train/<loss>`` and ``validation/<loss>``. Lower is better.
     METRICS : dict of str to Metric
         The metrics of this kind of problem.
+    mean_metric : str
+        Name of the one of `METRICS` that is a mean over examples, and so is defined for any of
+        them.
     PLOTS : tuple of dict
         What is plotted: ``name``, ``title``, ``form`` (``matrix``, ``line`` or ``points``), and
         the columns ``x`` and ``y``. Of a matrix also the column ``value``. Of others the column
@@ -173,6 +183,7 @@ class Problem(ABC):
     """
 
     loss: ClassVar[str]
+    mean_metric: ClassVar[str]
     PLOTS: ClassVar[tuple[Mapping[str, Any], ...]]
     METRICS: ClassVar[Mapping[str, Metric]]
 
@@ -516,6 +527,57 @@ class Problem(ABC):
         parts : sequence of Predictions
             The decisions on them may differ.
         """
+
+    @abstractmethod
+    def misses(self, predictions: Any) -> np.ndarray:
+        """
+        Compute how far off each prediction is.
+
+        Parameters
+        ----------
+        predictions : Predictions
+            For n examples.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            0 for a right prediction, otherwise greater the farther off it is.
+        """
+
+    @abstractmethod
+    def control(self, sparse: bool) -> Any:
+        """
+        Return a small estimator that is quickly fitted.
+
+        Parameters
+        ----------
+        sparse : bool
+            Whether it is fitted on many sparse features. Otherwise it is fitted on one or two
+            columns of numbers, of which some may be missing.
+        """
+
+    def calibration(self, predictions: Any, seed: int, confidence: float) -> dict[str, float]:
+        """
+        Compute how far the chances that predictions claim are from the observed shares.
+
+        Parameters
+        ----------
+        predictions : Predictions
+            For examples that the model was not fitted on.
+        seed : int
+            Seed of draws.
+        confidence : float
+            Share of such intervals that hold the true error.
+
+        Returns
+        -------
+        dict of str to float
+            ``error`` with ``low`` and ``high``, ``expected`` (the mean error of calibrated
+            predictions for as many examples), ``p_value`` (the share of calibrated predictions
+            with at least this error), and ``brier``. Empty for a kind whose predictions claim
+            no chances.
+        """
+        return {}
 
     @abstractmethod
     def plot_data(self, predictions: Any) -> dict[str, pd.DataFrame]:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -24,6 +25,11 @@ TOLERANCE = 1e-5
 MOST_THRESHOLDS = 200
 EXAMPLES_PER_BIN = 20
 MOST_BINS = 10
+# Draws for the interval of the calibration error, and numbers drawn at once.
+CALIBRATION_DRAWS = 500
+MOST_NUMBERS = 2_000_000
+# Most leaves of the tree that shows what a single column tells, and the share of a leaf.
+LEAVES, LEAF_SHARE = 8, 0.05
 # Curves with more points are thinned, so that plots stay small.
 MOST_POINTS = 400
 
@@ -313,6 +319,7 @@ class Classification(Problem):
     """
 
     loss: ClassVar[str] = "log_loss"
+    mean_metric: ClassVar[str] = "accuracy"
     PLOTS: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {
             "name": "confusion",
@@ -592,6 +599,40 @@ class Classification(Problem):
             meta={name: np.concatenate([part.meta[name] for part in parts]) for name in first.meta},
         )
 
+    def misses(self, predictions: ClassPredictions) -> np.ndarray:
+        """Return 1 minus the probability of the true class where another one is predicted."""
+        of_true = predictions.probabilities[np.arange(len(predictions)), predictions.actual]
+        # Above 0 also where rounding or a threshold rejects a class of probability 1.
+        smallest = np.finfo(float).tiny
+        return np.where(
+            predictions.predicted == predictions.actual, 0, np.maximum(1 - of_true, smallest)
+        )
+
+    def control(self, sparse: bool) -> Any:
+        """Return a logistic regression for sparse features, otherwise a small tree."""
+        if sparse:
+            from sklearn.linear_model import LogisticRegression
+
+            return LogisticRegression(C=10, tol=0.01, max_iter=100)
+        from sklearn.tree import DecisionTreeClassifier
+
+        return DecisionTreeClassifier(
+            max_leaf_nodes=LEAVES, min_samples_leaf=LEAF_SHARE, random_state=0
+        )
+
+    def calibration(
+        self, predictions: ClassPredictions, seed: int, confidence: float
+    ) -> dict[str, float]:
+        """
+        Compute the expected calibration error and the Brier score.
+
+        Of two classes the probability of the positive class is compared with its share, of
+        more classes that of the most probable class with how often it is right, in bins of
+        equally many examples (Guo et al., ICML 2017). The error of calibrated predictions is
+        simulated (Bröcker and Smith, Weather and Forecasting 2007).
+        """
+        return calibration_error(predictions, seed, confidence)
+
     def plot_data(self, predictions: ClassPredictions) -> dict[str, pd.DataFrame]:
         """Compute the confusion matrix, ROC and calibration curves."""
         return {
@@ -677,11 +718,72 @@ def roc_points(predictions: ClassPredictions) -> pd.DataFrame:
     return pd.concat(parts)
 
 
+def calibration_error(
+    predictions: ClassPredictions, seed: int, confidence: float
+) -> dict[str, float]:
+    """Compute what `Problem.calibration` returns."""
+    probabilities = predictions.probabilities.astype(float).clip(0, 1)
+    if probabilities.shape[1] == 2:
+        claimed = probabilities[:, predictions.positive]
+        happened = predictions.actual == predictions.positive
+    else:
+        claimed = probabilities.max(1)
+        happened = predictions.actual == probabilities.argmax(1)
+    n = len(claimed)
+    units, names = pd.factorize(predictions.unit)
+    edges = np.quantile(claimed, np.linspace(0, 1, _bins(len(names)) + 1)[1:-1])
+    bins = np.searchsorted(edges, claimed, side="right")
+    in_bin = np.eye(len(edges) + 1)[bins]
+    error = np.abs((claimed - happened) @ in_bin).sum() / n
+    rng = np.random.default_rng(seed)
+    simulated = np.empty(CALIBRATION_DRAWS)
+    at_once = max(1, MOST_NUMBERS // n)
+    for start in range(0, CALIBRATION_DRAWS, at_once):
+        drawn = rng.random((min(at_once, CALIBRATION_DRAWS - start), n)) < claimed
+        simulated[start : start + at_once] = np.abs((claimed - drawn) @ in_bin).sum(1) / n
+    simulated *= np.sqrt(_inflation(claimed, happened, bins, units))
+    of_units = np.zeros((len(names), in_bin.shape[1]))
+    np.add.at(of_units, (units, bins), claimed - happened)
+    at_once = max(1, MOST_NUMBERS // len(names))
+    resampled = []
+    for start in range(0, CALIBRATION_DRAWS, at_once):
+        weights = rng.poisson(1, (min(at_once, CALIBRATION_DRAWS - start), len(names)))
+        resampled.append(np.abs(weights @ of_units).sum(1) / n)
+    reach = NormalDist().inv_cdf((1 + confidence) / 2) * np.concatenate(resampled).std()
+    exact = np.eye(probabilities.shape[1])[predictions.actual]
+    return {
+        "error": float(error),
+        "low": max(0.0, float(error - reach)),
+        "high": min(1.0, float(error + reach)),
+        "expected": float(simulated.mean()),
+        "p_value": float((1 + (simulated >= error).sum()) / (1 + CALIBRATION_DRAWS)),
+        "brier": float(((probabilities - exact) ** 2).sum(1).mean()),
+    }
+
+
+def _inflation(
+    claimed: np.ndarray, happened: np.ndarray, bins: np.ndarray, units: np.ndarray
+) -> float:
+    """Return by how much the examples of a unit being alike inflates the variance of a bin."""
+    residuals = claimed - happened
+    shift = np.bincount(bins, residuals) / np.maximum(1, np.bincount(bins))
+    cells = pd.Series(residuals - shift[bins]).groupby([bins, units]).sum()
+    of_bins = (cells**2).groupby(level=0).agg(["sum", "size"])
+    together = (of_bins["sum"] * of_bins["size"] / (of_bins["size"] - 1).clip(lower=1)).sum()
+    alone = (claimed * (1 - claimed)).sum()
+    return max(1.0, float(together / alone)) if len(cells) < len(claimed) and alone else 1.0
+
+
+def _bins(n: int) -> int:
+    """Return in how many bins the calibration of n independent predictions is looked at."""
+    return min(MOST_BINS, max(2, n // EXAMPLES_PER_BIN))
+
+
 def calibration_points(predictions: ClassPredictions) -> pd.DataFrame:
     """Compute the calibration curve of each class, in quantile bins."""
     from sklearn.calibration import calibration_curve
 
-    bins = min(MOST_BINS, max(2, len(predictions) // EXAMPLES_PER_BIN))
+    bins = _bins(len(predictions))
     parts = []
     for code in one_against_rest(predictions):
         observed, predicted = calibration_curve(

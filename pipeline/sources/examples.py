@@ -195,7 +195,7 @@ def drop_duplicates(examples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int
     dropped : dict
         Number of rows by reason.
     """
-    repeated = _comparable(examples)
+    repeated = comparable(examples)
     repeated = repeated[repeated.duplicated(keep=False)]
     same = repeated.groupby(list(repeated), sort=False, dropna=False)
     labels = examples["label"].loc[repeated.index].groupby(same.ngroup()).transform("nunique")
@@ -246,20 +246,20 @@ def drop_test_examples(
             f"{f' (and {len(shared) - 1:,} more)' if len(shared) > 1 else ''}: "
             "a test on what was seen in training is worth nothing"
         )
-    both = pd.concat([_comparable(test), _comparable(examples)])
+    both = pd.concat([comparable(test), comparable(examples)])
     tested = both.duplicated().to_numpy()[len(test) :]
     kept = examples[~tested].reset_index(drop=True)
     return kept, {"also among the test examples": int(tested.sum())} if tested.any() else {}
 
 
-def _comparable(examples: pd.DataFrame) -> pd.DataFrame:
+def comparable(examples: pd.DataFrame) -> pd.DataFrame:
     """Return inputs that can be compared by row: sequences as bytes, texts normalised."""
-    comparable = {
+    convert = {
         "sequence": lambda values: [np.asarray(one, float).tobytes() for one in values],
         "string": normalise_each,
     }
     inputs = examples[inputs_of(examples)]
     kinds = {name: kind_of(inputs[name]) for name in inputs}
     return inputs.assign(
-        **{n: comparable[kind](inputs[n]) for n, kind in kinds.items() if kind in comparable}
+        **{n: convert[kind](inputs[n]) for n, kind in kinds.items() if kind in convert}
     )

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,8 @@ SYNTAX = (
     "expected interval(low, high), int(interval(low, high)), range(start, stop, step) "
     "or choice(a, b)"
 )
+# A value is at an end of its range if it is within this share of it.
+NEAR_END = 0.03
 Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
 
 
@@ -145,6 +148,41 @@ def parse(space: Mapping[str, Any]) -> Space:
         dist, condition = _read(key, node)
         parameters.append(Parameter(key, node, dist, condition))
     return parameters
+
+
+def at_ends(space: Space, values: Mapping[str, Any]) -> list[str]:
+    """
+    Return which values are at an end of their range.
+
+    Parameters
+    ----------
+    space : list of Parameter
+        The ranges.
+    values : mapping
+        Values of some keys. Choices have ends if they are three or more numbers.
+
+    Returns
+    -------
+    list of str
+        Each such key with its value.
+    """
+    found = []
+    for parameter in space:
+        value = values.get(parameter.key)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        dist = parameter.distribution
+        if isinstance(dist, CategoricalDistribution):
+            ends = [one for one in dist.choices if isinstance(one, int | float)]
+            if len(ends) == len(dist.choices) > 2 and value in (min(ends), max(ends)):
+                found.append(f"{parameter.key} {value:g}")
+            continue
+        low, place, high = (
+            math.log(one) if dist.log else float(one) for one in (dist.low, value, dist.high)
+        )
+        if not low + NEAR_END * (high - low) < place < high - NEAR_END * (high - low):
+            found.append(f"{parameter.key} {value:g}")
+    return found
 
 
 def check_conditions(space: Space, fixed: Mapping[str, Any]) -> None:

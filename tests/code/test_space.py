@@ -101,3 +101,35 @@ def test_a_grid_leaves_out_what_a_condition_on_a_key_that_is_not_set_excludes():
     )
 
     assert space.grid(searched, {"model.penalty": "l2"}) == [{}]
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "at_an_end"),
+    [
+        ("interval(0, 1)", 0.5, 0.99),
+        # the middle in logarithmic steps, and what looks low without them
+        ("tag(log, interval(0.001, 1000))", 1.0, 0.0011),
+        ("tag(log, int(interval(2, 64)))", 3, 64),
+        ("range(1, 10, 3)", 4, 7),
+        ("choice(32, 64, 128)", 64, 128),
+    ],
+)
+def test_values_at_an_end_of_their_range_are_found(text, inside, at_an_end):
+    parameters = space.parse({"model.x": text})
+    assert space.at_ends(parameters, {"model.x": inside}) == []
+    assert space.at_ends(parameters, {"model.x": at_an_end}) == [f"model.x {at_an_end:g}"]
+    assert space.at_ends(parameters, {"model.y": at_an_end}) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("choice(true, false)", True),
+        ("choice(32, 64)", 64),
+        ("choice(sqrt, log2, 0.1, 0.3)", 0.3),
+        ("choice([32], [64, 64], [128])", [128]),
+        ("null,balanced", None),
+    ],
+)
+def test_choices_without_an_order_have_no_ends(text, value):
+    assert space.at_ends(space.parse({"model.x": text}), {"model.x": value}) == []

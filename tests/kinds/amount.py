@@ -6,6 +6,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from sklearn.linear_model import Ridge
+from sklearn.tree import DecisionTreeRegressor
 
 from pipeline.errors import ModelError, UserError
 from pipeline.problems import Predictions, Problem, metric, metrics_in
@@ -30,6 +32,7 @@ def cost(predictions, weights):
 @dataclass(frozen=True)
 class Amount(Problem):
     loss: ClassVar[str] = "squared_error"
+    mean_metric: ClassVar[str] = "mae"
     METRICS: ClassVar = metrics_in(globals())
     PLOTS: ClassVar = (
         {
@@ -93,6 +96,13 @@ class Amount(Problem):
         )
         meta = {n: np.concatenate([part.meta[n] for part in parts]) for n in parts[0].meta}
         return Amounts(actual, predicted, meta=meta)
+
+    def misses(self, predictions):
+        error = np.abs(predictions.predicted - predictions.actual)
+        return np.where(error > np.quantile(error, 0.9), error, 0)
+
+    def control(self, sparse):
+        return Ridge() if sparse else DecisionTreeRegressor(max_leaf_nodes=16, random_state=0)
 
     def plot_data(self, predictions):
         points = {"actual": predictions.actual, "predicted": predictions.predicted}

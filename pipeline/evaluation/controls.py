@@ -1,0 +1,239 @@
+"""Controls: what nothing, the order of rows, or a single column tells of the target."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from pipeline.evaluation.comparison import Comparison, compare
+from pipeline.evaluation.overlap import long_texts
+from pipeline.evaluation.samples import Round
+from pipeline.evaluation.values import count_words, numbers_of
+from pipeline.problems import Predictions, Problem
+from pipeline.sources.examples import inputs_of, meta_of
+from pipeline.sources.rounds import Rounds
+
+NOTHING, ORDER = "nothing", "row order"
+# Columns that are kept, by their score on validation.
+KEPT = 3
+# Examples that controls are tried on, and those that the kept ones are fitted on.
+TRIED, FITTED = 2_000, 5_000
+# Terms of a column of texts, and its characters that are read.
+TERMS, CHARACTERS = 20_000, 5_000
+RESAMPLES = 500
+# From the examples that are fitted on, and others, to the features of both.
+Features = Callable[[pd.DataFrame, pd.DataFrame], tuple[Any, Any]]
+
+
+class Control(NamedTuple):
+    """A part of the examples, and the features that are made of it."""
+
+    name: str
+    features: Features
+    sparse: bool = False
+
+
+def controls_of(rounds: Rounds) -> list[Control]:
+    """
+    List the controls that examples allow.
+
+    Parameters
+    ----------
+    rounds : Rounds
+        The examples.
+
+    Returns
+    -------
+    list of Control
+        Nothing at all; the order of rows if ids are numbers and rows are not just sorted by
+        label; the length of each column of texts; and each column alone, if there are others.
+    """
+    examples = rounds.examples
+    names, texts = inputs_of(examples), long_texts(examples)
+    found = [Control(NOTHING, _no_features)]
+    if _has_order(examples):
+        found.append(Control(ORDER, partial(_dense, row_number)))
+    found += [
+        Control(f"length of {name}", partial(_dense, partial(_length, name))) for name in texts
+    ]
+    if len(names) > 1:
+        for name in names:
+            words = name in texts
+            features = partial(_words, name) if words else partial(_column, name)
+            found.append(Control(f"{name} alone", features, words))
+    return found
+
+
+def fit_controls(
+    kind: Problem, rounds: Rounds, names: Sequence[str], seed: int
+) -> dict[str, list[Predictions]]:
+    """
+    Fit controls on the train of each round, and predict its test.
+
+    Parameters
+    ----------
+    kind : Problem
+        Problem of the task, for its target.
+    rounds : Rounds
+        The examples.
+    names : sequence of str
+        The rounds.
+    seed : int
+        Seed of the draws of examples.
+
+    Returns
+    -------
+    dict of str to list of Predictions
+        For each control its predictions per round: `NOTHING`, `ORDER` if there is one, and the
+        `KEPT` others that are best on validation in the first round.
+    """
+    controls = controls_of(rounds)
+    fixed = [control for control in controls if control.name in (NOTHING, ORDER)]
+    others = controls[len(fixed) :]
+    if len(others) > KEPT:
+        train, validation = (
+            sample(kind, rounds.part(names[0], part), TRIED, seed)
+            for part in ("train", "validation")
+        )
+        scores = [_try(kind, control, train, validation) for control in others]
+        others = [others[place] for place in np.argsort(-np.array(scores), kind="stable")[:KEPT]]
+    found: dict[str, list[Predictions]] = {control.name: [] for control in (*fixed, *others)}
+    for name in names:
+        train = sample(kind, rounds.part(name, "train"), FITTED, seed)
+        test = rounds.part(name, "test")
+        for control in (*fixed, *others):
+            found[control.name].append(predict(kind, control, train, test))
+    return found
+
+
+def _try(kind: Problem, control: Control, train: pd.DataFrame, validation: pd.DataFrame) -> float:
+    """Score a control on validation. What cannot be scored is worst."""
+    score = kind.deciding.once(predict(kind, control, train, validation))
+    return -np.inf if np.isnan(score) else kind.deciding.sign * score
+
+
+def predict(
+    kind: Problem, control: Control, train: pd.DataFrame, others: pd.DataFrame
+) -> Predictions:
+    """Fit a control on train, and predict other examples."""
+    X, X_others = control.features(train, others)
+    estimator = kind.control(control.sparse)
+    estimator.fit(X, kind.encode(estimator, train["label"].to_numpy()))
+    outputs = kind.outputs(estimator, X_others)
+    return kind.predictions(others["label"].to_numpy(), outputs, meta_of(others))
+
+
+def sample(kind: Problem, examples: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
+    """Draw at most so many examples, with the same share of each stratum and one at least."""
+    if len(examples) <= most:
+        return examples
+    shuffled = examples.sample(frac=1, random_state=seed)
+    strata = pd.Series(kind.strata(shuffled))
+    of_stratum = strata.groupby(strata)
+    place = of_stratum.cumcount() / of_stratum.transform("size")
+    return shuffled.iloc[np.argsort(place.to_numpy(), kind="stable")[:most]].sort_index()
+
+
+def compare_controls(
+    kind: Problem,
+    fitted: Mapping[str, Sequence[Predictions]],
+    best: Mapping[str, Sequence[Predictions]],
+    share: float,
+    *,
+    matters: float,
+    seed: int,
+    confidence: float,
+) -> Comparison:
+    """
+    Compare controls with the best model.
+
+    Parameters
+    ----------
+    kind : Problem
+        Problem of the task, for its target.
+    fitted : mapping of str to sequence of Predictions
+        What `fit_controls` returned.
+    best : mapping of str to sequence of Predictions
+        The name of a model, and its predictions per round.
+    share : float
+        Number of test examples per training example.
+    matters, seed, confidence
+        As for `comparison.compare`.
+    """
+    every = {**fitted, **best}
+    rounds = [
+        Round(
+            test={name: [of_rounds[number]] for name, of_rounds in every.items()},
+            validation=dict.fromkeys(every, np.nan),
+            share=share,
+        )
+        for number in range(len(fitted[NOTHING]))
+    ]
+    return compare(
+        rounds,
+        kind.deciding,
+        [kind.deciding],
+        dict.fromkeys(every, "baseline"),
+        matters=matters,
+        seed=seed,
+        resamples=RESAMPLES,
+        confidence=confidence,
+    )
+
+
+def control_rows(comparison: Comparison, metric: str, best: str) -> list[dict[str, Any]]:
+    """Return the controls as rows for a board, best first: ``name``, ``score`` and its interval."""
+    rows = comparison.scores.drop(index=best)
+    ends = {"score": metric, "low": f"{metric}_low", "high": f"{metric}_high"}
+    return [
+        {"name": name, **{key: row[column] for key, column in ends.items()}}
+        for name, row in rows.iterrows()
+    ]
+
+
+def row_number(examples: pd.DataFrame) -> np.ndarray:
+    """Return the last number in the id of each example; nan where there is none."""
+    numbers = examples["example_id"].str.extract(r"(\d{1,15})\D*$")[0]
+    return numbers.astype(float).to_numpy()[:, None]
+
+
+def _has_order(examples: pd.DataFrame) -> bool:
+    numbers = pd.Series(row_number(examples)[:, 0])
+    if numbers.isna().any() or numbers.duplicated().any():
+        return False
+    labels = examples["label"].iloc[np.argsort(numbers)].to_numpy()
+    # Rows in blocks of one label, as of a folder per class, were sorted by it.
+    return 1 + (labels[1:] != labels[:-1]).sum() > len(np.unique(labels))
+
+
+def _dense(
+    describe: Callable[[pd.DataFrame], np.ndarray],
+    train: pd.DataFrame,
+    others: pd.DataFrame,
+) -> tuple[np.ndarray, np.ndarray]:
+    return describe(train), describe(others)
+
+
+def _no_features(train: pd.DataFrame, others: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((len(train), 1)), np.zeros((len(others), 1))
+
+
+def _length(name: str, examples: pd.DataFrame) -> np.ndarray:
+    return count_words(examples[name])[:, None]
+
+
+def _column(name: str, train: pd.DataFrame, others: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    return numbers_of(train[name], train[name]), numbers_of(others[name], train[name])
+
+
+def _words(name: str, train: pd.DataFrame, others: pd.DataFrame) -> tuple[Any, Any]:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    # Texts that repeat are read once.
+    (of_train, known), (of_others, asked) = (
+        pd.factorize(part[name].fillna("").str[:CHARACTERS]) for part in (train, others)
+    )
+    vectorizer = TfidfVectorizer(sublinear_tf=True, max_features=TERMS)
+    return vectorizer.fit_transform(known)[of_train], vectorizer.transform(asked)[of_others]
