@@ -11,6 +11,7 @@ from pipeline.evaluation.comparison import Comparison, compare
 from pipeline.evaluation.overlap import long_texts
 from pipeline.evaluation.samples import Round
 from pipeline.evaluation.values import count_words, numbers_of
+from pipeline.features.inputs import kind_of
 from pipeline.problems import Predictions, Problem
 from pipeline.sources.examples import inputs_of, meta_of
 from pipeline.sources.rounds import Rounds
@@ -48,7 +49,7 @@ def controls_of(rounds: Rounds) -> list[Control]:
     -------
     list of Control
         Nothing at all; the order of rows if ids are numbers and rows are not just sorted by
-        label; the length of each column of texts; and each column alone, if there are others.
+        label; the length of each text or file; and each column alone, if there are others.
     """
     examples = rounds.examples
     names, texts = inputs_of(examples), long_texts(examples)
@@ -58,8 +59,12 @@ def controls_of(rounds: Rounds) -> list[Control]:
     found += [
         Control(f"length of {name}", partial(_dense, partial(_length, name))) for name in texts
     ]
+    files = [name for name in names if kind_of(examples[name]) == "binary"]
+    found += [Control(f"length of {name}", partial(_column, name)) for name in files]
     if len(names) > 1:
         for name in names:
+            if name in files:
+                continue
             words = name in texts
             features = partial(_words, name) if words else partial(_column, name)
             found.append(Control(f"{name} alone", features, words))

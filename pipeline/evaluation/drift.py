@@ -17,6 +17,8 @@ MOST_UNITS, MOST_TEXTS = 20_000, 1_000
 # Values of a column that are told apart, and how often one must be expected to be one of them.
 MOST_VALUES, LEAST_EXPECTED = 20, 5
 WORD_FEATURES = 2**16
+# What `numbers_of` tells of values that are no numbers.
+FIRST_NUMBER = {"sequence": "last value of '{}'", "binary": "bytes of '{}'"}
 
 
 class Difference(NamedTuple):
@@ -79,8 +81,9 @@ def _differences(name: str, train: pd.Series, test: pd.Series) -> Iterator[Diffe
     elif kind == "string":
         counts = count_words(train), count_words(test)
         yield _differ_in_numbers(f"words per '{name}'", *counts)
-    elif kind == "sequence":
-        yield _differ_in_numbers(f"last value of '{name}'", *_first_numbers(train, test))
+    elif kind in FIRST_NUMBER:
+        what = FIRST_NUMBER[kind].format(name)
+        yield _differ_in_numbers(what, *_first_numbers(train, test))
     else:
         yield _differ_in_numbers(f"'{name}'", *_first_numbers(train, test), kind == "double")
 

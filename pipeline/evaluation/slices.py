@@ -25,15 +25,16 @@ def check_slices(examples: pd.DataFrame, columns: Sequence[str]) -> None:
     Raises
     ------
     UserError
-        If one is missing, or holds sequences. The message names the nearest that is there.
+        If one is missing, or holds sequences or bytes. The message names the nearest that is there.
     """
     known = _columns(examples)
     for name in columns:
         if name not in known:
             raise UserError(f"task.slice_by: there is no column '{name}'{nearest(name, known)}")
-        if kind_of(examples[known[name]]) == "sequence":
+        kind = kind_of(examples[known[name]])
+        if kind in ("sequence", "binary"):
             raise UserError(
-                f"task.slice_by: '{name}' holds sequences: name a column of single values"
+                f"task.slice_by: '{name}' is of kind {kind}: name a column of single values"
             )
 
 
@@ -191,6 +192,8 @@ def _shorten(value: Any) -> Any:
         numbers = np.asarray(value, float)
         low, high, last = map(_short, (numbers.min(), numbers.max(), numbers[-1]))
         return f"{len(numbers)} numbers from {low} to {high}, the last {last}"
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
     if pd.isna(value):
         return None
     if isinstance(value, pd.Timestamp):

@@ -27,22 +27,28 @@ def numbers_of(values: pd.Series, known: pd.Series) -> np.ndarray:
     -------
     ndarray of float, shape (n, k)
         The number, boolean or date itself; the place of a text in the alphabetical order of the
-        known ones; the last and the mean value of a sequence. Nan where a value is missing.
+        known ones; the number of bytes; the last and the mean value of a sequence. Nan where a
+        value is missing.
     """
     kind = kind_of(values)
+    present = values.notna().to_numpy()
+    numbers = np.full((len(values), 2 if kind == "sequence" else 1), np.nan)
+    there = values[present]
+    if there.empty:
+        return numbers
     if kind == "sequence":
-        lengths = values.str.len().to_numpy(int)
+        lengths = there.map(len).to_numpy(int)
         ends = np.cumsum(lengths)
-        joined = np.concatenate(values.to_list()).astype(float)
+        joined = np.concatenate(there.to_list()).astype(float)
         mean = np.add.reduceat(joined, ends - lengths) / lengths
-        return np.column_stack([joined[ends - 1], mean])
-    there = values.notna().to_numpy()
-    numbers = np.full(len(values), np.nan)
-    if kind == "string":
+        numbers[present] = np.column_stack([joined[ends - 1], mean])
+    elif kind == "binary":
+        numbers[present, 0] = there.map(len)
+    elif kind == "string":
         order = np.unique(known.dropna().to_numpy(str))
-        numbers[there] = np.searchsorted(order, values[there].to_numpy(str))
+        numbers[present, 0] = np.searchsorted(order, there.to_numpy(str))
     elif kind == "datetime":
-        numbers[there] = values[there].astype("datetime64[us]").astype(np.int64)
+        numbers[present, 0] = there.astype("datetime64[us]").astype(np.int64)
     else:
-        numbers[there] = values[there].astype(float)
-    return numbers[:, None]
+        numbers[present, 0] = there.astype(float)
+    return numbers

@@ -49,6 +49,11 @@ def test_columns_texts_lengths_and_order_are_controls_where_they_are_some():
     assert names(table()) == [NOTHING, ORDER, "x alone", "noise alone"]
     with_text = [NOTHING, ORDER, "length of note", "x alone", "noise alone", "note alone"]
     assert names(table(note=long)) == with_text
+    photos = [bytes(size) for size in range(1, 301)]
+    assert names(table(photo=photos)) == [
+        *[NOTHING, ORDER, "length of photo"],
+        *["x alone", "noise alone"],
+    ]
     # A single input alone is what the models read.
     assert names(table(note=long).drop(columns=["x", "noise"])) == with_text[:3]
 
@@ -130,4 +135,6 @@ def test_values_become_numbers_by_their_kind():
     assert numbers_of(dates, dates)[0, 0] == 0 and np.isnan(numbers_of(dates, dates)[1, 0])
     sequences = pd.Series([[1.0, 2.0, 6.0], [4.0]])
     assert numbers_of(sequences, sequences).tolist() == [[6, 3], [4, 4]]
+    photos = pd.Series([None, b"abc"], dtype=object)
+    assert np.isnan(numbers_of(photos, photos)[0, 0]) and numbers_of(photos, photos)[1, 0] == 3
     assert count_words(pd.Series(["one two", None, "one"])).tolist() == [2, 0, 1]

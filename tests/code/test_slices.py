@@ -99,7 +99,7 @@ def test_rare_and_missing_values_are_slices_of_their_own():
     [
         (["sexx"], "task.slice_by: there is no column 'sexx'; did you mean 'sex'?"),
         (["label"], "task.slice_by: there is no column 'label'; known: age, group, path, sex"),
-        (["path"], "task.slice_by: 'path' holds sequences: name a column of single values"),
+        (["path"], "task.slice_by: 'path' is of kind sequence: name a column of single values"),
     ],
 )
 def test_a_column_that_cannot_be_sliced_by_is_named(columns, message):
@@ -133,12 +133,14 @@ def test_inputs_of_hard_examples_are_shortened():
         path=[np.array([1.0, 7.5, 3.0])],
         age=[np.nan],
         day=pd.Timestamp(2024, 5, 1),
+        photo=[bytes(1200)],
     )
     wrong = np.where(examples[["label"]] == "yes", [[0.9, 0.1]], [[0.1, 0.9]])
     predictions = KIND.predictions(examples["label"].to_numpy(), wrong, {"group": np.array(["g"])})
     (found,) = find_hard(KIND, {"m": predictions}, {"m": np.array(["?"])}, examples)
     assert found["inputs"]["text"] == "x" * 200 + "…"
     assert found["inputs"]["path"] == "3 numbers from 1 to 7.5, the last 3"
+    assert found["inputs"]["photo"] == "1,200 bytes"
     assert found["inputs"]["age"] is None
     assert found["inputs"]["day"] == "2024-05-01T00:00:00"
     assert find_hard(KIND, {}, {}, examples) == []
