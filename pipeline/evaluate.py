@@ -27,8 +27,8 @@ from pipeline.evaluation.board import (
     test_scores,
 )
 from pipeline.evaluation.checks import Evidence, check_muted, run_checks
-from pipeline.evaluation.comparison import Comparison, check_interval, compare, interval
-from pipeline.evaluation.controls import compare_controls, control_rows, fit_controls, sample
+from pipeline.evaluation.comparison import Comparison, check_interval, compare
+from pipeline.evaluation.controls import compare_tests, control_rows, fit_controls, sample
 from pipeline.evaluation.layout import console_page
 from pipeline.evaluation.page import write_report
 from pipeline.evaluation.plots import FORMS, learning_points, plot_table, stack_models
@@ -47,8 +47,8 @@ from pipeline.tracking.git import revision
 TEST = "test"
 # What is read of the card of the ingested examples.
 CARD = {"settings": dict, "target": dict, "slices": dict, "split": dict, "origin": list}
-# Train examples that a model predicts, in all rounds, and draws for the interval of a slice.
-TRAIN_SAMPLE, SLICE_RESAMPLES = 300, 500
+# Train examples that a model predicts, in all rounds.
+TRAIN_SAMPLE = 300
 
 
 class Scored(NamedTuple):
@@ -418,31 +418,25 @@ def examine(
         ]
         for model, entry in entries.items()
     }
-    examples = pd.concat([rounds.part(name, TEST) for name in repeat], ignore_index=True)
-    pooled = {
-        model: kind.concatenate([fit.predictions[TEST] for fit in of_model])
-        for model, of_model in fits.items()
-    }
+    examples = [rounds.part(name, TEST) for name in repeat]
+    tests = {model: [fit.predictions[TEST] for fit in of] for model, of in fits.items()}
+    pooled = {model: kind.concatenate(ones) for model, ones in tests.items()}
     families = {model: entry.manifest["family"] for model, entry in entries.items()}
     contestants = {model: one for model, one in pooled.items() if families[model] != "baseline"}
     predicted = {
-        model: np.concatenate([fit.frames[TEST]["label"] for fit in of_model])
-        for model, of_model in fits.items()
+        model: np.concatenate([fit.frames[TEST]["label"] for fit in of])
+        for model, of in fits.items()
     }
     calibrated = {
         model: kind.calibration(one, cfg.seed, cfg.confidence) for model, one in pooled.items()
     }
     best = comparison.scores.index[0]
-    share = len(rounds.part(repeat[0], TEST)) / len(rounds.part(repeat[0], "train"))
-    controls = compare_controls(
-        kind,
-        fit_controls(kind, rounds, repeat, cfg.seed),
-        {best: [fit.predictions[TEST] for fit in fits[best]]},
-        share,
-        matters=task.matters,
-        seed=cfg.seed,
-        confidence=cfg.confidence,
+    share = len(examples[0]) / len(rounds.part(repeat[0], "train"))
+    compare_all = partial(
+        compare_tests, share=share, matters=task.matters, seed=cfg.seed, confidence=cfg.confidence
     )
+    fitted = fit_controls(kind, rounds, repeat, cfg.seed)
+    controls = compare_all({**fitted, best: tests[best]}, kind.deciding)
     evidence = Evidence(
         kind=kind,
         rounds=rounds,
@@ -472,12 +466,11 @@ def examine(
         confidence=cfg.confidence,
         seed=cfg.seed,
     )
-    ends = partial(interval, seed=cfg.seed, resamples=SLICE_RESAMPLES, confidence=cfg.confidence)
     return {
         "controls": control_rows(controls, metric, best),
         "calibration": {model: one for model, one in calibrated.items() if one},
-        "by": score_slices(kind, pooled, examples, task.slice_by, ends),
-        "hard": find_hard(kind, contestants, predicted, examples),
+        "by": score_slices(kind, tests, examples, task.slice_by, compare_all),
+        "hard": find_hard(kind, contestants, predicted, pd.concat(examples)),
         "checks": run_checks(evidence, task.mute),
     }
 

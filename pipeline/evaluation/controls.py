@@ -12,7 +12,7 @@ from pipeline.evaluation.overlap import long_texts
 from pipeline.evaluation.samples import Round
 from pipeline.evaluation.values import count_words, numbers_of
 from pipeline.features.inputs import kind_of
-from pipeline.problems import Predictions, Problem
+from pipeline.problems import Metric, Predictions, Problem
 from pipeline.sources.examples import inputs_of, meta_of
 from pipeline.sources.rounds import Rounds
 
@@ -141,46 +141,40 @@ def sample(kind: Problem, examples: pd.DataFrame, most: int, seed: int) -> pd.Da
     return shuffled.iloc[np.argsort(place.to_numpy(), kind="stable")[:most]].sort_index()
 
 
-def compare_controls(
-    kind: Problem,
-    fitted: Mapping[str, Sequence[Predictions]],
-    best: Mapping[str, Sequence[Predictions]],
-    share: float,
+def compare_tests(
+    tests: Mapping[str, Sequence[Predictions]],
+    metric: Metric,
     *,
+    share: float,
     matters: float,
     seed: int,
     confidence: float,
 ) -> Comparison:
     """
-    Compare controls with the best model.
+    Compare models, controls among them, by one metric.
 
     Parameters
     ----------
-    kind : Problem
-        Problem of the task, for its target.
-    fitted : mapping of str to sequence of Predictions
-        What `fit_controls` returned.
-    best : mapping of str to sequence of Predictions
-        The name of a model, and its predictions per round.
+    tests : mapping of str to sequence of Predictions
+        Predictions of each for the test examples of each round.
+    metric : Metric
+        The metric.
     share : float
         Number of test examples per training example.
     matters, seed, confidence
         As for `comparison.compare`.
     """
-    every = {**fitted, **best}
+    unknown = dict.fromkeys(tests, np.nan)
     rounds = [
-        Round(
-            test={name: [of_rounds[number]] for name, of_rounds in every.items()},
-            validation=dict.fromkeys(every, np.nan),
-            share=share,
-        )
-        for number in range(len(fitted[NOTHING]))
+        Round({name: [one] for name, one in zip(tests, ones, strict=True)}, unknown, share)
+        for ones in zip(*tests.values(), strict=True)
     ]
     return compare(
         rounds,
-        kind.deciding,
-        [kind.deciding],
-        dict.fromkeys(every, "baseline"),
+        metric,
+        [metric],
+        # Families are not compared.
+        dict.fromkeys(tests, "baseline"),
         matters=matters,
         seed=seed,
         resamples=RESAMPLES,

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError, nearest
+from pipeline.evaluation.comparison import Comparison
 from pipeline.evaluation.overlap import long_texts
 from pipeline.evaluation.values import count_words
 from pipeline.features.inputs import kind_of
@@ -15,7 +16,7 @@ from pipeline.sources.examples import META_PREFIX, inputs_of
 
 # Most values of a column, hard examples, inputs of each, and characters of a text.
 MOST_VALUES, MOST_HARD, MOST_INPUTS, MOST_CHARACTERS = 12, 20, 20, 200
-Interval = Callable[[Predictions, Metric], tuple[float, float]]
+Compare = Callable[[Mapping[str, Sequence[Predictions]], Metric], Comparison]
 
 
 def check_slices(examples: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -48,10 +49,10 @@ def _columns(examples: pd.DataFrame) -> dict[str, str]:
 
 def score_slices(
     kind: Problem,
-    predictions: Mapping[str, Predictions],
-    examples: pd.DataFrame,
+    tests: Mapping[str, Sequence[Predictions]],
+    examples: Sequence[pd.DataFrame],
     columns: Sequence[str],
-    interval: Interval,
+    compare_tests: Compare,
 ) -> list[dict[str, Any]]:
     """
     Score models on the test examples of each value of columns.
@@ -60,49 +61,53 @@ def score_slices(
     ----------
     kind : Problem
         Problem of the task, for its target.
-    predictions : mapping of str to Predictions
-        For each model its predictions for n test examples.
-    examples : DataFrame with n rows
-        The test examples.
+    tests : mapping of str to sequence of Predictions
+        For each model its predictions for the test examples of each round.
+    examples : sequence of DataFrame
+        The test examples of each round.
     columns : sequence of str
         Columns to slice by, beside the label and the lengths of texts.
-    interval : callable
-        From predictions and a metric to the ends of the interval of the score.
+    compare_tests : callable
+        From `tests` and a metric to a comparison.
 
     Returns
     -------
     list of dict
         For each column its ``name``, the ``metric``, and ``rows`` with ``value``, ``examples``
-        and ``scores`` per model. The metric is the deciding one if every slice has examples of
-        all strata of the target, otherwise `Problem.mean_metric`.
+        and ``scores`` per model. The metric is the deciding one, as the mean over rounds, if
+        every slice has examples of all strata of the target in each round. Otherwise it is
+        `Problem.mean_metric` over the examples of all rounds.
     """
-    strata = kind.strata(examples)
+    together = pd.concat(examples, ignore_index=True)
+    sizes = [len(part) for part in examples]
+    starts, number = np.cumsum([0, *sizes[:-1]]), np.repeat(np.arange(len(sizes)), sizes)
+    strata = kind.strata(together)
+    cells = len(examples) * len(np.unique(strata))
+    pooled: Mapping[str, Sequence[Predictions]] = {
+        model: [kind.concatenate(ones)] for model, ones in tests.items()
+    }
     found = []
-    for name, masks in _slices(examples, columns, strata):
+    for name, masks in _slices(together, columns, strata):
         if len(masks) < 2:
             continue
-        everywhere = all(
-            len(np.unique(strata[m])) == len(np.unique(strata)) for m in masks.values()
-        )
-        metric = kind.deciding if everywhere else kind.METRICS[kind.mean_metric]
-        rows = [
-            {
-                "value": value,
-                "examples": int(mask.sum()),
-                "scores": {
-                    model: _score(one.take(mask), metric, interval)
-                    for model, one in predictions.items()
-                },
+        by_round = pd.DataFrame({"round": number, "stratum": strata})
+        metric, of_models, cuts = kind.METRICS[kind.mean_metric], pooled, starts[:1]
+        if all(len(by_round[mask].drop_duplicates()) == cells for mask in masks.values()):
+            metric, of_models, cuts = kind.deciding, tests, starts
+        rows = []
+        for value, mask in masks.items():
+            parts = np.split(mask, cuts[1:])
+            scored = {
+                model: [one.take(part) for one, part in zip(ones, parts, strict=True)]
+                for model, ones in of_models.items()
             }
-            for value, mask in masks.items()
-        ]
+            ends = [metric.name, f"{metric.name}_low", f"{metric.name}_high"]
+            scores = compare_tests(scored, metric).scores[ends]
+            scores.columns = ["score", "low", "high"]
+            row = {"value": value, "examples": int(mask.sum()), "scores": scores.to_dict("index")}
+            rows.append(row)
         found.append({"name": name, "metric": metric.name, "rows": rows})
     return found
-
-
-def _score(predictions: Predictions, metric: Metric, interval: Interval) -> dict[str, float]:
-    low, high = interval(predictions, metric)
-    return {"score": metric.once(predictions), "low": low, "high": high}
 
 
 def _slices(

@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.evaluation.checks import CHECKS, Evidence, check_muted, find_pair, run_checks
 from pipeline.evaluation.comparison import compare
-from pipeline.evaluation.controls import compare_controls, fit_controls
+from pipeline.evaluation.controls import compare_tests, fit_controls
 from pipeline.evaluation.samples import Round
 from pipeline.problems.classification import Classification
 from pipeline.sources.examples import meta_of
@@ -88,11 +88,10 @@ def weigh(rounds, answers=answer, seed=0):
         validation=validation,
         calibration={m: KIND.calibration(one, seed, 0.95) for m, one in pooled.items()},
         comparison=comparison,
-        controls=compare_controls(
-            KIND,
-            fit_controls(KIND, rounds, names, seed),
-            {"good": of["test"]["good"]},
-            0.5,
+        controls=compare_tests(
+            {**fit_controls(KIND, rounds, names, seed), "good": of["test"]["good"]},
+            KIND.deciding,
+            share=0.5,
             **settings,
         ),
         take="good",

@@ -9,7 +9,7 @@ from pipeline.evaluation.controls import (
     KEPT,
     NOTHING,
     ORDER,
-    compare_controls,
+    compare_tests,
     control_rows,
     controls_of,
     fit_controls,
@@ -108,9 +108,10 @@ def test_words_of_a_text_and_identifiers_that_count_are_read():
 def test_the_best_model_is_compared_with_controls_on_the_same_examples():
     rounds = rounds_of(table(seed=4, n=600))
     fitted = fit_controls(KIND, rounds, ["0", "1", "2"], seed=0)
-    best = {"model": fitted["x alone"]}
-    compared = compare_controls(
-        KIND, fitted, best, share=0.5, matters=0.01, seed=0, confidence=0.95
+    compared = compare_tests(
+        {**fitted, "model": fitted["x alone"]},
+        KIND.deciding,
+        **{"share": 0.5, "matters": 0.01, "seed": 0, "confidence": 0.95},
     )
     rows = {row["name"]: row for row in control_rows(compared, "roc_auc", "model")}
     assert rows.keys() == fitted.keys()

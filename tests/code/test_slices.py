@@ -9,12 +9,12 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from pipeline.errors import UserError
 from pipeline.evaluation.board import plain
-from pipeline.evaluation.comparison import interval
+from pipeline.evaluation.controls import compare_tests
 from pipeline.evaluation.slices import MOST_HARD, check_slices, find_hard, score_slices
 from pipeline.problems.classification import Classification
 
 KIND = Classification("roc_auc", ("roc_auc",), positive="yes").on({"classes": ["no", "yes"]})
-ENDS = partial(interval, seed=0, resamples=100, confidence=0.95)
+COMPARE = partial(compare_tests, share=0.25, matters=0.01, seed=0, confidence=0.95)
 
 
 def example_table(n=400, seed=0):
@@ -41,10 +41,15 @@ def predict(examples, seed=0, noise=1.0):
     return KIND.predictions(examples["label"].to_numpy(), np.column_stack([1 - p, p]), meta)
 
 
+def score(examples, columns, **models):
+    tests = {name: [one] for name, one in models.items()}
+    return score_slices(KIND, tests, [examples], columns, COMPARE)
+
+
 def test_scores_of_slices_are_those_of_their_examples_alone():
     examples = example_table()
     predictions = predict(examples)
-    found = score_slices(KIND, {"model": predictions}, examples, ["sex", "age", "site"], ENDS)
+    found = score(examples, ["sex", "age", "site"], model=predictions)
     by = {one["name"]: one for one in found}
     assert list(by) == ["sex", "age", "site", "length of text", "label"]
     assert [row["value"] for row in by["sex"]["rows"]] == ["female", "male"]
@@ -52,19 +57,42 @@ def test_scores_of_slices_are_those_of_their_examples_alone():
     p, yes = predictions.probabilities[:, 1], (examples["label"] == "yes").to_numpy()
     for row in by["sex"]["rows"]:
         mask = (examples["sex"] == row["value"]).to_numpy()
-        score = row["scores"]["model"]
+        of_model = row["scores"]["model"]
         assert row["examples"] == mask.sum()
-        assert score["score"] == pytest.approx(roc_auc_score(yes[mask], p[mask]))
-        assert score["low"] < score["score"] < score["high"]
+        assert of_model["score"] == pytest.approx(roc_auc_score(yes[mask], p[mask]))
+        assert of_model["low"] < of_model["score"] < of_model["high"]
     for row in by["label"]["rows"]:
         mask = (examples["label"] == row["value"]).to_numpy()
         right = accuracy_score(yes[mask], p[mask] > 0.5)
         assert row["scores"]["model"]["score"] == pytest.approx(right)
 
 
+def test_of_several_rounds_scores_are_averaged_where_each_has_every_class():
+    rounds = [example_table(200, seed) for seed in range(3)]
+    for number, one in enumerate(rounds):
+        one[["example_id", "group"]] = one[["example_id", "group"]] + f"-{number}"
+    tests = [predict(one, seed, noise=1 + seed) for seed, one in enumerate(rounds)]
+
+    def score_men():
+        found = score_slices(KIND, {"m": tests}, rounds, ["sex"], COMPARE)[0]
+        return found["metric"], found["rows"][1]["scores"]["m"]["score"]
+
+    masks = [(one["sex"] == "male").to_numpy() for one in rounds]
+    scores = [
+        roc_auc_score(test.actual[mask], test.probabilities[mask, 1])
+        for mask, test in zip(masks, tests, strict=True)
+    ]
+    assert score_men() == ("roc_auc", pytest.approx(np.mean(scores)))
+    # One round without a man of one class: all men are scored together.
+    rounds[2].loc[(rounds[2]["sex"] == "male") & (rounds[2]["label"] == "no"), "sex"] = "female"
+    masks = [(one["sex"] == "male").to_numpy() for one in rounds]
+    right = [(test.predicted == test.actual)[mask] for mask, test in zip(masks, tests, strict=True)]
+    assert score_men() == ("accuracy", pytest.approx(np.concatenate(right).mean()))
+
+
 def test_numbers_and_lengths_are_cut_into_quarters_that_their_names_tell():
     examples = example_table()
-    found = score_slices(KIND, {"m": predict(examples)}, examples, ["age"], ENDS)
+    found = score(examples, ["age"], m=predict(examples))
     for one, values, unit in (
         (found[0], examples["age"], ""),
         (found[1], examples["text"].str.split().str.len(), " words"),
@@ -79,7 +107,7 @@ def test_numbers_and_lengths_are_cut_into_quarters_that_their_names_tell():
 def test_a_slice_that_lacks_a_class_is_scored_by_the_mean_over_examples():
     examples = example_table()
     examples.loc[examples["sex"] == "male", "label"] = "no"
-    found = score_slices(KIND, {"m": predict(examples)}, examples, ["sex"], ENDS)
+    found = score(examples, ["sex"], m=predict(examples))
     assert found[0]["metric"] == "accuracy"
 
 
@@ -87,7 +115,7 @@ def test_rare_and_missing_values_are_slices_of_their_own():
     examples = example_table()
     places = [f"p{i % 20:02d}" for i in range(398)]
     examples["place"] = pd.Series([*places, None, None], dtype="str")
-    found = score_slices(KIND, {"m": predict(examples)}, examples, ["place"], ENDS)[0]
+    found = score(examples, ["place"], m=predict(examples))[0]
     values = [row["value"] for row in found["rows"]]
     assert values[-2:] == ["others", "missing"]
     assert len(values) == 14
