@@ -19,10 +19,12 @@ from pipeline.sources.rounds import Rounds
 NOTHING, ORDER = "nothing", "row order"
 # Columns that are kept, by their score on validation.
 KEPT = 3
+# Columns that are tried one by one.
+MOST_COLUMNS = 100
 # Examples that controls are tried on, and those that the kept ones are fitted on.
 TRIED, FITTED = 2_000, 5_000
-# Terms of a column of texts, and its characters that are read.
-TERMS, CHARACTERS = 20_000, 5_000
+# Features of the words of a text, and its characters that are read.
+TERMS, CHARACTERS = 2**16, 5_000
 RESAMPLES = 500
 # From the examples that are fitted on, and others, to the features of both.
 Features = Callable[[pd.DataFrame, pd.DataFrame], tuple[Any, Any]]
@@ -36,37 +38,38 @@ class Control(NamedTuple):
     sparse: bool = False
 
 
-def controls_of(rounds: Rounds) -> list[Control]:
+def controls_of(kind: Problem, examples: pd.DataFrame) -> list[Control]:
     """
     List the controls that examples allow.
 
     Parameters
     ----------
-    rounds : Rounds
-        The examples.
+    kind : Problem
+        Problem of the task, for its target.
+    examples : DataFrame
+        Examples with their labels.
 
     Returns
     -------
     list of Control
         Nothing at all; the order of rows if ids are numbers and rows are not just sorted by
-        label; the length of each text or file; and each column alone, if there are others.
+        label; the length of each text or file; and each column alone, if there are others. Of
+        many columns these are the `MOST_COLUMNS` whose ranks differ most between strata.
     """
-    examples = rounds.examples
     names, texts = inputs_of(examples), long_texts(examples)
     found = [Control(NOTHING, _no_features)]
     if _has_order(examples):
-        found.append(Control(ORDER, partial(_dense, row_number)))
+        found.append(Control(ORDER, partial(_alone, row_number)))
     found += [
-        Control(f"length of {name}", partial(_dense, partial(_length, name))) for name in texts
+        Control(f"length of {name}", partial(_alone, partial(_length, name))) for name in texts
     ]
     files = [name for name in names if kind_of(examples[name]) == "binary"]
     found += [Control(f"length of {name}", partial(_column, name)) for name in files]
     if len(names) > 1:
-        for name in names:
-            if name in files:
-                continue
+        columns = [name for name in names if name not in (*texts, *files)]
+        for name in [*_strongest(kind, examples, columns), *texts]:
             words = name in texts
-            features = partial(_words, name) if words else partial(_column, name)
+            features = partial(_alone, partial(_words, name)) if words else partial(_column, name)
             found.append(Control(f"{name} alone", features, words))
     return found
 
@@ -94,14 +97,13 @@ def fit_controls(
         For each control its predictions per round: `NOTHING`, `ORDER` if there is one, and the
         `KEPT` others that are best on validation in the first round.
     """
-    controls = controls_of(rounds)
+    train, validation = (
+        sample(kind, rounds.part(names[0], part), TRIED, seed) for part in ("train", "validation")
+    )
+    controls = controls_of(kind, train)
     fixed = [control for control in controls if control.name in (NOTHING, ORDER)]
     others = controls[len(fixed) :]
     if len(others) > KEPT:
-        train, validation = (
-            sample(kind, rounds.part(names[0], part), TRIED, seed)
-            for part in ("train", "validation")
-        )
         scores = [_try(kind, control, train, validation) for control in others]
         others = [others[place] for place in np.argsort(-np.array(scores), kind="stable")[:KEPT]]
     found: dict[str, list[Predictions]] = {control.name: [] for control in (*fixed, *others)}
@@ -111,6 +113,24 @@ def fit_controls(
         for control in (*fixed, *others):
             found[control.name].append(predict(kind, control, train, test))
     return found
+
+
+def _strongest(kind: Problem, examples: pd.DataFrame, columns: list[str]) -> list[str]:
+    """Choose columns by the share of the variance of ranks that is between strata."""
+    if len(columns) <= MOST_COLUMNS:
+        return columns
+    strata = np.unique(kind.strata(examples), return_inverse=True)[1]
+    of_strata = np.eye(strata.max() + 1)[strata]
+    between = []
+    for name in columns:
+        numbers = numbers_of(examples[name], examples[name])[:, :1]
+        ranks = np.nan_to_num(_ranks(numbers, numbers), nan=-1)[:, 0]
+        means = ranks @ of_strata / of_strata.sum(0)
+        spread = (of_strata.sum(0) * (means - ranks.mean()) ** 2).sum()
+        between.append(spread / max(ranks.var() * len(ranks), 1e-9))
+    return [
+        columns[place] for place in np.argsort(-np.array(between), kind="stable")[:MOST_COLUMNS]
+    ]
 
 
 def _try(kind: Problem, control: Control, train: pd.DataFrame, validation: pd.DataFrame) -> float:
@@ -207,11 +227,10 @@ def _has_order(examples: pd.DataFrame) -> bool:
     return 1 + (labels[1:] != labels[:-1]).sum() > len(np.unique(labels))
 
 
-def _dense(
-    describe: Callable[[pd.DataFrame], np.ndarray],
-    train: pd.DataFrame,
-    others: pd.DataFrame,
-) -> tuple[np.ndarray, np.ndarray]:
+def _alone(
+    describe: Callable[[pd.DataFrame], Any], train: pd.DataFrame, others: pd.DataFrame
+) -> tuple[Any, Any]:
+    """Describe examples without what is known of others."""
     return describe(train), describe(others)
 
 
@@ -224,15 +243,23 @@ def _length(name: str, examples: pd.DataFrame) -> np.ndarray:
 
 
 def _column(name: str, train: pd.DataFrame, others: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    return numbers_of(train[name], train[name]), numbers_of(others[name], train[name])
+    known, asked = (numbers_of(part[name], train[name]) for part in (train, others))
+    return _ranks(known, known), _ranks(asked, known)
 
 
-def _words(name: str, train: pd.DataFrame, others: pd.DataFrame) -> tuple[Any, Any]:
-    from sklearn.feature_extraction.text import TfidfVectorizer
+def _ranks(numbers: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the place of numbers among known ones, since trees read numbers in 32 bits."""
+    ranks = np.full(numbers.shape, np.nan)
+    for place, column in enumerate(known.T):
+        present = ~np.isnan(numbers[:, place])
+        order = np.unique(column[~np.isnan(column)])
+        ranks[present, place] = np.searchsorted(order, numbers[present, place])
+    return ranks
+
+
+def _words(name: str, examples: pd.DataFrame) -> Any:
+    from sklearn.feature_extraction.text import HashingVectorizer
 
     # Texts that repeat are read once.
-    (of_train, known), (of_others, asked) = (
-        pd.factorize(part[name].fillna("").str[:CHARACTERS]) for part in (train, others)
-    )
-    vectorizer = TfidfVectorizer(sublinear_tf=True, max_features=TERMS)
-    return vectorizer.fit_transform(known)[of_train], vectorizer.transform(asked)[of_others]
+    codes, distinct = pd.factorize(examples[name].fillna("").str[:CHARACTERS])
+    return HashingVectorizer(n_features=TERMS, alternate_sign=False).transform(distinct)[codes]

@@ -12,8 +12,8 @@ from pipeline.evaluation.values import count_words, numbers_of
 from pipeline.features.inputs import kind_of
 from pipeline.sources.examples import inputs_of, meta_of
 
-# Examples per set that are compared, and the words of how many are.
-MOST_UNITS, MOST_TEXTS = 20_000, 1_000
+# Units per set that are compared, and texts whose words are.
+MOST_UNITS, MOST_TEXTS = 5_000, 1_000
 # Values of a column that are told apart, and how often one must be expected to be one of them.
 MOST_VALUES, LEAST_EXPECTED = 20, 5
 WORD_FEATURES = 2**16

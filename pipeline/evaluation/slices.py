@@ -209,7 +209,7 @@ def _shorten(value: Any) -> Any:
 
 
 def _short(value: Any) -> str:
-    """Return a number with three digits or as a whole, or a date, as a text."""
+    """Return a number or a date as a text."""
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d}"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"

@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from pipeline.evaluation.controls import (
     KEPT,
+    MOST_COLUMNS,
     NOTHING,
     ORDER,
     compare_tests,
@@ -41,7 +42,7 @@ def rounds_of(examples, folds=3):
 
 
 def names(examples):
-    return [control.name for control in controls_of(rounds_of(examples))]
+    return [control.name for control in controls_of(KIND, examples)]
 
 
 def test_columns_texts_lengths_and_order_are_controls_where_they_are_some():
@@ -90,6 +91,15 @@ def test_of_many_columns_those_that_are_best_on_validation_are_kept():
     assert list(fitted)[:2] == [NOTHING, ORDER]
     assert len(fitted) == 2 + KEPT
     assert "x alone" in fitted
+
+
+def test_very_many_columns_are_not_tried_one_by_one_and_the_one_that_tells_is():
+    rng = np.random.default_rng(5)
+    noise = pd.DataFrame(rng.normal(size=(300, MOST_COLUMNS + 50))).add_prefix("n")
+    examples = table(seed=5).join(noise)
+    found = [name for name in names(examples) if name.endswith("alone")]
+    assert len(found) == MOST_COLUMNS
+    assert found[0] == "x alone"
 
 
 def test_words_of_a_text_and_identifiers_that_count_are_read():
