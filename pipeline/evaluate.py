@@ -442,7 +442,6 @@ def examine(
         rounds=rounds,
         repeat=repeat,
         families=families,
-        predictions=pooled,
         train={model: kind.concatenate([fit.train for fit in of]) for model, of in fits.items()},
         validation={
             model: {

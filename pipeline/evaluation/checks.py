@@ -69,8 +69,6 @@ class Evidence:
         The rounds of the first repeat.
     families : mapping of str to str
         The family of each model that was compared.
-    predictions : mapping of str to Predictions
-        For each model its predictions for the test examples of the first repeat.
     train : mapping of str to Predictions
         For each model its predictions for a sample of the train examples of the rounds.
     validation : mapping of str to mapping
@@ -98,7 +96,6 @@ class Evidence:
     rounds: Rounds
     repeat: Sequence[str]
     families: Mapping[str, str]
-    predictions: Mapping[str, Predictions]
     train: Mapping[str, Predictions]
     validation: Mapping[str, Mapping[str, Any]]
     calibration: Mapping[str, Mapping[str, float]]

@@ -83,7 +83,6 @@ def weigh(rounds, answers=answer, seed=0):
         rounds=rounds,
         repeat=names,
         families=FAMILIES,
-        predictions=pooled,
         train={m: KIND.concatenate(ones) for m, ones in of["train"].items()},
         validation=validation,
         calibration={m: KIND.calibration(one, seed, 0.95) for m, one in pooled.items()},
