@@ -200,7 +200,9 @@ def leak(evidence: Evidence) -> Iterator[Finding]:
         return
     scores = evidence.controls.scores
     best = next(name for name in scores.index if name in evidence.families)
-    _, gain, _ = _difference(evidence.controls, best, NOTHING)
+    gain = _difference(evidence.controls, best, NOTHING)[1]
+    if not gain > 0:
+        return
     for control in scores.index.drop([best, NOTHING]):
         if not _difference(evidence.controls, control, NOTHING)[0] > 0:
             continue
@@ -215,7 +217,7 @@ def leak(evidence: Evidence) -> Iterator[Finding]:
             continue
         # Not where an interval is merely wide: even its far end leaves the control this much.
         kept = 1 - _difference(evidence.controls, best, control)[2] / gain
-        if gain > 0 and kept > NEARLY_ALL:
+        if kept > NEARLY_ALL:
             yield Finding(
                 WARNING,
                 f"'{control}' has {evidence.metric} {score}: at least {min(kept, 1):.0%} of what "

@@ -281,6 +281,21 @@ def test_drift_is_looked_for_where_the_test_was_not_drawn_at_random(clean):
     assert found["sentence"].startswith("Train and test differ in 'noise' (median ")
 
 
+def test_models_that_know_nothing_are_no_trouble_to_any_check():
+    evidence = weigh(make_rounds(), lambda part, model: answer(part, "rule"))
+    (found,) = run_checks(evidence, [])
+    assert (found["code"], found["models"]) == ("worse_than_baseline", ["good", "other"])
+    alone = replace(
+        evidence,
+        families={"rule": "baseline"},
+        comparison=evidence.comparison._replace(scores=evidence.comparison.scores.loc[["rule"]]),
+        controls=evidence.controls._replace(
+            scores=evidence.controls.scores.rename(index={"good": "rule"})
+        ),
+    )
+    assert run_checks(alone, []) == []
+
+
 def test_a_pair_is_found_from_either_side(clean):
     pair = {"difference": 0.1, "low": 0.05, "high": 0.3, "decision": "better"}
     pairs = pd.DataFrame([{"first": "a", "second": "b", **pair}])
