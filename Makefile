@@ -5,12 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test lint format ui benchmark constraints clean help
+.PHONY: run tune test lint format ui benchmark constraints clean help
 
 run: $(VENV)/installed ## Run every stage that is not up to date and print the leaderboards
 	@dvc repro
 	@python -m pipeline.leaderboard
 	@echo "Every run is in MLflow: make ui"
+
+tune: $(VENV)/installed ## Tune each model of a TASK alike: BUDGET=10m or TRIALS=30
+	@python -m pipeline.tune $(if $(TASK),task=$(TASK)) $(if $(BUDGET),sweep.budget=$(BUDGET)) $(if $(TRIALS),sweep.n_trials=$(TRIALS))
 
 test: $(VENV)/installed ## Run the tests, but for the slow ones: pytest -m slow
 	@pytest -m "not slow"

@@ -26,7 +26,7 @@ def main(cfg: schema.Adopt) -> None:
     about = views.about(view, paths.ingested_folder(cfg.task.name))
     metric = experiment.problem_of(cfg.task, about["target"]).deciding.name
     study = found(cfg, about)
-    trials = study.get_trials(deepcopy=False)
+    trials = studies.begun_trials(study)
     winner = best_trial(study, trials)
     if winner is None:
         raise UserError(f"the sweep '{cfg.sweep.study}' has no complete trial yet")
@@ -35,6 +35,7 @@ def main(cfg: schema.Adopt) -> None:
     path = paths.adopted_file(cfg.task.name, cfg.model.name)
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     settings = adopted(yaml.safe_load(before) or {}, searched, values)
+    settings["tuned"] = {"trials": len(trials), "seconds": round(studies.spent(trials), 1)}
     after = text_of(settings, cfg.sweep.study)
     console.print(headline(study, trials, metric), markup=False)
     if after == before:

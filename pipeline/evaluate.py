@@ -34,6 +34,7 @@ from pipeline.evaluation.page import write_report
 from pipeline.evaluation.plots import FORMS, learning_points, plot_table, stack_models
 from pipeline.evaluation.samples import Round
 from pipeline.evaluation.slices import check_slices, find_hard, score_slices
+from pipeline.evaluation.tuning import describe_tuning
 from pipeline.evaluation.verdict import check_verdict, write_verdict
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
 from pipeline.models.fitting import SIZES, measure_latency
@@ -102,6 +103,11 @@ class Entry(NamedTuple):
     run: tracking.Run
     fits: list[Scored]
     costs: dict[str, Any]
+
+    @property
+    def tuned(self) -> dict[str, Any]:
+        """Trials and seconds of the search that found its settings, or nothing."""
+        return self.manifest["settings"]["model"].get("tuned", {})
 
 
 class Data(NamedTuple):
@@ -228,6 +234,7 @@ def entry(cfg: schema.Evaluate, model: str, kind: Problem, data: Data) -> Entry:
     latency = measure_latency(kept.predict, tested[inputs_of(tested)])
     costs = {
         "fit_seconds": metrics.get("cost/fit_seconds", math.nan),
+        "tune_seconds": manifest["settings"]["model"].get("tuned", {}).get("seconds", 0.0),
         "peak_bytes": metrics.get("cost/peak_bytes", math.nan),
         "model_bytes": bundle.size(folder),
         "predict_ms": {str(size): latency.get(size, math.nan) for size in SIZES},
@@ -354,6 +361,7 @@ def describe(
             model: {
                 "family": entry.manifest["family"],
                 "failed": "",
+                "settings": describe_tuning(entry.tuned),
                 "digest": entry.digest,
                 "run_id": entry.run.id,
                 "curve": entry.manifest["curve"],
@@ -459,6 +467,7 @@ def examine(
         controls=controls,
         take=board["verdict"]["take"],
         share=share,
+        tuned=[model for model, entry in entries.items() if entry.tuned],
         edges={model: edges(task, model, entry.manifest) for model, entry in entries.items()},
         looks=board.get("looks", 0),
         matters=task.matters,

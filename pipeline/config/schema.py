@@ -79,6 +79,8 @@ class Model:
     estimator: dict[str, Any]
     # types of other packages that are safe to load
     trusted: list[str] = field(default_factory=list)
+    # trials and seconds of the search that found the settings; empty if they are the defaults
+    tuned: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -88,6 +90,8 @@ class Sweep:
     space: dict[str, Any] = field(default_factory=dict)
     architecture_space: dict[str, dict[str, Any]] = field(default_factory=dict)
     n_trials: int = MISSING
+    # seconds, or a text such as 10m
+    budget: Any = None
     sampler: str = MISSING
     pruner: str | None = None
     warmup: int = MISSING
@@ -129,5 +133,6 @@ SCHEMAS = {
     "train": Train,
     "evaluate": Evaluate,
     "adopt": Adopt,
+    "tune": Train,
 }
 FAMILIES = ("baseline", "classical", "deep", "ensemble")

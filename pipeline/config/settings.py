@@ -23,7 +23,8 @@ BESIDE = {
     "ingest": ("split_seed",),
     "train": ("sweep", "tracking"),
     "evaluate": ("tracking",),
-    "adopt": (*SETTINGS["train"], "sweep", "dry_run"),
+    "adopt": (*SETTINGS["train"], "sweep", "tracking", "dry_run"),
+    "tune": (*SETTINGS["train"], "models", "sweep", "tracking"),
 }
 PROJECT = __name__.partition(".")[0]
 
@@ -47,8 +48,9 @@ def pick_settings(stage: str, cfg: Any) -> dict[str, Any]:
     """
     plain = asdict(cfg)
     if "model" in plain:
-        estimator, trusted = (plain["model"].pop(key) for key in ("estimator", "trusted"))
-        plain["model"] |= estimator | ({"trusted": trusted} if trusted else {})
+        estimator = plain["model"].pop("estimator")
+        beside = {key: plain["model"].pop(key) for key in ("trusted", "tuned")}
+        plain["model"] |= estimator | {key: value for key, value in beside.items() if value}
     picked: dict[str, Any] = {}
     for key in SETTINGS[stage]:
         *above, last = key.split(".")

@@ -14,6 +14,8 @@ from pipeline.errors import UserError, nearest
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 # What numpy's and scikit-learn's random states take.
 HIGHEST_SEED = 2**32 - 1
+# What pipeline.adopt writes about the search that found a model's settings.
+TUNED = {"trials", "seconds"}
 
 
 def settle(whole: DictConfig) -> Any:
@@ -115,4 +117,10 @@ def settle_model(node: Any, name: str, task: Any) -> Model:
     trusted = estimator.pop("trusted", [])
     if not isinstance(trusted, list) or not all(isinstance(one, str) for one in trusted):
         raise UserError(f"{file}: trusted: {trusted!r} is not a list of types")
-    return Model(name, family, view, choice, estimator, trusted)
+    tuned = estimator.pop("tuned", {})
+    if tuned and not (isinstance(tuned, dict) and set(tuned) == TUNED):
+        raise UserError(
+            f"model {name}, task {task.name}: tuned: {tuned!r} does not have the keys "
+            f"{' and '.join(sorted(TUNED))}: pipeline.adopt writes it"
+        )
+    return Model(name, family, view, choice, estimator, trusted, tuned)

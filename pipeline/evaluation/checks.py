@@ -84,6 +84,8 @@ class Evidence:
         The model that the verdict recommends.
     share : float
         Number of test examples per training example.
+    tuned : sequence of str
+        The models whose settings a sweep found.
     edges : mapping of str to sequence of str
         For each model that was tuned the settings that are at an end of their searched range.
     looks : int
@@ -103,6 +105,7 @@ class Evidence:
     controls: Comparison
     take: str | None
     share: float
+    tuned: Sequence[str]
     edges: Mapping[str, Sequence[str]]
     looks: int
     matters: float
@@ -320,6 +323,24 @@ def edge_of_range(evidence: Evidence) -> Iterator[Finding]:
             f"The best settings are at an end of the range that was searched ({listed}).",
             "Search further beyond it: a better value may lie there.",
             list(found),
+        )
+
+
+@check
+def tuned_on_rounds(evidence: Evidence) -> Iterator[Finding]:
+    """
+    Find settings that were chosen with the help of test examples.
+
+    Settings are chosen by the mean score on validation over the rounds. If there are several,
+    examples that are in the validation of one are in the test of another.
+    """
+    if evidence.tuned and len(evidence.rounds.scored) > 1:
+        yield Finding(
+            NOTE,
+            f"The settings of {_list(evidence.tuned)} were chosen on validation examples that "
+            "other rounds test: their scores are slightly optimistic.",
+            "One round (task.split.folds=null) keeps its test out of the choice.",
+            evidence.tuned,
         )
 
 

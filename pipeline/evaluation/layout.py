@@ -10,6 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.evaluation.tuning import DEFAULTS
+
 WIDTH = 80
 
 
@@ -43,8 +45,16 @@ def console_page(board: Mapping[str, Any]) -> str:
         for one in board.get("checks", ())
         if one["severity"] != "note"
     ]
-    verdict = "\n".join(textwrap.fill(line, WIDTH) for line in [sentences, *doubts])
-    return "\n\n".join([pages[0], verdict, *pages[1:]])
+    texts = [describe_settings(board), sentences, *doubts]
+    below = "\n".join(textwrap.fill(text, WIDTH) for text in texts if text)
+    return "\n\n".join([pages[0], below, *pages[1:]])
+
+
+def describe_settings(board: Mapping[str, Any]) -> str:
+    """Return which models were tuned and for how long, or nothing if none was."""
+    found = {name: model.get("settings", DEFAULTS) for name, model in board["models"].items()}
+    tuned = [f"{name} ({how})" for name, how in found.items() if how != DEFAULTS]
+    return f"Tuned: {', '.join(tuned)}; other settings are the defaults." if tuned else ""
 
 
 def describe_test(board: Mapping[str, Any], part: str) -> str:

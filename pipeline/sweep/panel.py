@@ -14,6 +14,7 @@ from rich.text import Text
 
 from pipeline.progress import console
 from pipeline.sweep.results import STATES, best_trial, short_params
+from pipeline.sweep.study import Limit, spent
 
 EVERY_SECONDS = 0.5
 
@@ -26,15 +27,16 @@ class SweepPanel:
     ----------
     study : optuna.Study
         Any process may run its trials.
-    n_trials : int
-        Number of trials when the sweep is done.
+    limit : Limit
+        The end of the sweep.
     """
 
-    def __init__(self, study: optuna.Study, n_trials: int) -> None:
+    def __init__(self, study: optuna.Study, limit: Limit) -> None:
         self.study = study
-        self.n_trials = n_trials
-        self.printed = {trial.number for trial in self.finished_trials()}
-        self.n_before = len(self.printed)
+        self.limit = limit
+        before = self.finished_trials()
+        self.printed = {trial.number for trial in before}
+        self.share_before = self._share(before)
         self.start = time.monotonic()
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -58,7 +60,7 @@ class SweepPanel:
 
     def finished_trials(self) -> list[FrozenTrial]:
         """Return the trials that are finished: complete, pruned or failed."""
-        trials = self.study.get_trials(deepcopy=False)[: self.n_trials]
+        trials = self.study.get_trials(deepcopy=False)[: self.limit.n_trials]
         return [trial for trial in trials if trial.state.is_finished()]
 
     def _run(self) -> None:
@@ -76,23 +78,34 @@ class SweepPanel:
                 self.printed.add(trial.number)
                 console.print(self._line(trial, len(self.printed)), markup=False)
 
+    def _of(self) -> str:
+        """Return how many trials there will be, if that is known."""
+        return f"/{self.limit.n_trials}" if self.limit.seconds is None else ""
+
+    def _share(self, trials: list[FrozenTrial]) -> float:
+        """Return the share of the sweep that is done."""
+        if self.limit.seconds is None:
+            return len(trials) / self.limit.n_trials
+        return min(1.0, spent(trials) / self.limit.seconds)
+
     def _line(self, trial: FrozenTrial, done: int) -> str:
         value = f" {trial.value:.4f}" if trial.state == TrialState.COMPLETE else ""
         state = STATES[trial.state]
         params = short_params(trial.params)
-        return f"{done}/{self.n_trials} trial {trial.number} {state}{value}: {params}"
+        return f"{done}{self._of()} trial {trial.number} {state}{value}: {params}"
 
     def _panel(self, trials: list[FrozenTrial]) -> Panel:
         done = len(trials)
         states = [STATES[trial.state] for trial in trials]
         counts = ", ".join(f"{states.count(s)} {s}" for s in ("pruned", "failed") if s in states)
-        lines = [f"{done} of {self.n_trials} trials done" + (f" ({counts})" if counts else "")]
+        lines = [f"{done}{self._of()} trials done" + (f" ({counts})" if counts else "")]
         winner = best_trial(self.study, trials)
         if winner is not None:
             lines.append(f"best {winner.value:.4f} in trial {winner.number}")
             lines += [f"  {short_params({key: value})}" for key, value in winner.params.items()]
-        here = done - self.n_before
-        if here:
-            seconds = (time.monotonic() - self.start) / here * (self.n_trials - done)
+        share = self._share(trials)
+        here = share - self.share_before
+        if here > 0:
+            seconds = (time.monotonic() - self.start) / here * (1 - share)
             lines.append(f"about {timedelta(seconds=round(seconds))} left")
         return Panel(Text("\n".join(lines)), title=self.study.study_name, expand=False)

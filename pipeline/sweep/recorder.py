@@ -113,7 +113,7 @@ class Recorder:
 
     def wanted_trials(self) -> list[FrozenTrial]:
         """Return the trials that belong to the order."""
-        return self.study.get_trials(deepcopy=False)[: self.order["n_trials"]]
+        return studies.begun_trials(self.study, self.order["n_trials"])
 
     def write_trials(self) -> None:
         """Write the news of every trial that has started."""

@@ -42,7 +42,7 @@ class Sweep(NamedTuple):
     problem: Problem
     space: Space
     overrides: list[str]
-    n_trials: int
+    limit: studies.Limit
     workers: int
     study: optuna.Study
     settings: dict[str, Any]
@@ -69,16 +69,13 @@ def search(context: HydraContext, composed: DictConfig, arguments: list[str]) ->
     """
     sweep = prepare(context, composed, arguments)
     if has_unfinished(sweep):
-        with run_recorder(sweep), SweepPanel(sweep.study, sweep.n_trials):
+        with run_recorder(sweep), SweepPanel(sweep.study, sweep.limit):
             launch(context, composed, sweep)
     elif not is_recorded(sweep):
         with run_recorder(sweep):
             pass
     else:
-        console.print(
-            f"{sweep.study.study_name}: all {sweep.n_trials} trials are done, nothing is run"
-            + ("" if sweep.cfg.sweep.sampler == "grid" else "; a higher sweep.n_trials runs more")
-        )
+        console.print(f"{sweep.study.study_name}: {describe_end(sweep)}")
     report(sweep)
 
 
@@ -114,8 +111,8 @@ def prepare(context: HydraContext, composed: DictConfig, arguments: list[str]) -
     shared = studies.trial_settings(cfg, spec_of(space), about)
     study = studies.open_study(cfg, shared, points, kind.deciding.greater_is_better)
     settings = merge(about["settings"], pick_settings("train", cfg))
-    n_trials = studies.count_trials(cfg, points)
-    return Sweep(cfg, kind, space, overrides, n_trials, workers, study, settings)
+    limit = studies.limit(cfg, points)
+    return Sweep(cfg, kind, space, overrides, limit, workers, study, settings)
 
 
 def spec_of(space: Space) -> dict[str, Any]:
@@ -150,14 +147,25 @@ def check_keys(cfg: schema.Train, space: Space) -> None:
 
 
 def has_unfinished(sweep: Sweep) -> bool:
-    """Return whether any trial is not finished."""
-    trials = sweep.study.get_trials(deepcopy=False, states=studies.UNFINISHED)
-    return any(trial.number < sweep.n_trials for trial in trials)
+    """Return whether any trial has to be run."""
+    return bool(studies.trials_to_run(sweep.study, sweep.limit))
 
 
 def is_recorded(sweep: Sweep) -> bool:
     """Return whether the runs of all trials are written."""
-    return bool(sweep.study.user_attrs.get(studies.RECORDED, 0) >= sweep.n_trials)
+    done = len(studies.begun_trials(sweep.study, sweep.limit.n_trials))
+    return bool(sweep.study.user_attrs.get(studies.RECORDED, 0) >= done)
+
+
+def describe_end(sweep: Sweep) -> str:
+    """Return why no trial is left, and what runs more."""
+    done = len(studies.begun_trials(sweep.study, sweep.limit.n_trials))
+    if done < sweep.limit.n_trials:
+        return "the budget is spent, nothing is run; a higher sweep.budget runs more"
+    more = sweep.cfg.sweep.sampler != "grid" and sweep.limit.seconds is None
+    return f"all {done} trials are done, nothing is run" + (
+        "; a higher sweep.n_trials runs more" if more else ""
+    )
 
 
 @contextmanager
@@ -182,7 +190,7 @@ def run_recorder(sweep: Sweep) -> Iterator[None]:
         "model": cfg.model.name,
         "metric": sweep.problem.deciding.name,
         "loss": sweep.problem.loss,
-        "n_trials": sweep.n_trials,
+        "n_trials": sweep.limit.n_trials,
         "settings": sweep.settings | {"sweep": {"space": spec_of(sweep.space)}},
     }
     with subprocess.Popen(
@@ -213,7 +221,7 @@ def launch(context: HydraContext, composed: DictConfig, sweep: Sweep) -> None:
     """Let the launcher run workers until no trial is left."""
     sweep_id = uuid.uuid4().hex
     worker = Worker(
-        sweep.space, sweep.n_trials, sweep_id, os.getpid(), sweep.workers, socket.gethostname()
+        sweep.space, sweep.limit, sweep_id, os.getpid(), sweep.workers, socket.gethostname()
     )
     folder = paths.sweep_folder(sweep.cfg.sweep.study)
     folders = [f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=workers/${hydra.job.num}"]
@@ -289,7 +297,7 @@ def report(sweep: Sweep) -> None:
     UserError
         When more trials failed than `sweep.max_failure_rate` allows.
     """
-    trials = sweep.study.get_trials(deepcopy=False)[: sweep.n_trials]
+    trials = studies.begun_trials(sweep.study, sweep.limit.n_trials)
     metric = sweep.problem.deciding.name
     console.print(headline(sweep.study, trials, metric), markup=False)
     if any(parameter.key == "seed" for parameter in sweep.space):
@@ -298,9 +306,9 @@ def report(sweep: Sweep) -> None:
     failed = failure_lines(trials)
     for line in failed:
         print(line, file=sys.stderr)
-    share = len(failed) / sweep.n_trials
+    share = len(failed) / len(trials)
     if share > sweep.cfg.sweep.max_failure_rate:
         raise UserError(
-            f"{len(failed)} of {sweep.n_trials} trials failed, "
+            f"{len(failed)} of {len(trials)} trials failed, "
             f"more than sweep.max_failure_rate={sweep.cfg.sweep.max_failure_rate} allows"
         )

@@ -5,16 +5,20 @@ All trials are in the study from the start, in the state WAITING. A process that
 holds a lock on a file in the trial's folder. The operating system frees the lock however the
 process ends. So a trial has to be run exactly if it is not finished and its lock is free:
 nobody has to find out which process died, no trial is run twice, and the number is exact.
+
+With a budget there are more trials than it can pay for. When the finished ones have spent it, no
+further one begins, and those that began are run to their end.
 """
 
 import json
+import re
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
@@ -38,8 +42,28 @@ PRUNERS = ("median",)
 # Attributes of a study and of its trials.
 SETTINGS, RUN, RECORDED = "tried", "run_id", "recorded"
 PLACE, SWEEP, ROUNDS, SCORES, ERROR = "place", "sweep", "rounds", "scores", "error"
+SECONDS = "seconds"
 SPACE = "sweep.space."
 UNFINISHED = (TrialState.WAITING, TrialState.RUNNING)
+# Trials of a sweep with a budget.
+MOST_TRIALS = 1000
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+class Limit(NamedTuple):
+    """
+    The end of a sweep.
+
+    Attributes
+    ----------
+    n_trials : int
+        Trials with this number or a higher one are not run.
+    seconds : float, optional
+        Seconds of fitting after which no further trial begins.
+    """
+
+    n_trials: int
+    seconds: float | None = None
 
 
 class SQLiteJournal(BaseJournalBackend):
@@ -168,7 +192,8 @@ def open_study(
                 f"sweep.study={cfg.sweep.study}-2"
             )
         study.set_user_attr(SETTINGS, settings)
-        for number in range(len(study.get_trials(deepcopy=False)), count_trials(cfg, points)):
+        n_trials = limit(cfg, points).n_trials
+        for number in range(len(study.get_trials(deepcopy=False)), n_trials):
             study.enqueue_trial(points[number] if points is not None else {})
     return study
 
@@ -199,11 +224,12 @@ def trial_settings(
         The data, the experiment without the searched keys, and the ranges under `SPACE`.
     """
     merged = merge(about["settings"], pick_settings("train", cfg))
-    # The source of the data may move; their content is in the digest.
+    # The source of the data may move; their content is in the digest. How settings were found
+    # that are searched now decides nothing.
     settings = {
         key: value
         for key, value in leaves(merged)
-        if key not in ranges and not key.startswith("task.source.")
+        if key not in ranges and not key.startswith(("task.source.", "model.tuned."))
     }
     space = {f"{SPACE}{key}": str(value) for key, value in ranges.items()}
     return {"data": about["digest"], **settings, **space, "sweep.sampler": cfg.sweep.sampler}
@@ -214,9 +240,53 @@ def searched_ranges(settings: Mapping[str, Any]) -> dict[str, str]:
     return {k.removeprefix(SPACE): v for k, v in settings.items() if k.startswith(SPACE)}
 
 
-def count_trials(cfg: schema.Train, points: list[dict[str, Any]] | None) -> int:
-    """Return the number of trials of the whole sweep."""
-    return cfg.sweep.n_trials if points is None else len(points)
+def limit(cfg: schema.Train, points: list[dict[str, Any]] | None) -> Limit:
+    """Return the end of the whole sweep. With a budget, `sweep.n_trials` does not count."""
+    seconds = parse_budget(cfg.sweep.budget)
+    most = cfg.sweep.n_trials if seconds is None else MOST_TRIALS
+    return Limit(most if points is None else len(points), seconds)
+
+
+def parse_budget(budget: Any) -> float | None:
+    """
+    Return the seconds of a budget.
+
+    Parameters
+    ----------
+    budget : number, str or None
+        Seconds, or a number with a unit: ``90s``, ``10m``, ``1.5h``. None is no budget.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or is not above 0.
+    """
+    if budget is None:
+        return None
+    read = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(budget))
+    seconds = float(read[1]) * UNITS[read[2]] if read else 0.0
+    if seconds <= 0:
+        raise UserError(f"sweep.budget: '{budget}' is no duration: expected 90s, 10m or 1.5h")
+    return seconds
+
+
+def begun_trials(study: optuna.Study, n_trials: int | None = None) -> list[FrozenTrial]:
+    """Return the trials that have begun, of the first `n_trials`."""
+    trials = study.get_trials(deepcopy=False)[:n_trials]
+    return [trial for trial in trials if trial.state != TrialState.WAITING]
+
+
+def spent(trials: Iterable[FrozenTrial]) -> float:
+    """Return the seconds that processes have spent on trials."""
+    return float(sum(trial.user_attrs.get(SECONDS, 0.0) for trial in trials))
+
+
+def trials_to_run(study: optuna.Study, limit: Limit) -> list[FrozenTrial]:
+    """Return the trials that have to be run, also those that a process is running."""
+    trials = study.get_trials(deepcopy=False)
+    in_budget = limit.seconds is None or spent(trials) < limit.seconds
+    states = UNFINISHED if in_budget else (TrialState.RUNNING,)
+    return [trial for trial in trials[: limit.n_trials] if trial.state in states]
 
 
 def describe_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -247,6 +317,7 @@ def check(sweep: schema.Sweep) -> None:
         value = getattr(sweep, name)
         if value is not None and value < least:
             raise UserError(f"sweep.{name}: {value} is not at least {least}")
+    parse_budget(sweep.budget)
     if not 0 <= sweep.max_failure_rate <= 1:
         raise UserError(f"sweep.max_failure_rate: {sweep.max_failure_rate} is not between 0 and 1")
 
@@ -264,7 +335,7 @@ def make_pruner(sweep: schema.Sweep) -> BasePruner:
 
 @contextmanager
 def claim_trial(
-    study: optuna.Study, storage: BaseStorage, folder: Path, n_trials: int, sweep_id: str
+    study: optuna.Study, storage: BaseStorage, folder: Path, limit: Limit, sweep_id: str
 ) -> Iterator[FrozenTrial | None]:
     """
     Claim the first trial that has to be run, and hold its lock during the block.
@@ -277,8 +348,8 @@ def claim_trial(
         The storage of the study.
     folder : Path
         The folder of the study.
-    n_trials : int
-        Trials with this number or a higher one are not run.
+    limit : Limit
+        The end of the sweep.
     sweep_id : str
         The command that runs the trial, which is written into the study.
 
@@ -289,9 +360,7 @@ def claim_trial(
         interrupted. None when no trial is left.
     """
     place = (folder / PLACE).read_text()
-    for trial in study.get_trials(deepcopy=False, states=UNFINISHED):
-        if trial.number >= n_trials:
-            continue
+    for trial in trials_to_run(study, limit):
         lock = trial_lock(folder, trial.number)
         if not try_lock(lock):
             continue

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -43,8 +44,8 @@ class Worker:
     ----------
     space : list of Parameter
         The search space.
-    n_trials : int
-        Number of trials of the whole sweep.
+    limit : Limit
+        The end of the whole sweep.
     sweep_id : str
         The command that started the job.
     pid : int
@@ -56,7 +57,7 @@ class Worker:
     """
 
     space: Space
-    n_trials: int
+    limit: studies.Limit
     sweep_id: str
     pid: int
     workers: int
@@ -80,7 +81,7 @@ class Worker:
         with limit_threads(self.workers):
             while self.command_is_alive():
                 with studies.claim_trial(
-                    study, storage, folder, self.n_trials, self.sweep_id
+                    study, storage, folder, self.limit, self.sweep_id
                 ) as claim:
                     if claim is None:
                         return
@@ -118,11 +119,16 @@ def run_trial(
     Run one trial, and write its result into the study.
 
     An error is a result too. Ctrl-C and SIGTERM are not: the trial stays RUNNING, and the next
-    sweep continues it.
+    sweep continues it. The seconds of all processes that ran the trial add up.
     """
+    before, start = claim.user_attrs.get(studies.SECONDS, 0.0), time.monotonic()
+
+    def count_seconds() -> None:
+        trial.set_user_attr(studies.SECONDS, before + time.monotonic() - start)
+
     try:
         cfg = choose()
-        prune = make_report(study, trial, claim.intermediate_values, kind.loss)
+        prune = make_report(study, trial, claim.intermediate_values, kind.loss, count_seconds)
         done: dict[str, dict[str, float]] = dict(claim.user_attrs.get(studies.ROUNDS, {}))
         seeds = [cfg.seed] if len(cfg.task.seeds) == 1 else cfg.task.seeds
         for number, (name, seed) in enumerate(product(rounds, seeds)):
@@ -133,9 +139,12 @@ def run_trial(
                 checkpoint = checkpoints / f"{fit}.pt"
                 done[fit] = fit_and_score(cfg, seed, kind, rounds[name], report, checkpoint)
                 trial.set_user_attr(studies.ROUNDS, done)
+                count_seconds()
     except optuna.TrialPruned:
+        count_seconds()
         study.tell(trial, state=TrialState.PRUNED)
     except Exception as error:
+        count_seconds()
         trial.set_user_attr(studies.ERROR, reason(error))
         study.tell(trial, state=TrialState.FAIL)
     else:
@@ -210,7 +219,11 @@ def ignore(step: int, losses: Mapping[str, float]) -> None:
 
 
 def make_report(
-    study: optuna.Study, trial: optuna.Trial, before: Mapping[int, float], loss: str
+    study: optuna.Study,
+    trial: optuna.Trial,
+    before: Mapping[int, float],
+    loss: str,
+    count_seconds: Callable[[], None],
 ) -> Report:
     """
     Return a function that reports a curve to the study, and ends the fit when it is pruned.
@@ -226,6 +239,8 @@ def make_report(
         The points that were reported before the trial was interrupted.
     loss : str
         Name of the loss.
+    count_seconds : callable
+        Writes the seconds of the trial into the study.
     """
     sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
     last = 0
@@ -235,6 +250,7 @@ def make_report(
         if step < last * STEP_FACTOR:
             return
         last = step
+        count_seconds()
         if step not in before:
             trial.report(sign * float(losses[f"validation/{loss}"]), step)
         if trial.should_prune():

@@ -72,8 +72,9 @@ log: {log}
 
 @pytest.fixture(scope="session")
 def featurized(warm, clone, empty_store, tmp_path_factory):
-    """Return the project with the features of breast_cancer. It must not be changed."""
+    """Return the project with the features of breast_cancer in one round. Leave it as it is."""
     project = clone.copy(tmp_path_factory.mktemp("featurized") / "bakeoff", empty_store)
+    project.edit("conf/task/breast_cancer.yaml", "folds: 5", "folds: null")
     for stage in ("ingest", "featurize"):
         project.must_warm(warm, f"pipeline.{stage}", "task=breast_cancer")
     return project
@@ -398,7 +399,7 @@ def test_a_killed_training_of_a_network_continues_from_its_checkpoint(sweeping):
     asked = ["model=neural_net", "model.lr=0.0003,0.001", "sweep.sampler=grid"]
     asked += ["model.max_epochs=300", "model.patience=300", "sweep.pruner=null"]
     process = sweeping.start(*asked, "sweep.study=killed")
-    checkpoint = sweeping.root / "multirun/killed/0/checkpoint.pt"
+    checkpoint = sweeping.root / "multirun/killed/0/0-0.pt"
     try:
         wait_until(checkpoint.exists)
     finally:
@@ -421,7 +422,7 @@ def test_a_new_study_does_not_continue_from_the_checkpoint_of_a_deleted_one(swee
     asked = ["model=neural_net", "sweep.sampler=grid", "sweep.pruner=null", "model.patience=300"]
     process = sweeping.start(*asked, "model.lr=0.00001,0.1", "model.max_epochs=300")
     study = "breast_cancer-neural_net"
-    checkpoint = sweeping.root / "multirun" / study / "0" / "checkpoint.pt"
+    checkpoint = sweeping.root / "multirun" / study / "0" / "0-0.pt"
     try:
         wait_until(checkpoint.exists)
     finally:
@@ -525,8 +526,9 @@ def test_what_is_adopted_is_trained_next_and_marks_that_stage_alone(sweeping):
     assert not file.exists()
     done = project.warm(warm, "pipeline.adopt", *asked)
     assert done.stdout == shown.stdout
-    settings = {"max_iter": 3000, "C": best.params["model.C"]}
-    assert yaml.safe_load(file.read_text(encoding="utf-8")) == settings
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert settings.pop("tuned")["trials"] == 3
+    assert settings == {"max_iter": 3000, "C": best.params["model.C"]}
     assert list(json.loads(project.must("dvc", "status", "--json"))) == ["compose"]
     project.must("dvc", "repro", "--quiet", "compose")
     stage = "train@breast_cancer-logistic_regression"
@@ -540,6 +542,102 @@ def test_what_is_adopted_is_trained_next_and_marks_that_stage_alone(sweeping):
     done = project.warm(warm, "pipeline.train", *asked, "model.C=7")
     assert done.returncode == 0, done.stderr
     assert project.runs("breast_cancer")[0].data.params["model.C"] == "7"
+
+
+def tuning(sweeping, how: str = "well") -> list[str]:
+    """Let `baseline` and `mine` be tuned, of which one has a space, and return the command."""
+    space = "# @package _global_\ndefaults:\n  - override /hydra/sweeper: optuna\n"
+    space += "sweep:\n  space:\n    model.quality: interval(0.2, 0.9)\n"
+    (sweeping.root / "conf/sweep/mine.yaml").write_text(space)
+    model = MODEL.format(log=sweeping.log).replace("how: well", f"how: {how}")
+    (sweeping.root / "conf/model/mine.yaml").write_text(model)
+    return ["task=breast_cancer", "models=[baseline,mine]", "sweep.sampler=random"]
+
+
+def adopted(sweeping) -> dict:
+    file = sweeping.root / "conf/adopted/breast_cancer/mine.yaml"
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+def test_models_with_a_space_are_tuned_and_their_best_settings_adopted(sweeping):
+    asked = [*tuning(sweeping), "sweep.n_trials=3"]
+    done = sweeping.project.warm(sweeping.warm, "pipeline.tune", *asked)
+    assert done.returncode == 0, done.stderr
+    assert "breast_cancer baseline: no space in conf/sweep/, its settings stay" in done.stdout
+    assert sweeping.states() == {"COMPLETE": 3}
+    best = max(sweeping.trials(), key=lambda trial: trial.value)
+    seconds = sum(trial.user_attrs["seconds"] for trial in sweeping.trials())
+    assert seconds > 0
+    assert adopted(sweeping) == {
+        "quality": best.params["model.quality"],
+        "tuned": {"trials": 3, "seconds": round(seconds, 1)},
+    }
+    # What was adopted does not make another search of the next one.
+    again = sweeping.project.warm(sweeping.warm, "pipeline.tune", *asked)
+    assert again.returncode == 0, again.stderr
+    assert "has these settings already" in again.stdout
+    assert len(sweeping.logged("start")) == 3
+    done = sweeping.project.warm(sweeping.warm, "pipeline.train", "model=mine")
+    assert done.returncode == 0, done.stderr
+    manifest = sweeping.root / "models/breast_cancer/mine/bundle.json"
+    settings = json.loads(manifest.read_text(encoding="utf-8"))["settings"]
+    assert settings["model"]["tuned"]["trials"] == 3
+
+
+def test_a_killed_tuning_goes_on_and_gets_no_more_than_its_budget(sweeping):
+    """Each trial takes longer than the budget that is left when the second one begins."""
+    asked = [*tuning(sweeping, "waits"), "sweep.n_trials=2"]
+    sweeping.allow(1)
+    process = sweeping.project.start("python", "-m", "pipeline.tune", *asked)
+    try:
+        wait_until(lambda: len(sweeping.logged("start")) == 2)
+    finally:
+        process.kill()
+        process.communicate()
+    wait_until(lambda: len(sweeping.trials()) == 2)
+    first = sweeping.trials()[0].user_attrs["seconds"]
+    sweeping.allow(100)
+    wait_until(lambda: sweeping.states() == {"COMPLETE": 2})
+    spent = sum(trial.user_attrs["seconds"] for trial in sweeping.trials())
+    assert spent > first > 0
+    asked[-1] = f"sweep.budget={first:.9f}"
+    done = sweeping.project.warm(sweeping.warm, "pipeline.tune", *asked)
+    assert done.returncode == 0, done.stderr
+    assert "the budget is spent, nothing is run" in done.stdout
+    assert len(sweeping.logged("end")) == 2
+    assert adopted(sweeping)["tuned"] == {"trials": 2, "seconds": round(spent, 1)}
+    asked[-1] = f"sweep.budget={spent + 1e-6:.9f}"
+    done = sweeping.project.warm(sweeping.warm, "pipeline.tune", *asked)
+    assert done.returncode == 0, done.stderr
+    assert sweeping.states() == {"COMPLETE": 3, "WAITING": 997}
+    assert adopted(sweeping)["tuned"]["trials"] == 3
+
+
+def test_a_model_that_cannot_be_tuned_does_not_end_the_others(sweeping):
+    asked = tuning(sweeping, "raises")
+    asked[1] = "models=[mine,logistic_regression]"
+    done = sweeping.project.warm(sweeping.warm, "pipeline.tune", *asked, "sweep.n_trials=1")
+    assert done.returncode == 1
+    assert done.stderr.endswith("error: not tuned, see above: mine\n")
+    assert not (sweeping.root / "conf/adopted/breast_cancer/mine.yaml").exists()
+    assert (sweeping.root / "conf/adopted/breast_cancer/logistic_regression.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sweep.budget=ten", "sweep.budget: 'ten' is no duration: expected 90s, 10m or 1.5h"),
+        ("sweep.budget=0", "sweep.budget: '0' is no duration"),
+        ("model=lightgbm", "'models=[lightgbm]' picks some"),
+        ("model.C=1", "unknown key 'model.C'"),
+        ("task=genr", "unknown task 'genr'"),
+    ],
+)
+def test_a_mistake_in_tuning_is_told_once(sweeping, override, message):
+    done = sweeping.project.warm(sweeping.warm, "pipeline.tune", override)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_sweep_needs_multirun(sweeping):

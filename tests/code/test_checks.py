@@ -95,6 +95,7 @@ def weigh(rounds, answers=answer, seed=0):
         ),
         take="good",
         share=0.5,
+        tuned=[],
         edges={m: [] for m in FAMILIES},
         looks=1,
         **settings,
@@ -304,3 +305,12 @@ def test_a_pair_is_found_from_either_side(clean):
     opposite = {"difference": -0.1, "low": -0.3, "high": -0.05, "decision": "worse"}
     assert find_pair(comparison, "b", "a") == opposite
     assert find_pair(comparison, "a", "c") is None
+
+
+def test_settings_that_other_rounds_tested_are_reported_and_those_of_one_round_are_not(clean):
+    found = only(replace(clean, tuned=["good"]), "tuned_on_rounds")
+
+    assert (found["models"], found["severity"]) == (["good"], "note")
+    assert "The settings of good were chosen" in found["sentence"]
+    alone = clean.rounds._replace(parts=clean.rounds.parts[clean.rounds.scored[:1]])
+    assert "tuned_on_rounds" not in codes(replace(clean, tuned=["good"], rounds=alone))

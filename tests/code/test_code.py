@@ -32,7 +32,7 @@ HEAVY = {
 # Modules and packages of the project, from top to bottom. A module imports from its own room and
 # from lower layers; rooms of one layer do not import each other.
 LAYERS = (
-    "compose ingest featurize train evaluate leaderboard adopt",
+    "compose ingest featurize train evaluate leaderboard adopt tune",
     "command",
     "sweep",
     "experiment",

@@ -92,6 +92,14 @@ def test_the_board_marks_the_recommended_model_and_the_other_contenders(board):
     assert rows["failed"].tolist() == [""] * 4 + ["loss is nan"]
 
 
+def test_models_that_were_tuned_are_named_below_the_table(board):
+    assert "Tuned" not in console_page(board)
+    board["models"]["lightgbm"]["settings"] = "30 trials, 9.8 min"
+    board["models"]["neural_net"]["settings"] = "defaults"
+
+    assert "\n\nTuned: lightgbm (30 trials, 9.8 min); other settings" in console_page(board)
+
+
 def test_the_board_is_plain_json_and_what_is_not_defined_is_null(board):
     assert json.loads(json.dumps(board, allow_nan=False)) == board
     score = board["models"]["logistic_regression"]["scores"]["f1_macro"]

@@ -5,13 +5,19 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.trial import TrialState
 
+from pipeline.errors import UserError
 from pipeline.sweep.study import (
     ERROR,
     PLACE,
+    SECONDS,
+    Limit,
     SQLiteJournal,
     abandoned_trials,
     claim_trial,
     fail_trial,
+    parse_budget,
+    spent,
+    trial_id,
 )
 
 
@@ -40,7 +46,7 @@ def study(storage) -> optuna.Study:
 @pytest.fixture
 def claim(study, storage):
     """Claim a trial as a process does that sees one of the folders."""
-    return lambda folder, sweep_id="sweep": claim_trial(study, storage, folder, 2, sweep_id)
+    return lambda folder, sweep_id="sweep": claim_trial(study, storage, folder, Limit(2), sweep_id)
 
 
 def number(claim):
@@ -78,3 +84,43 @@ def test_a_running_trial_whose_lock_is_free_is_abandoned_and_can_be_failed(
     assert failed.state == TrialState.FAIL
     assert failed.user_attrs[ERROR] == "killed"
     assert abandoned_trials(study, here, "one") == []
+
+
+def test_no_trial_begins_once_the_budget_is_spent_and_those_that_began_go_on(
+    study, storage, folders
+):
+    here, _ = folders
+    for _ in range(3):
+        study.enqueue_trial({})
+
+    def claimed(seconds):
+        return number(claim_trial(study, storage, here, Limit(5, seconds), "sweep"))
+
+    def spend(trial, seconds):
+        storage.set_trial_user_attr(trial_id(study, storage, trial), SECONDS, seconds)
+
+    assert claimed(10) == 0
+    spend(0, 6.0)
+    study.tell(0, 1.0)
+    assert claimed(10) == 1
+    spend(1, 5.0)  # interrupted
+    assert claimed(10) == 1
+    study.tell(1, state=TrialState.FAIL)
+    assert claimed(10) is None
+    assert claimed(11) is None
+    assert claimed(11.5) == 2
+    assert spent(study.get_trials()) == 11
+
+
+@pytest.mark.parametrize(
+    ("budget", "seconds"),
+    [(None, None), (90, 90), (0.5, 0.5), ("90s", 90), ("10m", 600), ("1.5h", 5400)],
+)
+def test_a_budget_is_in_seconds(budget, seconds):
+    assert parse_budget(budget) == seconds
+
+
+@pytest.mark.parametrize("budget", ["m", "10 d", "-5", 0, "0m", True, "inf", "1e3"])
+def test_what_is_no_budget_is_refused(budget):
+    with pytest.raises(UserError, match="is no duration"):
+        parse_budget(budget)

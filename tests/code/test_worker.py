@@ -17,7 +17,7 @@ def study() -> optuna.Study:
 def test_a_long_curve_is_reported_at_few_steps_the_same_for_every_trial(study):
     first, second = study.ask(), study.ask()
     for trial, last in ((first, 500), (second, 100)):
-        report = make_report(study, trial, {}, "some_loss")
+        report = make_report(study, trial, {}, "some_loss", lambda: None)
         for step in range(1, last + 1):
             report(step, {"validation/some_loss": 1 / step})
     long, short = (trial.intermediate_values for trial in study.get_trials())
@@ -31,10 +31,12 @@ def test_a_long_curve_is_reported_at_few_steps_the_same_for_every_trial(study):
 def test_what_was_reported_before_an_interruption_is_not_reported_again(study):
     trial = study.ask()
     trial.report(-0.5, 1)
-    report = make_report(study, trial, {1: -0.5}, "some_loss")
+    counted = []
+    report = make_report(study, trial, {1: -0.5}, "some_loss", lambda: counted.append(True))
     for step in (1, 2):
         report(step, {"validation/some_loss": 0.25})
     assert study.get_trials()[0].intermediate_values == {1: -0.5, 2: -0.25}
+    assert len(counted) == 2
 
 
 @pytest.mark.parametrize("workers", [1, 2, 64])
