@@ -313,4 +313,6 @@ def test_settings_that_other_rounds_tested_are_reported_and_those_of_one_round_a
     assert (found["models"], found["severity"]) == (["good"], "note")
     assert "The settings of good were chosen" in found["sentence"]
     alone = clean.rounds._replace(parts=clean.rounds.parts[clean.rounds.scored[:1]])
-    assert "tuned_on_rounds" not in codes(replace(clean, tuned=["good"], rounds=alone))
+    assert "tuned_on_rounds" not in codes(
+        replace(clean, tuned=["good"], rounds=alone, repeat=["0"])
+    )
