@@ -364,6 +364,7 @@ def describe(
                 "settings": describe_tuning(entry.tuned),
                 "digest": entry.digest,
                 "run_id": entry.run.id,
+                "validation": entry.manifest["scores"][kind.deciding.name],
                 "curve": entry.manifest["curve"],
             }
             for model, entry in entries.items()

@@ -5,10 +5,16 @@ import sys
 from pipeline import paths
 from pipeline.config import conf
 from pipeline.errors import UserError
+from pipeline.evaluation.across import FEWEST_TASKS, compare_over_tasks, format_over_tasks
 from pipeline.evaluation.board import check_current, read_board
 from pipeline.evaluation.layout import console_table, summarize_tasks
 from pipeline.evaluation.page import write_index
 from pipeline.files import missing
+
+OVER_TASKS = (
+    "win rate: share of tasks in which it is best; improvability: share of its error that the "
+    f"best avoids; intervals from {FEWEST_TASKS} tasks on"
+)
 
 
 def main() -> None:
@@ -23,6 +29,9 @@ def main() -> None:
         boards[task] = read_board(folder / "board.json")
     write_index(list(boards.values()), paths.ROOT / "reports")
     legend = "with simultaneous intervals; each family by its model that is best on validation"
+    if len(boards) > 1:
+        over = format_over_tasks(compare_over_tasks(boards))
+        print(console_table("over all tasks", over, OVER_TASKS), end="\n\n")
     print(console_table("which model, classical or deep?", summarize_tasks(boards), legend))
 
 
