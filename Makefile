@@ -37,7 +37,7 @@ constraints: $(VENV)/installed ## Refresh the exact versions in constraints.txt
 	@uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --upgrade --output-file constraints.txt
 
 clean: ## Remove what the stages wrote; runs and the virtual environment stay
-	@rm -rf composed data/ingested data/features models metrics reports multirun dvc_plots
+	@rm -rf composed data/ingested data/features models ensembles metrics reports multirun dvc_plots
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18

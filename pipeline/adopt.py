@@ -35,6 +35,7 @@ def main(cfg: schema.Adopt) -> None:
     path = paths.adopted_file(cfg.task.name, cfg.model.name)
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     settings = adopted(yaml.safe_load(before) or {}, searched, values)
+    settings.pop("tuned", None)  # of the sweep before; it is to come last
     settings["tuned"] = {"trials": len(trials), "seconds": round(studies.spent(trials), 1)}
     after = text_of(settings, cfg.sweep.study)
     console.print(headline(study, trials, metric), markup=False)

@@ -1,7 +1,8 @@
 """
 Write and read trained models: a folder per model, with one manifest that describes it.
 
-The models of the rounds, which are scored, are in folders within that of the kept model.
+The models of the rounds, which are scored, are in folders within that of the kept model. The
+folder of an ensemble holds those of its members.
 
 The folder holds nothing that depends on the time or on the place of the project. Training again
 with the same settings on the same data writes the same bytes. Costs are in the run.
@@ -15,9 +16,12 @@ from typing import Any
 from pipeline import formats, storage
 from pipeline.errors import ModelError, UserError
 from pipeline.files import damaged, read_json, sha256, write_json
+from pipeline.paths import ingested_folder
 from pipeline.requirements import requirements
 
 MANIFEST, FEATURIZER = "bundle.json", "featurizer.skops"
+# Folders within that of a model, and the format of an ensemble.
+ROUNDS, MEMBERS, ENSEMBLE = "rounds", "members", "ensemble"
 VERSION = 1
 TRAINED, FAILED = "trained", "failed"
 # Packages that predicting needs with any model.
@@ -107,6 +111,57 @@ def write(
     return manifest
 
 
+def write_ensemble(
+    folder: Path,
+    entries: Mapping[str, Any],
+    members: Mapping[str, Path],
+    weights: Mapping[str, float],
+) -> dict[str, Any]:
+    """
+    Write an ensemble of trained models.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder without files.
+    entries : mapping
+        The other entries of the manifest: see `KEYS` and `KEYS_TRAINED`.
+    members : mapping of str to Path
+        The folder of each trained model, which is copied without those of its rounds.
+    weights : mapping of str to float
+        The weight of each model.
+
+    Returns
+    -------
+    dict
+        The manifest.
+    """
+    manifests = {name: read(place) for name, place in members.items()}
+    for name, place in members.items():
+        shutil.copytree(place, folder / MEMBERS / name, ignore=shutil.ignore_patterns(ROUNDS))
+    manifest = {
+        "format": VERSION,
+        "status": TRAINED,
+        **entries,
+        "estimator": {
+            "format": ENSEMBLE,
+            "trusted": sorted(
+                {t for one in manifests.values() for t in one["estimator"]["trusted"]}
+            ),
+        },
+        "members": [
+            {"model": name, "weight": weights[name], "digest": digest(folder / MEMBERS / name)}
+            for name in members
+        ],
+        "requirements": sorted(
+            {line for one in manifests.values() for line in one["requirements"]}
+        ),
+        "files": {},
+    }
+    write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
 def write_failed(folder: Path, entries: Mapping[str, Any], reason: str) -> None:
     """
     Write the manifest of a failed training with the reason.
@@ -159,10 +214,20 @@ def check_trained(folder: Path, manifest: Mapping[str, Any]) -> None:
     """
     if manifest["status"] == FAILED:
         raise ModelError(f"its training failed: {manifest.get('reason')}")
-    for name, digest in manifest["files"].items():
+    for name, hashed in manifest["files"].items():
         path = folder / Path(name).name
-        if sha256(path) != digest:
+        if sha256(path) != hashed:
             raise damaged(path, f"it is not the file that {MANIFEST} names")
+    for member in manifest.get("members", []):
+        place = member_folder(folder, member)
+        if digest(place) != member["digest"]:
+            raise damaged(place / MANIFEST, f"it is not the file that {folder / MANIFEST} names")
+        check_trained(place, read(place))
+
+
+def member_folder(folder: Path, member: Mapping[str, Any]) -> Path:
+    """Return the folder of a member of an ensemble, from its entry in the manifest."""
+    return folder / MEMBERS / Path(member["model"]).name
 
 
 def check_rounds(folder: Path, manifest: Mapping[str, Any], rounds: list[str]) -> None:
@@ -187,7 +252,7 @@ def check_rounds(folder: Path, manifest: Mapping[str, Any], rounds: list[str]) -
     if lacking:
         raise damaged(folder / MANIFEST, f"round {lacking[0]} is missing")
     for one in manifest["rounds"]:
-        place = folder / one["folder"]
+        place = folder / one.get("folder", ".")  # an ensemble has weights only
         if place == folder:
             continue
         if digest(place) != one["digest"]:
@@ -195,9 +260,61 @@ def check_rounds(folder: Path, manifest: Mapping[str, Any], rounds: list[str]) -
         check_trained(place, read(place))
 
 
+def read_trained(
+    folder: Path,
+    model: str,
+    data: str,
+    problem: tuple[str, str, Mapping[str, Any]],
+    rounds: list[str],
+) -> dict[str, Any]:
+    """
+    Read the manifest of a trained model, and check that it can be used with the data of now.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the kept model.
+    model : str
+        Name of the model that it has to hold.
+    data : str
+        Digest of the ingested examples.
+    problem : tuple of (str, str, mapping)
+        The task, its kind, and its target.
+    rounds : list of str
+        The rounds of the data that have a test.
+
+    Raises
+    ------
+    UserError
+        If the model is missing, damaged or failed, or belongs to another task, target or
+        data.
+    """
+    task, kind, target = problem
+    manifest = read(folder)
+    if (manifest["task"], manifest["model"]) != (task, model):
+        raise UserError(
+            f"{folder} holds the model {manifest['model']} of {manifest['task']}: "
+            f"train {model} again"
+        )
+    check_trained(folder, manifest)
+    if manifest["data"]["digest"] != data:
+        raise UserError(
+            f"{folder} was trained on other data than {ingested_folder(task)}, perhaps "
+            "on its test examples: featurize and train again, as `dvc repro` does"
+        )
+    if (manifest["kind"], manifest["target"]) != (kind, target):
+        raise UserError(
+            f"{folder} was trained for the target {manifest['target']} of {manifest['kind']}, the "
+            f"data have {target} of {kind}: train {model} again"
+        )
+    check_rounds(folder, manifest, rounds)
+    return manifest
+
+
 def size(folder: Path) -> int:
     """Return the size of a trained model in bytes, without those of the rounds."""
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sum(f.stat().st_size for f in files if f.relative_to(folder).parts[0] != ROUNDS)
 
 
 def digest(folder: Path) -> str:

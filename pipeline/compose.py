@@ -15,7 +15,7 @@ from pipeline.config.messages import describe_error
 from pipeline.config.settings import PROJECT, code_of, pick_settings
 from pipeline.errors import UserError, nearest
 from pipeline.files import new_folder
-from pipeline.paths import COMPOSED, CONF
+from pipeline.paths import COMPOSED, CONF, ENSEMBLE
 
 
 def main() -> None:
@@ -42,6 +42,11 @@ def check_names(group: str, names: list[str]) -> None:
         With the nearest name.
     """
     known = conf.options(group)
+    if group == "model" and ENSEMBLE in names:
+        raise UserError(
+            f"params.yaml: models: {ENSEMBLE} is the name of what is made of the others: "
+            "name the model otherwise"
+        )
     for name in names:
         if name not in known:
             raise UserError(
@@ -73,7 +78,7 @@ def compose(tasks: list[str], models: list[str]) -> dict[Path, dict[str, Any]]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for task in tasks:
             names: list[str] = []
-            for stage in ("ingest", "featurize", "train", "evaluate"):
+            for stage in ("ingest", "featurize", "train", "combine", "evaluate"):
                 composition.register(stage)
                 for model in models if stage == "train" else [None]:
                     choices = [f"task={task}", *([f"model={model}"] if model else [])]
@@ -83,8 +88,9 @@ def compose(tasks: list[str], models: list[str]) -> dict[Path, dict[str, Any]]:
                         raise UserError(describe_error(error, stage)) from None
                     own = code_of(stage, cfg)
                     names += own if stage != "ingest" else []
-                    # evaluate predicts with every view and model
-                    digests = code.digests(names if stage == "evaluate" else own)
+                    # combine and evaluate predict with every view and model
+                    predicts = stage in ("combine", "evaluate")
+                    digests = code.digests(names if predicts else own)
                     check_code(digests, task)
                     documents[paths.composed_file(stage, task, model)] = {
                         **pick_settings(stage, cfg),

@@ -8,7 +8,6 @@ or other data. Its row has the reason instead of scores. The command fails if no
 import math
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +16,8 @@ import pandas as pd
 from pipeline import bundle, command, experiment, paths, predictor, tracking
 from pipeline.config import conf, schema
 from pipeline.config.settings import leaves, pick_settings
-from pipeline.errors import ModelError, UserError
+from pipeline.contestants import TEST, TRAIN, Data, Scored, average_fit, predict_fit
+from pipeline.errors import UserError
 from pipeline.evaluation.board import (
     make_board,
     model_digest,
@@ -28,7 +28,7 @@ from pipeline.evaluation.board import (
 )
 from pipeline.evaluation.checks import Evidence, check_muted, run_checks
 from pipeline.evaluation.comparison import Comparison, check_interval, compare
-from pipeline.evaluation.controls import compare_tests, control_rows, fit_controls, sample
+from pipeline.evaluation.controls import compare_tests, control_rows, fit_controls
 from pipeline.evaluation.layout import console_page
 from pipeline.evaluation.page import write_report
 from pipeline.evaluation.plots import FORMS, learning_points, plot_table, stack_models
@@ -38,46 +38,16 @@ from pipeline.evaluation.tuning import describe_tuning
 from pipeline.evaluation.verdict import check_verdict, write_verdict
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
 from pipeline.models.fitting import SIZES, measure_latency
-from pipeline.problems import Predictions, Problem
+from pipeline.paths import ENSEMBLE
+from pipeline.problems import Problem
 from pipeline.progress import console, track
 from pipeline.sources.examples import inputs_of, meta_of
 from pipeline.sources.rounds import Rounds
 from pipeline.tracking.environment import machine
 from pipeline.tracking.git import revision
 
-TEST = "test"
 # What is read of the card of the ingested examples.
 CARD = {"settings": dict, "target": dict, "slices": dict, "split": dict, "origin": list}
-# Train examples that a model predicts, in all rounds.
-TRAIN_SAMPLE = 300
-
-
-class Scored(NamedTuple):
-    """
-    The predictions of one fit of a model.
-
-    Attributes
-    ----------
-    round : str
-        Name of the round.
-    seed : int
-        Seed of the training.
-    validation : float
-        Deciding score on the validation of the round.
-    predictions : dict of str to Predictions
-        Predictions for the test examples of the round and each slice.
-    train : Predictions
-        Predictions for a sample of the train examples of the round.
-    frames : dict of str to DataFrame
-        The same predictions as they are served.
-    """
-
-    round: str
-    seed: int
-    validation: float
-    predictions: dict[str, Predictions]
-    train: Predictions
-    frames: dict[str, pd.DataFrame]
 
 
 class Entry(NamedTuple):
@@ -110,24 +80,6 @@ class Entry(NamedTuple):
         return self.manifest["settings"]["model"].get("tuned", {})
 
 
-class Data(NamedTuple):
-    """The examples of a task as ingested: its rounds, its slices, and the digest of both."""
-
-    rounds: Rounds
-    slices: dict[str, pd.DataFrame]
-    digest: str
-
-    @property
-    def tested(self) -> pd.DataFrame:
-        """The examples that are in the test of some round."""
-        rounds = self.rounds
-        return rounds.examples if rounds.test is None else rounds.test
-
-    def parts(self, name: str) -> dict[str, pd.DataFrame]:
-        """Return the examples that the models of a round are scored on."""
-        return {TEST: self.rounds.part(name, TEST), **self.slices}
-
-
 def main(cfg: schema.Evaluate) -> None:
     """Predict the test examples with every model, compare, report, and record the scores."""
     task = cfg.task
@@ -137,15 +89,17 @@ def main(cfg: schema.Evaluate) -> None:
     check_interval(cfg.resamples, cfg.confidence)
     check_verdict(task.matters, task.cheapest)
     slices = {name: read_table(ingested / f"{name}.parquet") for name in card["slices"]}
-    data = Data(Rounds.read(ingested, with_test=True), slices, dvc_digest(ingested))
+    data = Data(kind, Rounds.read(ingested, with_test=True), slices, dvc_digest(ingested))
     check_muted(task.mute)
     check_slices(data.tested, task.slice_by)
-    entries, failed = {}, {}
-    for model in track(cfg.models, "predicting", len(cfg.models)):
+    entries: dict[str, Entry] = {}
+    failed = {}
+    models = [*cfg.models, *([ENSEMBLE] if has_ensemble(cfg) else [])]
+    for model in track(models, "predicting", len(models)):
         try:
-            entries[model] = entry(cfg, model, kind, data)
+            entries[model] = entry(cfg, model, kind, data, entries)
         except UserError as error:
-            family = conf.model_file(model).get("family", "")
+            family = conf.model_file(model).get("family", model)
             why = str(error).replace(f"{paths.ROOT}/", "")
             failed[model] = {"family": family, "failed": why}
     check_any(task.name, entries, failed)
@@ -184,7 +138,21 @@ def check_any(
         raise UserError(f"no model of {task} can be compared; {model}: {why['failed']}{others}")
 
 
-def entry(cfg: schema.Evaluate, model: str, kind: Problem, data: Data) -> Entry:
+def has_ensemble(cfg: schema.Evaluate) -> bool:
+    """Return whether there is an ensemble of models that are compared."""
+    folder = paths.model_folder(cfg.task.name, ENSEMBLE)
+    if not (folder / bundle.MANIFEST).is_file():
+        return False
+    try:
+        manifest = bundle.read(folder)
+    except UserError:  # its row says why
+        return True
+    return manifest["status"] != bundle.FAILED and set(cfg.models) >= set(manifest["combined"])
+
+
+def entry(
+    cfg: schema.Evaluate, model: str, kind: Problem, data: Data, others: Mapping[str, Entry]
+) -> Entry:
     """
     Predict raw test examples with each fit of a trained model, as serving does.
 
@@ -198,6 +166,8 @@ def entry(cfg: schema.Evaluate, model: str, kind: Problem, data: Data) -> Entry:
         Problem of the task, for its target.
     data : Data
         The examples of the task.
+    others : mapping of str to Entry
+        The models that an ensemble averages.
 
     Raises
     ------
@@ -207,26 +177,16 @@ def entry(cfg: schema.Evaluate, model: str, kind: Problem, data: Data) -> Entry:
     """
     task = cfg.task
     folder = paths.model_folder(task.name, model)
-    manifest = bundle.read(folder)
-    check_own(folder, manifest, task.name, model)
-    bundle.check_trained(folder, manifest)
-    if manifest["data"]["digest"] != data.digest:
-        raise UserError(
-            f"{folder} was trained on other data than {paths.ingested_folder(task.name)}, perhaps "
-            "on its test examples: featurize and train again, as `dvc repro` does"
-        )
-    if (manifest["kind"], manifest["target"]) != (task.kind, kind.target):
-        raise UserError(
-            f"{folder} was trained for the target {manifest['target']} of {manifest['kind']}, the "
-            f"data have {kind.target} of {task.kind}: train {model} again"
-        )
-    bundle.check_rounds(folder, manifest, data.rounds.scored)
-    trusted = conf.model_file(model).get("trusted", [])
+    problem = (task.name, task.kind, kind.target)
+    manifest = bundle.read_trained(folder, model, data.digest, problem, data.rounds.scored)
+    trusted = trusted_by(manifest)
     kept = predictor.load(folder, trusted)
-    fits = [
-        predict_fit(kind, data, one, predictor.load(folder / one["folder"], trusted))
-        for one in manifest["rounds"]
-    ]
+    if model == ENSEMBLE:
+        check_combined(manifest, others, task.name)
+        of_others = {name: other.fits for name, other in others.items()}
+        fits = [average_fit(data, one, of_others) for one in manifest["rounds"]]
+    else:
+        fits = [predict_fit(data, one, folder, trusted) for one in manifest["rounds"]]
     with tracking.reword_errors():
         found = tracking.find_run(cfg.tracking.uri, task.name, bundle.digest(folder))
         run, metrics = found or (restore(cfg, model, manifest), {})
@@ -236,57 +196,36 @@ def entry(cfg: schema.Evaluate, model: str, kind: Problem, data: Data) -> Entry:
         "fit_seconds": metrics.get("cost/fit_seconds", math.nan),
         "tune_seconds": manifest["settings"]["model"].get("tuned", {}).get("seconds", 0.0),
         "peak_bytes": metrics.get("cost/peak_bytes", math.nan),
+        "energy_joules": metrics.get("cost/energy_joules", math.nan),
         "model_bytes": bundle.size(folder),
         "predict_ms": {str(size): latency.get(size, math.nan) for size in SIZES},
-        "threads": machine()["machine.threads"],
+        "threads": int(machine()["machine.threads"]),
     }
     return Entry(manifest, bundle.digest(folder), run, fits, costs)
 
 
-def predict_fit(
-    kind: Problem, data: Data, fit: Mapping[str, Any], trained: predictor.Predictor
-) -> Scored:
-    """
-    Predict the test examples of a round, the slices, and some train examples of the round.
-
-    Raises
-    ------
-    ModelError
-        If the model fails.
-    """
-    learnt = data.rounds.part(fit["round"], "train")
-    most = -(-TRAIN_SAMPLE // len(data.rounds.scored))
-    parts = {**data.parts(fit["round"]), "train": sample(kind, learnt, most, fit["seed"])}
-    predictions, frames = {}, {}
-    for name, part in parts.items():
-        try:
-            outputs = trained.outputs(part[inputs_of(part)])
-        except (UserError, OSError, MemoryError):
-            raise
-        except Exception as error:
-            raise ModelError(f"it failed on {name}: {experiment.reason(error)}") from error
-        target, decision = part["label"].to_numpy(), trained.decision
-        predictions[name] = kind.predictions(target, outputs, meta_of(part), decision)
-        frames[name] = kind.frame(outputs, decision)
-    validation = fit["scores"].get(kind.deciding.name, math.nan)
-    train = predictions.pop("train")
-    return Scored(fit["round"], fit["seed"], validation, predictions, train, frames)
+def trusted_by(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the types that a model, or the members of an ensemble, may load."""
+    return conf.trusted(
+        manifest["model"], *(member["model"] for member in manifest.get("members", []))
+    )
 
 
-def check_own(folder: Path, manifest: Mapping[str, Any], task: str, model: str) -> None:
+def check_combined(manifest: Mapping[str, Any], others: Mapping[str, Entry], task: str) -> None:
     """
-    Check that a folder holds the model that it is named after.
+    Check that an ensemble is of the models that are compared.
 
     Raises
     ------
     UserError
-        If it holds another one.
+        If one of them was trained again, or failed.
     """
-    if (manifest["task"], manifest["model"]) != (task, model):
-        raise UserError(
-            f"{folder} holds the model {manifest['model']} of {manifest['task']}: "
-            f"train {model} again"
-        )
+    for model, digest in manifest["combined"].items():
+        if model not in others or others[model].digest != digest:
+            raise UserError(
+                f"it combines another {model} than the one that is compared: "
+                f"python -m pipeline.combine task={task}"
+            )
 
 
 def compare_part(
@@ -451,7 +390,10 @@ def examine(
         rounds=rounds,
         repeat=repeat,
         families=families,
-        train={model: kind.concatenate([fit.train for fit in of]) for model, of in fits.items()},
+        train={
+            model: kind.concatenate([fit.predictions[TRAIN] for fit in of])
+            for model, of in fits.items()
+        },
         validation={
             model: {
                 "rounds": [
@@ -556,7 +498,7 @@ def record_comparison(cfg: schema.Evaluate, board: Mapping[str, Any]) -> None:
 
 def restore(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> tracking.Run:
     """Record a model again whose run is not in the store, as after `dvc pull`."""
-    trusted = conf.model_file(model).get("trusted", [])
+    trusted = trusted_by(manifest)
     folder = paths.model_folder(cfg.task.name, model)
     identity = experiment.identity(manifest["settings"])
     identity["tags"]["restored"] = "true"

@@ -14,7 +14,7 @@ from pipeline.config import schema, targets
 from pipeline.errors import ModelError, UserError
 from pipeline.features import views
 from pipeline.features.views import Features
-from pipeline.models.fitting import fit
+from pipeline.models.fitting import Spent, fit
 from pipeline.problems import Predictions, Problem, problem
 
 Report = Callable[[int, Mapping[str, float]], None]
@@ -29,12 +29,12 @@ class Examples(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A fitted model, its predictions for validation, the decision on them, and the seconds."""
+    """A fitted model, its predictions for validation, the decision on them, and what it took."""
 
     estimator: Any
     predictions: Predictions
     decision: dict[str, Any]
-    fit_seconds: float
+    spent: Spent
 
 
 def identity(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def run(
         part._replace(y=kind.encode(estimator, part.y)) for part in (train, validation)
     )
     try:
-        seconds = fit(estimator, fitted_on, held_out, check_and_report, checkpoint)
+        spent = fit(estimator, fitted_on, held_out, check_and_report, checkpoint)
         outputs = kind.outputs(estimator, validation.X)
     except (OSError, MemoryError):  # not the model's fault
         raise
@@ -176,9 +176,8 @@ def run(
             raise
         raise ModelError(f"{type(estimator).__name__} failed: {reason(error)}") from error
     target, meta = validation.y, validation.meta
-    decision = kind.decide(kind.predictions(target, outputs, meta))
-    predictions = kind.predictions(target, outputs, meta, decision)
-    return Fitted(estimator, predictions, decision, seconds)
+    decision, predictions = kind.decided(target, outputs, meta)
+    return Fitted(estimator, predictions, decision, spent)
 
 
 def join(examples: Examples) -> Features:

@@ -1,6 +1,7 @@
 """Print the leaderboards of the tasks in params.yaml: python -m pipeline.leaderboard."""
 
 import sys
+from functools import partial
 
 from pipeline import paths
 from pipeline.config import conf
@@ -24,7 +25,7 @@ def main() -> None:
         folder = paths.report_folder(task)
         if not folder.is_dir():
             raise missing(folder)
-        check_current(folder / "board.json", paths.ROOT / "models" / task)
+        check_current(folder / "board.json", partial(paths.model_folder, task))
         print((folder / "leaderboard.txt").read_text(encoding="utf-8"), end="\n\n")
         boards[task] = read_board(folder / "board.json")
     write_index(list(boards.values()), paths.ROOT / "reports")

@@ -9,6 +9,8 @@ PARAMS = ROOT / "params.yaml"
 COMPOSED = ROOT / "composed"
 # A study in a SQLite file, kept as the journal of what happened to it.
 JOURNAL = "journal:///"
+# The model that `pipeline.combine` makes of the others.
+ENSEMBLE = "ensemble"
 
 
 def store_uri() -> str:
@@ -55,8 +57,12 @@ def features_folder(task: str) -> Path:
 
 
 def model_folder(task: str, model: str) -> Path:
-    """Folder of a trained model, as DVC's stages and plain trainings make it."""
-    return ROOT / "models" / task / model
+    """
+    Folder of a trained model, as DVC's stages and plain trainings make it.
+
+    That of the ensemble is elsewhere, because its stage depends on the folder of the others.
+    """
+    return ROOT / "ensembles" / task if model == ENSEMBLE else ROOT / "models" / task / model
 
 
 def validation_file(task: str, model: str) -> Path:

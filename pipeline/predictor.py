@@ -64,10 +64,19 @@ class Predictor(NamedTuple):
             If a column is missing, a value is not of its kind, or the output is not what the
             problem needs.
         """
+        return self.problem.outputs(self.estimator, self.features(examples))
+
+    def features(self, examples: pd.DataFrame) -> Any:
+        """
+        Compute the features of raw examples.
+
+        Raises
+        ------
+        UserError
+            If a column is missing, or a value is not of its kind.
+        """
         X = self.featurizer.transform(conform(examples, self.inputs, self.may_miss))
-        if X.dtype == np.float64:
-            X = X.astype(np.float32)
-        return self.problem.outputs(self.estimator, X)
+        return X.astype(np.float32) if X.dtype == np.float64 else X
 
     def predict(self, examples: pd.DataFrame) -> pd.DataFrame:
         """
@@ -90,14 +99,53 @@ class Predictor(NamedTuple):
         return self.problem.frame(self.outputs(examples), self.decision)
 
 
-def load(folder: Path, trusted: list[str] | None = None) -> Predictor:
+class Ensemble(NamedTuple):
     """
-    Read a trained model and its featurizer.
+    A weighted average of trained models.
+
+    Parameters
+    ----------
+    members : list of Predictor
+        The models. Those that read the same features share a featurizer.
+    weights : list of float
+        Their weights.
+    problem : Problem
+        Problem of the task, for its target.
+    decision : mapping
+        Values that the problem chose for the average on validation.
+    """
+
+    members: list[Predictor]
+    weights: list[float]
+    problem: Problem
+    decision: Mapping[str, Any]
+
+    def outputs(self, examples: pd.DataFrame) -> np.ndarray:
+        """Average the outputs of the members for raw examples, as `Predictor.outputs` does."""
+        features: dict[int, Any] = {}
+        outputs = []
+        for one in self.members:
+            key = id(one.featurizer)
+            if key not in features:
+                features[key] = one.features(examples)
+            outputs.append(self.problem.outputs(one.estimator, features[key]))
+        return self.problem.average(outputs, self.weights)
+
+    def predict(self, examples: pd.DataFrame) -> pd.DataFrame:
+        """Predict raw examples, as `Predictor.predict` does."""
+        if examples.empty:
+            return self.members[0].predict(examples)
+        return self.problem.frame(self.outputs(examples), self.decision)
+
+
+def load(folder: Path, trusted: list[str] | None = None) -> Predictor | Ensemble:
+    """
+    Read a trained model and its featurizer, or an ensemble of such.
 
     Parameters
     ----------
     folder : Path
-        Folder that `bundle.write` wrote.
+        Folder that `bundle.write` or `bundle.write_ensemble` wrote.
     trusted : list of str, optional
         Types of other packages that are safe to load, by their full names.
 
@@ -116,17 +164,48 @@ def load(folder: Path, trusted: list[str] | None = None) -> Predictor:
         kind.check_decision(decision)
     except UserError as error:
         raise damaged(folder / bundle.MANIFEST, error) from error
-    estimator = formats.load(manifest["estimator"]["format"], folder, trusted or [])
+    if manifest["estimator"]["format"] == bundle.ENSEMBLE:
+        featurizers: dict[str, Any] = {}
+        members = [
+            load_single(bundle.member_folder(folder, one), kind, trusted or [], featurizers)
+            for one in manifest["members"]
+        ]
+        return Ensemble(members, [one["weight"] for one in manifest["members"]], kind, decision)
+    return load_single(folder, kind, trusted or [], {})
+
+
+def load_single(
+    folder: Path, kind: Problem, trusted: list[str], featurizers: dict[str, Any]
+) -> Predictor:
+    """
+    Read a trained model that is no ensemble.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder that `bundle.write` wrote.
+    kind : Problem
+        Problem of the task, for its target.
+    trusted : list of str
+        Types of other packages that are safe to load, by their full names.
+    featurizers : dict of str to transformer
+        Featurizers that were read before, by the hash of their file. A new one is added.
+    """
+    manifest = bundle.read(folder)
+    estimator = formats.load(manifest["estimator"]["format"], folder, trusted)
+    key = manifest["files"][bundle.FEATURIZER]
+    if key not in featurizers:
+        featurizers[key] = storage.load(folder / bundle.FEATURIZER)
     return Predictor(
-        storage.load(folder / bundle.FEATURIZER),
+        featurizers[key],
         estimator,
         manifest["inputs"],
         manifest["may_miss"],
         kind,
-        decision,
+        manifest["decision"],
     )
 
 
-def _load_pyfunc(path: str) -> Predictor:
+def _load_pyfunc(path: str) -> Predictor | Ensemble:
     """Read a logged model. MLflow calls this function by its name, with the model's folder."""
     return load(Path(path), consent.TRUSTED)

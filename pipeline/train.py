@@ -23,7 +23,7 @@ from pipeline.errors import ModelError, UserError
 from pipeline.evaluation.comparison import interval
 from pipeline.features import views
 from pipeline.files import aside, put, write_json
-from pipeline.models.fitting import peak_memory, stops_early
+from pipeline.models.fitting import Spent, peak_memory, stops_early
 from pipeline.problems import Predictions, Problem
 from pipeline.progress import Bar, console
 from pipeline.sources.rounds import FINAL
@@ -92,7 +92,7 @@ def plan_fits(rounds: list[str], seeds: list[int]) -> list[Fit]:
     """
     kept = (rounds[-1], seeds[0])
     scored = [(name, seed) for name in rounds if name != FINAL for seed in seeds]
-    others = [Fit(*one, f"rounds/{one[0]}/{one[1]}") for one in scored if one != kept]
+    others = [Fit(*one, f"{bundle.ROUNDS}/{one[0]}/{one[1]}") for one in scored if one != kept]
     return [*others, Fit(*kept, ".")]
 
 
@@ -138,7 +138,7 @@ def train(
     name = f"{settings['task']['name']} {model.name}"
     fits = plan_fits(about["rounds"], settings["task"]["seeds"])
     scored: list[dict[str, Any]] = []
-    seconds = []
+    spent: list[Spent] = []
     try:
         for number, one in enumerate(fits, 1):
             title = name if len(fits) == 1 else f"{name}, fit {number} of {len(fits)}"
@@ -146,7 +146,7 @@ def train(
             curve = Curve(run if one is fits[-1] else None, title, most_steps(model), kind.loss)
             with curve.bar:
                 fitted = fit_round(model, kind, view / one.round, one, curve.add)
-            seconds.append(fitted.fit_seconds)
+            spent.append(fitted.spent)
             scores = experiment.scores(kind, fitted.predictions)
             entries = {
                 **provenance(settings, about),
@@ -171,11 +171,14 @@ def train(
     except MemoryError as error:  # not the model's fault: another machine may have enough
         raise UserError(f"{name}: out of memory. {error}".strip()) from error
     costs = {
-        "fit_seconds": float(np.mean(seconds)),
-        "fit_seconds_total": sum(seconds),
+        "fit_seconds": float(np.mean([one.seconds for one in spent])),
+        "fit_seconds_total": sum(one.seconds for one in spent),
         "peak_bytes": peak_memory(),
         "model_bytes": bundle.size(folder),
     }
+    joules = [one.joules for one in spent if one.joules is not None]
+    if len(joules) == len(spent):
+        costs["energy_joules"] = float(np.mean(joules))
     run.log_training(manifest, folder, bundle.digest(folder), costs, model.trusted)
     console.print(summary(name, kind.deciding.name, scores, len(scored), costs["fit_seconds"]))
     return scores
@@ -215,7 +218,7 @@ def fit_round(
     everything = examples._replace(train=experiment.join(examples))
     estimator = experiment.build(model.estimator, one.seed)
     again = experiment.run(estimator, everything, kind, report)
-    return fitted._replace(estimator=again.estimator, fit_seconds=again.fit_seconds)
+    return fitted._replace(estimator=again.estimator, spent=again.spent)
 
 
 def keep(folder: Path, scores: Mapping[str, float], task: str, model: str, run_id: str) -> None:

@@ -77,6 +77,11 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
+def trusted(*models: str) -> list[str]:
+    """Return the types of other packages that the files of models say are safe to load."""
+    return sorted({one for model in models for one in model_file(model).get("trusted", [])})
+
+
 def model_file(model: str) -> dict[str, Any]:
     """
     Read a file of conf/model/ as it is; empty when there is none.

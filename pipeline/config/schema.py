@@ -119,18 +119,25 @@ class Adopt(Train):
 
 
 @dataclass
-class Evaluate(Stage):
+class Combine(Stage):
+    """The ensemble of the models of a task."""
+
+    tracking: Tracking = MISSING
+
+
+@dataclass
+class Evaluate(Combine):
     """The comparison of every model of a task."""
 
     resamples: int = MISSING
     confidence: float = MISSING
-    tracking: Tracking = MISSING
 
 
 SCHEMAS = {
     "ingest": Stage,
     "featurize": Stage,
     "train": Train,
+    "combine": Combine,
     "evaluate": Evaluate,
     "adopt": Adopt,
     "tune": Train,

@@ -16,12 +16,14 @@ SETTINGS = {
     "ingest": ("task.name", "task.kind", "task.source", "task.split"),
     "featurize": ("task.name", "task.kind", "task.views"),
     "train": ("seed", "task.name", *KIND, "task.seeds", "model"),
+    "combine": ("seed", "models", "task.name", *KIND, "task.seeds"),
     "evaluate": ("seed", "models", "task.name", *KIND, *VERDICT, "resamples", "confidence"),
 }
 # What else the command line of a stage may set.
 BESIDE = {
     "ingest": ("split_seed",),
     "train": ("sweep", "tracking"),
+    "combine": ("tracking",),
     "evaluate": ("tracking",),
     "adopt": (*SETTINGS["train"], "sweep", "tracking", "dry_run"),
     "tune": (*SETTINGS["train"], "models", "sweep", "tracking"),

@@ -4,7 +4,7 @@ The board of a task: every model, best first, with scores and costs.
 ``board.json`` is the one file that a page, a report or a gate reads.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +185,7 @@ def model_digest(folder: Path) -> str | None:
     return bundle.digest(folder) if (folder / bundle.MANIFEST).is_file() else None
 
 
-def check_current(path: Path, models: Path) -> None:
+def check_current(path: Path, folder_of: Callable[[str], Path]) -> None:
     """
     Check that a board compares the current models.
 
@@ -196,8 +196,8 @@ def check_current(path: Path, models: Path) -> None:
     ----------
     path : Path
         The file that `write_board` wrote.
-    models : Path
-        The folder that holds one folder per model.
+    folder_of : callable
+        From the name of a model to its folder.
 
     Raises
     ------
@@ -210,13 +210,14 @@ def check_current(path: Path, models: Path) -> None:
         changed = [
             name
             for name, model in compared.items()
-            if model["digest"] != model_digest(models / name)
+            if model["digest"] != model_digest(folder_of(name))
         ]
     except (KeyError, TypeError, AttributeError) as error:
         raise damaged(path, error) from None
     if changed:
         raise UserError(
-            f"{path.parent} compares another {changed[0]} than the one in {models}: "
+            f"{path.parent} compares another {changed[0]} than the one in "
+            f"{folder_of(changed[0])}: "
             f"python -m pipeline.evaluate task={task}"
         )
 

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,25 @@ Report = Callable[[int, Mapping[str, float]], None]
 # which no further call is made.
 SIZES = (1, 10, 100, 1000)
 CALLS, LONGEST_SECONDS = 15, 0.5
+# Where Linux tells what energy processors have used: the counters of RAPL, in microjoules.
+RAPL = Path("/sys/class/powercap")
+
+
+class Spent(NamedTuple):
+    """
+    What a fit took.
+
+    Attributes
+    ----------
+    seconds : float
+        Wall-clock time.
+    joules : float or None
+        Energy of the processors of this machine in that time, also for other processes. None if
+        the machine does not tell.
+    """
+
+    seconds: float
+    joules: float | None
 
 
 def fit(
@@ -26,7 +45,7 @@ def fit(
     validation: Features,
     report: Report,
     checkpoint: Path | None = None,
-) -> float:
+) -> Spent:
     """
     Fit an estimator.
 
@@ -44,17 +63,51 @@ def fit(
 
     Returns
     -------
-    float
-        Seconds that the fit took.
+    Spent
+        Seconds and energy.
     """
     extra: dict[str, Any] = {}
     if stops_early(model):
         extra = {"validation": (validation.X, validation.y), "report": report}
     if checkpoint is not None and has_fit_parameter(model, "checkpoint"):
         extra["checkpoint"] = checkpoint
-    start = time.perf_counter()
+    before, start = read_energy(), time.perf_counter()
     model.fit(train.X, train.y, **extra)
-    return time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    return Spent(seconds, joules_between(before, read_energy()))
+
+
+def read_energy(folder: Path = RAPL) -> dict[Path, int]:
+    """
+    Read the energy counter of each processor.
+
+    Returns
+    -------
+    dict of Path to int
+        Microjoules by the folder of the counter. Empty if there is none, or none may be read:
+        most systems let only root read them.
+    """
+    found = {}
+    try:
+        # Further zones are parts of a processor, or hold all of them.
+        for zone in sorted(folder.glob("intel-rapl:*")):
+            if (zone / "name").read_text(encoding="utf-8").startswith("package"):
+                found[zone] = int((zone / "energy_uj").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def joules_between(before: Mapping[Path, int], after: Mapping[Path, int]) -> float | None:
+    """Return the energy between two readings, in joules, or None if one is empty."""
+    if not before or before.keys() != after.keys():
+        return None
+    used = 0
+    for zone, start in before.items():
+        # A counter starts anew at its end.
+        size = int((zone / "max_energy_range_uj").read_text(encoding="utf-8"))
+        used += (after[zone] - start) % size
+    return used / 1e6
 
 
 def stops_early(model: Any) -> bool:

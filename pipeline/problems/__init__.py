@@ -452,6 +452,20 @@ class Problem(ABC):
             Plain values, which are saved with the model. Empty if there is nothing to choose.
         """
 
+    def decided(
+        self, target: np.ndarray, outputs: np.ndarray, meta: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, Any], Predictions]:
+        """
+        Choose a decision on validation, and return it with the predictions that it leads to.
+
+        Parameters
+        ----------
+        target, outputs, meta
+            Of the validation examples, as `predictions` takes them.
+        """
+        decision = self.decide(self.predictions(target, outputs, meta))
+        return decision, self.predictions(target, outputs, meta, decision)
+
     def check_decision(self, decision: Mapping[str, Any]) -> None:
         """
         Check a saved decision.
@@ -491,6 +505,24 @@ class Problem(ABC):
         UserError
             If the target has a value that no model can predict.
         """
+
+    def average(self, outputs: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+        """
+        Average the outputs of several models for the same examples.
+
+        Parameters
+        ----------
+        outputs : sequence of ndarray of shape (n, ...)
+            What `outputs` returned for each model.
+        weights : sequence of float
+            The weight of each model.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            By default the weighted mean.
+        """
+        return np.average(np.stack(outputs), axis=0, weights=weights)
 
     @abstractmethod
     def frame(self, outputs: np.ndarray, decision: Mapping[str, Any]) -> pd.DataFrame:

@@ -211,7 +211,7 @@ def fit_and_score(
     """
     model = experiment.build(cfg.model.estimator, seed)
     fitted = experiment.run(model, examples, kind, report, checkpoint)
-    return experiment.scores(kind, fitted.predictions) | {"fit_seconds": fitted.fit_seconds}
+    return experiment.scores(kind, fitted.predictions) | {"fit_seconds": fitted.spent.seconds}
 
 
 def ignore(step: int, losses: Mapping[str, float]) -> None:

@@ -54,9 +54,8 @@ def copy_package(trusted: list[str], package: Path = PACKAGE) -> Iterator[Path]:
 def copy_model(folder: Path) -> Iterator[Path]:
     """Copy the files of a trained model, without the models of the rounds."""
     with tempfile.TemporaryDirectory() as copy:
-        for path in folder.iterdir():
-            if path.is_file():
-                shutil.copy(path, copy)
+        without_rounds = shutil.ignore_patterns("rounds")
+        shutil.copytree(folder, copy, ignore=without_rounds, dirs_exist_ok=True)
         yield Path(copy)
 
 

@@ -5,11 +5,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import f1_score, roc_auc_score
 
 TASKS = ["breast_cancer", "genre"]
 MODELS = ["baseline", "logistic_regression", "neural_net"]
+COMPARED = sorted([*MODELS, "ensemble"])
 VIEWS = {"breast_cancer": ["engineered", "raw"], "genre": ["engineered", "length", "raw"]}
 REMOTE = """\
 from pipeline.sources.download import Remote, fetch
@@ -34,7 +37,7 @@ def expected(folder: str) -> list[str]:
         "board.json",
         *(f"leaderboard.{suffix}" for suffix in ("csv", "txt")),
         *(f"report.{suffix}" for suffix in ("html", "md")),
-        *(f"metrics/{model}.json" for model in MODELS),
+        *(f"metrics/{model}.json" for model in COMPARED),
         "plots/learning.csv",
         *(f"plots/{plot}.csv" for plot in ("line/roc", "matrix/confusion", "points/calibration")),
         "predictions.parquet",
@@ -71,7 +74,7 @@ def test_git_sees_no_output_of_a_stage(repro):
 @pytest.mark.parametrize("task", TASKS)
 def test_the_leaderboard_ranks_every_model_and_learning_beats_the_baseline(repro, task):
     board = pd.read_csv(repro.root / "reports" / task / "leaderboard.csv", keep_default_na=False)
-    assert sorted(board["model"]) == MODELS
+    assert sorted(board["model"]) == COMPARED
     scores = board.set_index("model")[METRIC[task]]
     assert scores.is_monotonic_decreasing
     assert scores.idxmin() == "baseline"
@@ -84,11 +87,42 @@ def test_the_leaderboard_ranks_every_model_and_learning_beats_the_baseline(repro
 @pytest.mark.parametrize("task", TASKS)
 def test_the_predictions_are_those_of_every_model_on_every_test_example(repro, task):
     given = pd.read_parquet(repro.root / "reports" / task / "predictions.parquet")
-    assert sorted(given["model"].unique()) == MODELS
+    assert sorted(given["model"].unique()) == COMPARED
     for (_, name), part in given.groupby(["model", "round"]):
         test = repro.parts(task, name)["test"]
         assert part["example_id"].tolist() == test["example_id"].tolist()
         assert part["label"].tolist() == test["label"].tolist()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_row_of_the_ensemble_is_the_average_of_its_members_by_hand(repro, task):
+    manifest = json.loads((repro.root / "ensembles" / task / "bundle.json").read_text("utf-8"))
+    given = pd.read_parquet(repro.root / "reports" / task / "predictions.parquet")
+    columns = [name for name in given if name.startswith("probability_")]
+    classes = [name.removeprefix("probability_") for name in columns]
+    scores = []
+    for one in manifest["rounds"]:
+        assert sum(one["weights"].values()) == pytest.approx(1)
+        of_round = given[given["round"] == one["round"]]
+        by_model = dict(iter(of_round.groupby("model")))
+        expected = sum(
+            weight * by_model[name][columns].to_numpy() for name, weight in one["weights"].items()
+        )
+        found = by_model["ensemble"]
+        np.testing.assert_allclose(found[columns], expected, rtol=1e-12)
+        assert found["predicted"].tolist() == [classes[code] for code in expected.argmax(1)]
+        if task == "genre":
+            scores.append(f1_score(found["label"], found["predicted"], average="macro"))
+        else:
+            positive = found["label"] == "malignant"
+            scores.append(roc_auc_score(positive, expected[:, classes.index("malignant")]))
+    board = json.loads((repro.root / "reports" / task / "board.json").read_text("utf-8"))
+    row = board["models"]["ensemble"]
+    assert row["family"] == "ensemble"
+    assert row["scores"][METRIC[task]]["rounds"] == pytest.approx(scores)
+    kept = {member["model"]: board["models"][member["model"]] for member in manifest["members"]}
+    costs = [model["costs"]["fit_seconds"] for model in kept.values()]
+    assert row["costs"]["fit_seconds"] == pytest.approx(sum(costs))
 
 
 def test_the_leaderboards_are_printed_for_reading(repro):
@@ -182,8 +216,10 @@ def stages(name: str, tasks=TASKS) -> set[str]:
             "conf/task/breast_cancer.yaml",
             "metrics: [roc_auc, sensitivity",
             "metrics: [sensitivity, roc_auc",
-            train(["breast_cancer"]) | stages("evaluate", ["breast_cancer"]),
-            id="the metrics: train and evaluate of that task",
+            train(["breast_cancer"])
+            | stages("combine", ["breast_cancer"])
+            | stages("evaluate", ["breast_cancer"]),
+            id="the metrics: what scores in that task",
         ),
         pytest.param(
             "pipeline/train.py",
@@ -210,8 +246,8 @@ def stages(name: str, tasks=TASKS) -> set[str]:
             "params.yaml",
             "\nseed: 0",
             "\nseed: 1",
-            train() | stages("evaluate"),
-            id="the seed of the models: what trains and compares",
+            train() | stages("combine") | stages("evaluate"),
+            id="the seed of the models: what trains, combines and compares",
         ),
         pytest.param(
             "params.yaml",
@@ -224,22 +260,22 @@ def stages(name: str, tasks=TASKS) -> set[str]:
             "pipeline/models/networks.py",
             "import torch\n",
             "import torch\n\n",
-            train(models=["neural_net"]) | stages("evaluate"),
+            train(models=["neural_net"]) | stages("combine") | stages("evaluate"),
             id="the code of the networks: what trains and predicts with them",
         ),
         pytest.param(
             "pipeline/config/composition.py",
             "import os\n",
             "import os  # now\n",
-            stages("ingest") | stages("featurize") | train() | stages("evaluate"),
+            train().union(*map(stages, ("ingest", "featurize", "combine", "evaluate"))),
             id="the code that composes: all",
         ),
         pytest.param(
             "params.yaml",
             "  - neural_net\n",
             "",
-            stages("evaluate"),
-            id="a model less: the leaderboard alone",
+            stages("combine") | stages("evaluate"),
+            id="a model less: the ensemble and the leaderboard",
         ),
         pytest.param(
             "data/genre/poetry/abacus/forty-pence.txt",
@@ -252,7 +288,7 @@ def stages(name: str, tasks=TASKS) -> set[str]:
             "pipeline/problems/classification.py",
             "import numpy as np\n",
             "import numpy as np\n\n",
-            stages("ingest") | train() | stages("evaluate"),
+            train().union(*map(stages, ("ingest", "combine", "evaluate"))),
             id="the code of a kind of problem: what checks, learns and scores its targets",
         ),
         pytest.param(

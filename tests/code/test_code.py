@@ -18,6 +18,7 @@ ADDED = {
     "ingest": [*TABLE, "pipeline.sources.table"],
     "featurize": ["pipeline.features.columns"],
     "train": [*TABLE, "sklearn.linear_model"],
+    "combine": [*TABLE, "pipeline.features.columns", "sklearn.linear_model"],
     "evaluate": [*TABLE, "pipeline.features.columns", "sklearn.linear_model"],
 }
 UNUSED = {"torch", "lightgbm", "optuna", "ray", "dvc", "matplotlib", "pooch", "unittest.mock"}
@@ -27,14 +28,15 @@ HEAVY = {
     "ingest": UNUSED | TRACKING | {"sklearn.ensemble", "sklearn.linear_model", "skops"},
     "featurize": UNUSED | TRACKING,
     "train": UNUSED,
+    "combine": UNUSED,
     "evaluate": UNUSED,
 }
 # Modules and packages of the project, from top to bottom. A module imports from its own room and
 # from lower layers; rooms of one layer do not import each other.
 LAYERS = (
-    "compose ingest featurize train evaluate leaderboard adopt tune",
+    "compose ingest featurize train combine evaluate leaderboard adopt tune",
     "command",
-    "sweep",
+    "sweep contestants",
     "experiment",
     "config",
     "evaluation predictor tracking",

@@ -429,6 +429,7 @@ def test_every_stage_has_settings_of_its_own_and_no_path_of_this_machine():
         "featurize/genre.yaml",
         "train/genre/baseline.yaml",
         "train/genre/lightgbm.yaml",
+        "combine/genre.yaml",
         "evaluate/genre.yaml",
     ]
     assert str(ROOT) not in yaml.safe_dump([*documents.values()])

@@ -87,7 +87,7 @@ def test_a_fit_gives_the_predictions_of_validation():
     np.testing.assert_array_equal(fitted.predictions.probabilities, alone)
     assert fitted.predictions.positive == 1
     assert fitted.decision == {}
-    assert fitted.fit_seconds > 0
+    assert fitted.spent.seconds > 0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 
 from pipeline.features.views import Features
-from pipeline.models.fitting import fit, measure_latency
+from pipeline.models.fitting import fit, joules_between, measure_latency, read_energy
 from pipeline.models.networks import MLP, SequenceGRU, TextCNN
 from pipeline.models.neural_net import NeuralNet
 from pipeline.models.trees import LightGBM, RandomForest
@@ -36,10 +36,10 @@ def reported():
     ids=lambda value: type(value).__name__,
 )
 def test_a_model_that_reports_its_steps_is_called_back(model, steps, reported):
-    seconds = fit(model, TRAIN, VALIDATION, lambda step, losses: reported.append(step))
+    spent = fit(model, TRAIN, VALIDATION, lambda step, losses: reported.append(step))
 
     assert reported == steps
-    assert seconds > 0
+    assert spent.seconds > 0
     assert model.predict(X).shape == (60,)
 
 
@@ -120,3 +120,31 @@ def test_latency_is_measured_on_batches_of_distinct_examples():
     assert [batch for batch in batches if len(batch) == 10] == [[*range(10)], [*range(10, 20)]]
     ones = [batch[0] for batch in batches[1:] if len(batch) == 1]
     assert ones == list(range(len(ones))) and len(ones) == 15
+
+
+def counter(folder, name: str, microjoules: int, of: str):
+    zone = folder / name
+    zone.mkdir(exist_ok=True)
+    for file, content in (("name", of), ("energy_uj", microjoules), ("max_energy_range_uj", 10**7)):
+        (zone / file).write_text(f"{content}\n")
+
+
+def test_energy_is_that_of_all_processors_also_when_a_counter_starts_anew(tmp_path):
+    counter(tmp_path, "intel-rapl:0", 9_000_000, "package-0")
+    counter(tmp_path, "intel-rapl:0:0", 5, "core")
+    counter(tmp_path, "intel-rapl:1", 1_000_000, "package-1")
+    counter(tmp_path, "intel-rapl:2", 0, "psys")
+    before = read_energy(tmp_path)
+    counter(tmp_path, "intel-rapl:0", 500_000, "package-0")
+    counter(tmp_path, "intel-rapl:0:0", 7_000_000, "core")
+    counter(tmp_path, "intel-rapl:1", 4_000_000, "package-1")
+
+    assert joules_between(before, read_energy(tmp_path)) == 1.5 + 3.0
+
+
+def test_energy_that_no_counter_tells_is_unknown(tmp_path):
+    assert read_energy(tmp_path / "nowhere") == {}
+    counter(tmp_path, "intel-rapl:0", 1, "package-0")
+    (tmp_path / "intel-rapl:0/energy_uj").write_text("")
+    assert read_energy(tmp_path) == {}
+    assert joules_between({}, {}) is None

@@ -18,6 +18,7 @@ EXPERIMENTS = [
     for task in ("breast_cancer", "genre")
     for model in ("baseline", "logistic_regression", "neural_net")
 ]
+SERVED = [*EXPERIMENTS, ("breast_cancer", "ensemble"), ("genre", "ensemble")]
 SWEPT = ["lightgbm", "logistic_regression", "neural_net", "random_forest"]
 
 
@@ -29,8 +30,9 @@ def examples(repro, task: str) -> pd.DataFrame:
     return repro.parts(task)["test"]
 
 
-def load(repro, task: str, model: str) -> predictor.Predictor:
-    return predictor.load(repro.root / "models" / task / model)
+def load(repro, task: str, model: str) -> predictor.Predictor | predictor.Ensemble:
+    place = f"ensembles/{task}" if model == "ensemble" else f"models/{task}/{model}"
+    return predictor.load(repro.root / place)
 
 
 def swept_folders(swept) -> dict[str, Path]:
@@ -39,14 +41,14 @@ def swept_folders(swept) -> dict[str, Path]:
     return {json.loads(path.read_text("utf-8"))["model"]: path.parent for path in manifests}
 
 
-@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+@pytest.mark.parametrize(("task", "model"), SERVED)
 def test_probabilities_are_those_of_all_classes_and_sum_to_1(repro, task, model):
     given = load(repro, task, model).outputs(examples(repro, task))
     assert given.min() >= 0
     np.testing.assert_allclose(given.sum(1), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+@pytest.mark.parametrize(("task", "model"), SERVED)
 def test_an_answer_does_not_depend_on_the_examples_beside_it(repro, task, model):
     trained, test = load(repro, task, model), examples(repro, task)
     together = trained.outputs(test)
@@ -106,7 +108,7 @@ def logged(project, task: str, model: str, monkeypatch):
     return load_model(f"runs:/{run.info.run_id}/model")
 
 
-@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+@pytest.mark.parametrize(("task", "model"), SERVED)
 def test_a_logged_model_answers_raw_input_as_the_one_in_models(repro, task, model, monkeypatch):
     test = examples(repro, task)
     inputs = test.drop(columns=["example_id", "label", "group"])
@@ -143,7 +145,7 @@ def test_original_examples_have_the_probabilities_of_evaluate(repro, task, model
         np.testing.assert_array_equal(given.filter(like="probability_"), expected)
 
 
-@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+@pytest.mark.parametrize(("task", "model"), SERVED)
 @pytest.mark.filterwarnings("ignore:Found extra inputs")
 def test_a_logged_model_predicts_original_examples_as_ingested_ones(
     repro, task, model, monkeypatch
@@ -173,7 +175,8 @@ def test_a_model_logged_by_a_sweep_answers_as_the_one_in_its_folder(swept, model
 
 def test_nothing_that_is_read_back_is_a_pickle(repro, swept):
     folders = [
-        *(repro.root / name for name in ("data/ingested", "data/features", "models", "mlruns")),
+        *(repro.root / name for name in ("data/ingested", "data/features", "models", "ensembles")),
+        repro.root / "mlruns",
         *(swept.root / name for name in ("multirun", "mlruns")),
     ]
     seen = set()

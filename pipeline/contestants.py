@@ -1,0 +1,198 @@
+"""What is compared: the predictions of every fit of a model for the same examples."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from pipeline import bundle, experiment, predictor
+from pipeline.errors import ModelError, UserError
+from pipeline.evaluation.controls import sample
+from pipeline.problems import Predictions, Problem
+from pipeline.sources.examples import inputs_of, meta_of
+from pipeline.sources.rounds import Rounds
+
+TEST, TRAIN = "test", "train"
+# Train examples that a model predicts, in all rounds.
+TRAIN_SAMPLE = 300
+
+
+@dataclass(frozen=True)
+class Data:
+    """
+    The examples of a task as ingested.
+
+    Attributes
+    ----------
+    kind : Problem
+        Problem of the task, for its target.
+    rounds : Rounds
+        The examples in rounds.
+    slices : dict of str to DataFrame
+        Further test examples.
+    digest : str
+        Hash of the ingested data.
+    """
+
+    kind: Problem
+    rounds: Rounds
+    slices: dict[str, pd.DataFrame]
+    digest: str
+    # Models of one view share the featurizer of a round, and its features.
+    _featurizers: dict[str, Any] = field(default_factory=dict)
+    _features: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+
+    @property
+    def tested(self) -> pd.DataFrame:
+        """The examples that are in the test of some round."""
+        rounds = self.rounds
+        return rounds.examples if rounds.test is None else rounds.test
+
+    def parts(self, name: str) -> dict[str, pd.DataFrame]:
+        """Return the examples that the models of a round are scored on."""
+        return {TEST: self.rounds.part(name, TEST), **self.slices}
+
+    def predicted(self, name: str) -> dict[str, pd.DataFrame]:
+        """Return the examples that the models of a round predict: `parts`, and some of train."""
+        train = self.rounds.part(name, TRAIN)
+        most = -(-TRAIN_SAMPLE // len(self.rounds.scored))
+        return self.parts(name) | {TRAIN: sample(self.kind, train, most, seed=0)}
+
+    def outputs(self, name: str, folder: Path, trusted: list[str]) -> dict[str, np.ndarray]:
+        """
+        Compute the outputs of a model of a round for what it predicts, from raw inputs.
+
+        Parameters
+        ----------
+        name : str
+            The round.
+        folder : Path
+            Folder of the model.
+        trusted : list of str
+            Types of other packages that are safe to load.
+
+        Returns
+        -------
+        dict of str to ndarray
+            By part.
+
+        Raises
+        ------
+        ModelError
+            If the model fails.
+        """
+        trained = predictor.load_single(folder, self.kind, trusted, self._featurizers)
+        digest = bundle.read(folder)["files"][bundle.FEATURIZER]
+        outputs = {}
+        for part, rows in self.predicted(name).items():
+            key = (name, part, digest)
+            try:
+                if key not in self._features:
+                    self._features[key] = trained.features(rows[inputs_of(rows)])
+                outputs[part] = self.kind.outputs(trained.estimator, self._features[key])
+            except (UserError, OSError, MemoryError):
+                raise
+            except Exception as error:
+                raise ModelError(f"it failed on {part}: {experiment.reason(error)}") from error
+        return outputs
+
+
+class Scored(NamedTuple):
+    """
+    The predictions of one fit of a model.
+
+    Attributes
+    ----------
+    round : str
+        Name of the round.
+    seed : int
+        Seed of the training.
+    validation : float
+        Deciding score on the validation of the round.
+    outputs : dict of str to ndarray
+        Outputs for the test examples of the round, each slice, and some train examples.
+    predictions : dict of str to Predictions
+        The same with the true target.
+    frames : dict of str to DataFrame
+        The same predictions as they are served.
+    """
+
+    round: str
+    seed: int
+    validation: float
+    outputs: dict[str, np.ndarray]
+    predictions: dict[str, Predictions]
+    frames: dict[str, pd.DataFrame]
+
+
+def predict_fit(data: Data, fit: Mapping[str, Any], folder: Path, trusted: list[str]) -> Scored:
+    """
+    Predict the examples of a round from raw inputs.
+
+    Parameters
+    ----------
+    data : Data
+        The examples of the task.
+    fit : mapping
+        Round, seed and scores on validation, as the manifest of the kept model has them.
+    folder : Path
+        Folder of the kept model.
+    trusted : list of str
+        Types of other packages that are safe to load.
+
+    Raises
+    ------
+    ModelError
+        If the model fails.
+    """
+    place = folder / fit["folder"]
+    decision = bundle.read(place)["decision"]
+    return score_fit(data, fit, data.outputs(fit["round"], place, trusted), decision)
+
+
+def average_fit(data: Data, fit: Mapping[str, Any], others: Mapping[str, list[Scored]]) -> Scored:
+    """
+    Average what the members of an ensemble predicted in a round.
+
+    Parameters
+    ----------
+    data : Data
+        The examples of the task.
+    fit : mapping
+        Round, seed, weights by model, and the decision.
+    others : mapping of str to list of Scored
+        The fits of the models that may be members.
+    """
+    key = (fit["round"], fit["seed"])
+    members = [
+        next(one for one in others[name] if (one.round, one.seed) == key) for name in fit["weights"]
+    ]
+    weights = list(fit["weights"].values())
+    outputs = {
+        part: data.kind.average([member.outputs[part] for member in members], weights)
+        for part in members[0].outputs
+    }
+    return score_fit(data, fit, outputs, fit["decision"])
+
+
+def score_fit(
+    data: Data,
+    fit: Mapping[str, Any],
+    outputs: dict[str, np.ndarray],
+    decision: Mapping[str, Any],
+) -> Scored:
+    """Return the outputs of a fit together with the true target."""
+    kind, parts = data.kind, data.predicted(fit["round"])
+    predictions = {
+        name: kind.predictions(
+            parts[name]["label"].to_numpy(), of_part, meta_of(parts[name]), decision
+        )
+        for name, of_part in outputs.items()
+    }
+    frames = {name: kind.frame(of_part, decision) for name, of_part in outputs.items()}
+    validation = fit["scores"].get(kind.deciding.name, math.nan)
+    return Scored(fit["round"], fit["seed"], validation, outputs, predictions, frames)
