@@ -17,7 +17,7 @@ Report = Callable[[int, Mapping[str, float]], None]
 # Examples per batch whose latency is measured, the most calls for each, and the seconds after
 # which no further call is made.
 SIZES = (1, 10, 100, 1000)
-CALLS, LONGEST_SECONDS = 15, 0.5
+CALLS, LONGEST_SECONDS = 15, 0.25
 # Where Linux tells what energy processors have used: the counters of RAPL, in microjoules.
 RAPL = Path("/sys/class/powercap")
 
