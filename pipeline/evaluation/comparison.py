@@ -12,9 +12,9 @@ import pandas as pd
 from pipeline.errors import UserError
 from pipeline.evaluation.draws import Units, units_of
 from pipeline.evaluation.intervals import (
-    FEWEST_DEGREES,
+    FEWEST_FOR_BOUNDED,
     FEWEST_FOR_PERCENTILES,
-    FEWEST_FOR_SCORE,
+    FEWEST_FOR_UNBOUNDED,
     FEWEST_UNITS,
     expanded_percentiles,
     quantile,
@@ -273,16 +273,14 @@ def _interval(
             effect *= units.examples / len(units)
             times = float(quantile(confidence, len(units) - 1))
         return score_interval(score, variance, times * np.sqrt(effect))
-    few = units.rare_examples < FEWEST_FOR_SCORE or units.rare_units < FEWEST_UNITS
+    fewest = FEWEST_FOR_BOUNDED if metric.bounded else FEWEST_FOR_UNBOUNDED
+    few = units.rare_examples < fewest or units.rare_units < FEWEST_UNITS
     if np.isnan(score) or few or degrees < 1:
         return nothing
     if metric.bounded:
-        return score_interval(
-            score, lambda true: error**2 * true * (1 - true) / (score * (1 - score)), times
-        )
-    # A variance that rests on few of many units is that of rare events, some of them unseen.
-    if degrees < min(FEWEST_DEGREES, (len(units) - len(np.unique(units.category))) / 2):
-        return nothing
+        unseen = min(map(metric.unseen, tests)) * units.tested / len(units) if metric.unseen else 0
+        scale = (error**2 + unseen) / (score * (1 - score))
+        return score_interval(score, lambda true: scale * true * (1 - true), times)
     if units.rare_units < FEWEST_FOR_PERCENTILES or sample.seed_degrees:
         return score - times * error, score + times * error
     drawn = found.drawn[:, 0]

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
-# Below these no interval keeps its promise in benchmarks/intervals.py: examples and units of
-# the rarest category for a score and for a difference, and degrees of freedom for a score.
-FEWEST_FOR_SCORE, FEWEST_FOR_DIFFERENCE, FEWEST_UNITS = 15, 5, 3
-FEWEST_DEGREES = 8.0
+# With fewer examples of the rarest category no interval keeps its promise in
+# benchmarks/intervals.py: of a score between 0 and 1, of another score, and of a difference.
+FEWEST_FOR_BOUNDED, FEWEST_FOR_UNBOUNDED, FEWEST_FOR_DIFFERENCE = 15, 40, 5
+FEWEST_UNITS = 3
 # Percentiles of draws of fewer units are too coarse.
 FEWEST_FOR_PERCENTILES = 10
 
@@ -19,8 +19,9 @@ def degrees_of_freedom(left_out: np.ndarray, category: np.ndarray) -> np.ndarray
 
     A variance that rests on a few units, or on a few examples with a large influence, such as
     the rare errors of a good model, is itself uncertain. Per category the variance of a mean of
-    n values with kurtosis k has (n - 1) * 2 / (k - 1) degrees of freedom, or n - 1 if that is
-    fewer; categories are combined as by Satterthwaite (Biometrics Bulletin 1946).
+    n values has n - 1 degrees of freedom, divided by 1 + k / 2 if their excess kurtosis k is above
+    0; categories are combined as by Satterthwaite (Biometrics Bulletin 1946). The kurtosis
+    is corrected for the bias of few values (Joanes and Gill, The Statistician 1998).
 
     Parameters
     ----------
@@ -44,8 +45,10 @@ def degrees_of_freedom(left_out: np.ndarray, category: np.ndarray) -> np.ndarray
         variances += variance
         if n > 1:
             with np.errstate(invalid="ignore", divide="ignore"):
-                kurtosis = n * (square**2).sum(0) / square.sum(0) ** 2
-                alone = (n - 1) * np.minimum(1, 2 / (kurtosis - 1))
+                excess = n * (square**2).sum(0) / square.sum(0) ** 2 - 3
+                if n > 3:
+                    excess = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * excess + 6)
+                alone = (n - 1) / np.maximum(1, 1 + excess / 2)
                 uncertainty += np.where(variance > 0, variance**2 / alone, 0)
     out = np.zeros(left_out.shape[1])
     return np.divide(variances**2, uncertainty, out=out, where=uncertainty > 0)

@@ -98,6 +98,9 @@ class Metric:
     variance : callable, optional
         For a bounded metric whose variance is known if the examples are independent: from
         `Predictions` and true scores of shape (k,) to variances of shape (k,).
+    unseen : callable, optional
+        For a bounded metric: from `Predictions` to the variance that draws do not show, because
+        what would change the score has not happened.
     """
 
     function: Callable[[Any, np.ndarray], np.ndarray]
@@ -106,6 +109,7 @@ class Metric:
     needs: frozenset[str] = frozenset()
     bounded: bool = False
     variance: Callable[[Any, np.ndarray], np.ndarray] | None = None
+    unseen: Callable[[Any], float] | None = None
 
     def __call__(self, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
         """Compute the score of each draw."""
@@ -126,6 +130,7 @@ def metric(
     greater_is_better: bool = True,
     bounded: bool = False,
     variance: Callable[[Any, np.ndarray], np.ndarray] | None = None,
+    unseen: Callable[[Any], float] | None = None,
 ) -> Callable[[Callable[[Any, np.ndarray], np.ndarray]], Metric]:
     """
     Decorate a function to make it a metric of the same name.
@@ -136,13 +141,13 @@ def metric(
         What the metric needs of a problem or its examples.
     greater_is_better : bool, default=True
         Whether higher scores are better.
-    bounded, variance
+    bounded, variance, unseen
         As for `Metric`.
     """
 
     def decorate(function: Callable[[Any, np.ndarray], np.ndarray]) -> Metric:
         name, needed = function.__name__, frozenset(needs)
-        return Metric(function, name, greater_is_better, needed, bounded, variance)
+        return Metric(function, name, greater_is_better, needed, bounded, variance, unseen)
 
     return decorate
 

@@ -196,7 +196,27 @@ def accuracy(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     return weights @ (predictions.predicted == predictions.actual) / weights.sum(1)
 
 
-@metric(bounded=True)
+def unseen_f1(predictions: ClassPredictions, code: int) -> float:
+    """
+    Compute the variance of the F1 of a class that draws do not show.
+
+    Without a right prediction of the class its F1 is 0 in every draw. Of the n examples that
+    are or are predicted as the class, a share of 4 / (n + 4) can then be right in the
+    population: two standard errors, by Wilson's interval. F1 is 8 / (n + 8) with that share.
+    """
+    actual, predicted = predictions.actual == code, predictions.predicted == code
+    if (actual & predicted).any():
+        return 0.0
+    return float((4 / ((actual | predicted).sum() + 8)) ** 2)
+
+
+def unseen_f1_macro(predictions: ClassPredictions) -> float:
+    """Compute the variance of the mean of F1 that draws do not show."""
+    n_classes = predictions.probabilities.shape[1]
+    return sum(unseen_f1(predictions, code) for code in range(n_classes)) / n_classes**2
+
+
+@metric(bounded=True, unseen=unseen_f1_macro)
 def f1_macro(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """Compute the mean over classes of F1, which is 0 where it is undefined."""
     # A column per class rather than per pair of classes: 150 classes have 22,500 pairs.
@@ -212,7 +232,7 @@ def f1_of(predictions: ClassPredictions, weights: np.ndarray, code: int) -> np.n
     return ratio(2 * weights @ (actual & predicted), weights @ (actual + predicted.astype(int)))
 
 
-@metric("positive", bounded=True)
+@metric("positive", bounded=True, unseen=lambda found: unseen_f1(found, found.positive))
 def f1(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """Compute F1 of the positive class, the harmonic mean of precision and recall."""
     return f1_of(predictions, weights, predictions.positive)
@@ -472,7 +492,10 @@ class Classification(Problem):
                 raise UserError(f"unknown metric '{name}'{nearest(name, names)}") from None
         code = of_a_class[name]
         return Metric(
-            lambda predictions, weights: f1_of(predictions, weights, code), name, bounded=True
+            lambda predictions, weights: f1_of(predictions, weights, code),
+            name,
+            bounded=True,
+            unseen=lambda predictions: unseen_f1(predictions, code),
         )
 
     # For fitting models and predicting

@@ -196,3 +196,17 @@ def test_f1_macro_of_many_classes_takes_little_memory():
 
     assert most < 200e6
     assert found[0] == pytest.approx(sk.f1_score(actual, guess, average="macro"), rel=1e-12)
+
+
+@pytest.mark.parametrize(("n", "hits", "expected"), [(12, 0, (4 / 20) ** 2), (12, 1, 0)])
+def test_f1_without_a_right_prediction_may_be_as_high_as_wilson_allows(n, hits, expected):
+    """Two standard errors are F1 of a share of 4 / (n + 4), which is 2 share / (1 + share)."""
+    actual = np.repeat([1, 0], [n, 40])
+    predicted = np.zeros(n + 40, int)
+    predicted[:hits] = 1
+    found = ClassPredictions(actual, np.eye(2)[predicted], 1)
+    share = 4 / (n + 4)
+
+    assert METRICS["f1"].unseen(found) == pytest.approx(expected)
+    assert METRICS["f1_macro"].unseen(found) == pytest.approx(expected / 4)
+    assert 2 * np.sqrt((4 / (n + 8)) ** 2) == pytest.approx(2 * share / (1 + share))
