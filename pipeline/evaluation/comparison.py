@@ -252,20 +252,22 @@ def _interval(
 ) -> tuple[float, float]:
     """Compute the interval of the score of one model; nan where there are too few examples."""
     score, error, degrees = float(found.value[0]), float(found.error[0]), float(found.degrees[0])
-    nothing = np.nan, np.nan
+    if np.isnan(score):
+        return np.nan, np.nan
     units = min(ways, key=len)
-    times = float(quantile(confidence, max(degrees, 1)))
-    if metric.variance is not None and not np.isnan(score):
+    # Rounds test different units, or the same ones again.
+    per_round = units.tested / len(units)
+    normal = float(quantile(confidence, np.inf))
+    times = float(quantile(confidence, degrees)) if degrees >= 1 else normal
+    if metric.variance is not None:
         of_metric = metric.variance
 
         def variance(true: np.ndarray) -> np.ndarray:
-            per_round = np.array([of_metric(test, true) for test in tests])
-            # Rounds test different units, or the same ones again.
-            return mean_defined(per_round, axis=0) * units.tested / len(units)
+            return mean_defined(np.array([of_metric(test, true) for test in tests]), 0) * per_round
 
         effect, expected = sample.inflation, float(variance(np.array([score]))[0])
         if len(ways) == 1 and units.single and not sample.seed_degrees:
-            times = float(quantile(confidence, np.inf))
+            times = normal
         elif expected > 0 and degrees >= 1:
             effect = max(effect, error**2 / expected)
         else:
@@ -273,14 +275,18 @@ def _interval(
             effect *= units.examples / len(units)
             times = float(quantile(confidence, len(units) - 1))
         return score_interval(score, variance, times * np.sqrt(effect))
+    unseen = min(map(metric.unseen, tests)) * per_round if metric.unseen else 0.0
     fewest = FEWEST_FOR_BOUNDED if metric.bounded else FEWEST_FOR_UNBOUNDED
     few = units.rare_examples < fewest or units.rare_units < FEWEST_UNITS
-    if np.isnan(score) or few or degrees < 1:
-        return nothing
+    if few or (degrees < 1 and not unseen):
+        return np.nan, np.nan
     if metric.bounded:
-        unseen = min(map(metric.unseen, tests)) * units.tested / len(units) if metric.unseen else 0
-        scale = (error**2 + unseen) / (score * (1 - score))
-        return score_interval(score, lambda true: scale * true * (1 - true), times)
+        width = times * np.sqrt(error**2 + unseen * sample.inflation)
+        if not 0 < score < 1:
+            return max(0.0, score - width), min(1.0, score + width)
+        # The standard error shrinks towards the bounds as that of a share does.
+        at_score = score * (1 - score)
+        return score_interval(score, lambda true: true * (1 - true) / at_score, width)
     if units.rare_units < FEWEST_FOR_PERCENTILES or sample.seed_degrees:
         return score - times * error, score + times * error
     drawn = found.drawn[:, 0]

@@ -92,6 +92,18 @@ def test_perfect_score_in_a_metric_without_known_variance_has_no_interval():
     assert row["f1_macro_why"] == "too few to tell"
 
 
+def test_class_without_a_right_answer_may_still_be_predicted_well_elsewhere():
+    """Of 20 that are missed a share of 4 / 24 can be right, which is an F1 of 8 / 28."""
+    actual = (np.arange(100) < 20).astype(int)
+    never = answers(actual == 0, actual=actual, stratum=actual)
+
+    row = one_round({"m": never}, "f1", ["f1", "f1_macro"]).scores.loc["m"]
+
+    assert row["f1"] == row["f1_low"] == 0
+    assert row["f1_high"] == pytest.approx(Z * 4 / 28)
+    assert row["f1_macro"] < row["f1_macro_high"] < row["f1_macro"] + Z * 2 / 28 + 0.01
+
+
 def test_few_examples_of_a_class_give_no_interval():
     actual = (np.arange(100) < 3).astype(int)
     model = answers(np.arange(100) % 7 > 0, actual=actual, stratum=actual)
