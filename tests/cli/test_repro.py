@@ -106,7 +106,8 @@ def test_the_row_of_the_ensemble_is_the_average_of_its_members_by_hand(repro, ta
         of_round = given[given["round"] == one["round"]]
         by_model = dict(iter(of_round.groupby("model")))
         expected = sum(
-            weight * by_model[name][columns].to_numpy() for name, weight in one["weights"].items()
+            weight * by_model[name][columns].to_numpy(dtype=float)
+            for name, weight in one["weights"].items()
         )
         found = by_model["ensemble"]
         np.testing.assert_allclose(found[columns], expected, rtol=1e-12)

@@ -226,3 +226,55 @@ def test_a_manifest_is_no_consent(third_party, tmp_path):
     )
     with pytest.raises(UserError, match=r"not trusted: boost_zz\.Classifier"):
         predictor.load(folder)
+
+
+@pytest.fixture
+def ensemble(tmp_path):
+    """Two models that read the same features, and one that averages them."""
+    members = {}
+    for name, c in (("weak", 0.001), ("strong", 100.0)):
+        write(tmp_path / name, LogisticRegression(C=c), model=name)
+        members[name] = tmp_path / name
+    (tmp_path / "strong/rounds/0/0").mkdir(parents=True)
+    folder = tmp_path / "ensemble"
+    folder.mkdir()
+    bundle.write_ensemble(folder, KNOWN, members, {"weak": 0.25, "strong": 0.75})
+    return folder
+
+
+def test_an_ensemble_predicts_the_weighted_mean_of_its_members(ensemble, tmp_path):
+    found = predictor.load(ensemble)
+
+    weak, strong = (predictor.load(tmp_path / name) for name in ("weak", "strong"))
+    expected = 0.25 * weak.outputs(PATIENTS) + 0.75 * strong.outputs(PATIENTS)
+    np.testing.assert_allclose(found.outputs(PATIENTS), expected, rtol=1e-6)
+    labels = np.where(expected[:, 1] > 0.5, "malignant", "benign")
+    assert found.predict(PATIENTS)["label"].tolist() == labels.tolist()
+    assert found.members[0].featurizer is found.members[1].featurizer
+    assert not (ensemble / "members/strong/rounds").exists()
+    assert bundle.size(ensemble) > bundle.size(tmp_path / "weak") + bundle.size(tmp_path / "strong")
+
+
+@pytest.mark.parametrize("name", ["estimator.skops", "bundle.json"])
+def test_a_member_that_was_replaced_is_refused(ensemble, tmp_path, name):
+    write(tmp_path / "other", LogisticRegression(C=5), model="strong")
+    shutil.copy(tmp_path / "other" / name, ensemble / "members/strong" / name)
+
+    with pytest.raises(UserError, match=f"members/strong/{name} is damaged"):
+        predictor.load(ensemble)
+
+
+def test_consent_is_needed_for_a_member_too(third_party, tmp_path):
+    storage.dump(StandardScaler().fit(PATIENTS), tmp_path / "featurizer.skops")
+    for name in ("member", "ensemble"):
+        (tmp_path / name).mkdir()
+    place, featurizer = tmp_path / "member", tmp_path / "featurizer.skops"
+    bundle.write(place, KNOWN | {"model": "member"}, third_party, featurizer, TYPES)
+    manifest = bundle.write_ensemble(
+        tmp_path / "ensemble", KNOWN, {"member": place}, {"member": 1.0}
+    )
+
+    assert manifest["estimator"]["trusted"] == TYPES
+    assert len(predictor.load(tmp_path / "ensemble", TYPES).outputs(PATIENTS)) == 40
+    with pytest.raises(UserError, match=r"not trusted: boost_zz\.Classifier"):
+        predictor.load(tmp_path / "ensemble")
