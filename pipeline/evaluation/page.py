@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.evaluation import charts
+from pipeline.evaluation.across import FEWEST_TASKS, compare_over_tasks, format_over_tasks
 from pipeline.evaluation.board import BATCH
 from pipeline.evaluation.layout import (
     format_bytes,
@@ -17,6 +18,7 @@ from pipeline.evaluation.layout import (
     format_score,
     format_seconds,
 )
+from pipeline.evaluation.tuning import DEFAULTS
 from pipeline.evaluation.verdict import PRICES
 from pipeline.files import write_text
 
@@ -24,6 +26,8 @@ Board = Mapping[str, Any]
 Values = dict[str, Any]
 
 HARD_EXAMPLES = 20
+# Share of draws without a defined score from which on it is told.
+UNDEFINED = 0.01
 SEVERITIES = ("error", "warning", "note")
 OPPOSITE = {"better": "worse", "worse": "better"}
 COSTS: Values = {
@@ -93,7 +97,19 @@ def write_index(boards: Sequence[Board], folder: Path) -> None:
             (pair["first"], pair["second"]) for report in reports for pair in report["families"]
         )
     )
-    page = _render("index.html", {"reports": reports, "models": models, "families": families})
+    over = []
+    if len(boards) > 1:
+        measures = compare_over_tasks({board["task"]: board for board in boards})
+        measures = measures.astype({"tasks": int})
+        over = format_over_tasks(measures).rename(columns={"": "kind"}).to_dict("records")
+    values = {
+        "reports": reports,
+        "models": models,
+        "families": families,
+        "over": over,
+        "fewest": FEWEST_TASKS,
+    }
+    page = _render("index.html", values)
     write_text(folder / "index.html", page)
 
 
@@ -115,10 +131,12 @@ def _environment(markdown: bool) -> Environment:
     environment.filters |= {
         "score": format_score,
         "interval": _format_ends,
+        "doubt": _doubt,
         "short": lambda part, value="score": format_score(part, value).partition(" ")[0],
         "breakable": _breakable,
         "value": lambda value: "" if value is None else value,
         "percent": _format_share,
+        "decimals": lambda value: "–" if value is None else f"{value:.3f}",
         "seconds": format_seconds,
         "milliseconds": format_milliseconds,
         "bytes": format_bytes,
@@ -141,6 +159,15 @@ def _breakable(name: str) -> Markup:
 
 def _format_ends(part: Mapping[str, Any], value: str = "score") -> str:
     return format_score(part, value).partition(" ")[2]
+
+
+def _doubt(part: Mapping[str, Any]) -> str:
+    """Say what `format_score` does not: in how many draws it is not defined, why no interval."""
+    undefined, why = part.get("undefined") or 0, part.get("why", "")
+    said = [f"not defined in {_format_share(undefined)} of draws"] if undefined > UNDEFINED else []
+    if why not in format_score(part):
+        said.append(why)
+    return "; ".join(said)
 
 
 def _format_share(share: float | None) -> str:
@@ -171,6 +198,12 @@ def _report(board: Board) -> Values:
         key=lambda check: SEVERITIES.index(check["severity"]),
     )
     hard = board.get("hard", [])
+    calibration = board.get("calibration", {})
+    # The table of calibration follows the plots, so its plot is the last one.
+    plots = sorted(
+        (plot for plot in board.get("plots", []) if plot["rows"]),
+        key=lambda plot: plot["name"] == "calibration",
+    )
     return {
         "task": board["task"],
         "kind": board.get("kind", ""),
@@ -192,7 +225,7 @@ def _report(board: Board) -> Values:
         "measured": [
             key
             for key in ("tune_seconds", "peak_bytes", "energy_joules")
-            if any(model["costs"][key] is not None for model in models)
+            if any(model["costs"][key] for model in models)
         ],
         "pairs": _forest(pairs, differences),
         "families": _forest(families, differences),
@@ -200,7 +233,8 @@ def _report(board: Board) -> Values:
         "margin": [differences(-matters), differences(matters)],
         "zero": differences(0),
         "learning": _learning(models),
-        "plots": [_plot(plot, order) for plot in board.get("plots", []) if plot["rows"]],
+        "plots": [_plot(plot, order) for plot in plots],
+        "calibration": {name: calibration[name] for name in order if calibration.get(name)},
         "slices": [
             _slice(name, part, names)
             for name, part in board.get("slices", {}).items()
@@ -209,6 +243,7 @@ def _report(board: Board) -> Values:
         "by": board.get("by", []),
         "hard": [_hard(example, order) for example in hard[:HARD_EXAMPLES]],
         "hard_count": len(hard),
+        "controls": _controls(board.get("controls", []), models, metric),
         "checks": checks,
         "alerts": [check for check in checks if check["severity"] != "note"],
         "provenance": PROVENANCE | board.get("provenance", {}),
@@ -263,12 +298,12 @@ def _models(board: Board, names: Sequence[str], greater: bool, verdict: Values) 
             {
                 "family": "",
                 "failed": "",
-                "settings": "",
                 "unbeaten": False,
                 "curve": [],
                 "run_id": None,
                 "digest": None,
                 **found,
+                "settings": _settings(found.get("settings", "")),
                 "name": name,
                 "costs": costs,
                 "prices": dict.fromkeys(PRICES.values()) | found.get("prices", {}),
@@ -281,6 +316,10 @@ def _models(board: Board, names: Sequence[str], greater: bool, verdict: Values) 
         part = model["scores"][metric]
         model["strip"] = charts.strip(scale, part, "score", part.get("rounds", ()))
     return models
+
+
+def _settings(settings: str) -> str:
+    return settings if settings in ("", DEFAULTS) else f"tuned in {settings}"
 
 
 def _score_scale(models: Sequence[Values], metric: str, down: bool = False) -> charts.Scale:
@@ -336,6 +375,20 @@ def _pairs(pairs: Sequence[Board], take: str | None, order: Sequence[str]) -> li
             order.index(pair["second"]),
         ),
     )
+
+
+def _controls(controls: Sequence[Board], models: Sequence[Values], metric: str) -> list[Values]:
+    """Lay out what trivial inputs reach, below the best model."""
+    best = [
+        {**model["scores"][metric], "name": model["name"], "best": True}
+        for model in models[:1]
+        if model["scores"][metric]["score"] is not None
+    ]
+    rows = [*best, *({**control, "best": False} for control in controls)] if controls else []
+    scale = charts.fit_scale(row[key] for row in rows for key in ("score", "low", "high"))
+    return [
+        {**row, "strip": charts.strip(scale, row, "score"), "ticks": scale.ticks(4)} for row in rows
+    ]
 
 
 def _minus(value: float | None) -> float | None:

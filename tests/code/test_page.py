@@ -179,6 +179,7 @@ def test_the_verdict_comes_first_and_all_parts_in_their_order(read, board):
         "plots",
         "slices",
         "hard",
+        "controls",
         "checks",
         "provenance",
     ]
@@ -296,7 +297,6 @@ def test_front_and_recommended_model_are_marked_on_the_chart_of_prices(read, boa
     assert rows(section)[1] == [
         "logistic_regression",
         "1.23",
-        "0.00",
         "0.5",
         "0.8",
         "10",
@@ -304,6 +304,65 @@ def test_front_and_recommended_model_are_marked_on_the_chart_of_prices(read, boa
         "426 kB",
     ]
     assert "Energy: unknown" in section.text
+
+
+def test_costs_of_tuning_and_energy_are_told_where_there_are_some(read, board):
+    tuned = board["models"]["lightgbm"]
+    tuned["settings"] = "30 trials, 9.8 min"
+    tuned["costs"] |= {"tune_seconds": 588.0, "energy_joules": 42.0}
+
+    page = read(board)
+
+    assert "tuned in 30 trials, 9.8 min" in rows(page.one("section", id="board"))[0][0]
+    section = page.one("section", id="price")
+    heads = [head.text for head in section.one("thead").all("th")]
+    assert (heads[2], heads[-1]) == ("tune s", "energy J")
+    first, second, _ = rows(section)
+    assert (first[2], first[-1]) == ("588", "42")
+    assert (second[2], second[-1]) == ("0.00", "unknown")
+    assert "Energy: unknown" not in section.text
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"undefined": 0.12}, "0.650 [0.600, 0.690] not defined in 12% of draws"),
+        ({"undefined": 0.01}, "0.650 [0.600, 0.690]"),
+        (
+            {"low": None, "high": None, "why": "one class only"},
+            "0.650 [too few to tell] one class only",
+        ),
+        ({"low": None, "high": None, "why": "too few to tell"}, "0.650 [too few to tell]"),
+    ],
+)
+def test_what_a_score_does_not_tell_is_told_below_it(read, board, more, said):
+    board["models"]["lightgbm"]["scores"]["f1_macro"] |= more
+
+    assert rows(read(board).one("section", id="board"))[0][2] == said
+
+
+def test_controls_are_below_the_best_model_on_one_axis(read, board):
+    section = read(board).one("section", id="controls")
+
+    assert rows(section) == [
+        ["lightgbm the best model, all inputs", "", "0.650 [0.600, 0.690]"],
+        ["length of text", "", "0.440 [0.320, 0.560]"],
+        ["nothing", "", "0.170 [0.140, 0.190]"],
+    ]
+    best, length, nothing = (percent(dot, "cx") for dot in section.all("circle"))
+    assert (best - length) / (length - nothing) == pytest.approx(0.21 / 0.27, abs=2e-3)
+
+
+def test_calibration_is_told_below_its_plot(read, board):
+    board["plots"].insert(0, {**board["plots"][2], "name": "calibration", "title": "Calibration"})
+
+    section = read(board).one("section", id="plots")
+
+    assert [head.text for head in section.all("h3")][-2:] == ["Calibration", "Calibration error"]
+    assert rows(section.one("div", **{"aria-label": "Calibration error"})) == [
+        ["lightgbm", "0.170 [0.092, 0.247]", "0.063", "0.006", "0.463"],
+        ["logistic_regression", "0.048 [0.000, 0.098]", "0.045", "0.389", "0.293"],
+    ]
 
 
 @pytest.mark.parametrize(("cheapest", "name"), [("fit", "seconds to fit"), ("size", "size in MB")])
@@ -419,7 +478,7 @@ def evil(value):
 def test_markup_in_any_text_is_text(read, board, tmp_path):
     plain = read(board)
     spoilt = evil(board)
-    for part in ("predicted", "scores", "models"):
+    for part in ("predicted", "scores", "models", "calibration"):
         spoilt = rename(spoilt, part)
     spoilt["metric"] += EVIL
     spoilt["metrics"] = [spoilt["metric"], f"log_loss{EVIL}"]
@@ -610,7 +669,7 @@ def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(markdown, b
     text = markdown(board)
 
     tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
-    assert len(tables) == 5
+    assert len(tables) == 7
     for table in tables:
         lines = table.splitlines()
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {
@@ -654,11 +713,33 @@ def test_the_index_has_the_verdict_of_each_task_and_a_link_to_its_page(board, tm
     assert second.all("a")[0].attributes["href"] == "a%20task/report.html"
     assert rows(first)[1][2:] == ["0.640 [0.590, 0.680]", "1.23", "10", "426 kB"]
     across = page.one("section", id="across")
-    assert rows(across) == [
+    over, scores, families = across.all("table")
+    # All rank the same on both tasks. Errors are 0.35, 0.36 and 0.45.
+    assert rows(over) == [
+        ["lightgbm", "2", "1.00", "1.00", "0.00"],
+        ["logistic_regression", "2", "0.00", "2.00", "0.03"],
+        ["neural_net", "2", "0.00", "3.00", "0.22"],
+    ]
+    assert "from 8 tasks on" in across.text
+    assert rows(scores) == [
         ["genre", "f1_macro", "0.650", "0.640", "0.550", "failed"],
         ["a task", "log_loss", "0.350", "0.360", "0.450", "failed"],
     ]
-    assert rows(across.all("table")[1])[0] == ["genre", "better: 0.090 [0.040, 0.140]"]
+    assert rows(families)[0] == ["genre", "better: 0.090 [0.040, 0.140]"]
+
+
+def test_the_index_compares_families_over_tasks(board, tmp_path):
+    for name, one in board["models"].items():
+        one["validation"] = {"lightgbm": 0.6, "logistic_regression": 0.7}.get(name, 0.5)
+
+    write_index([board, {**board, "task": "other"}], tmp_path)
+
+    page = Page((tmp_path / "index.html").read_text(encoding="utf-8")).root
+    # Classical is logistic_regression, the better one on validation: errors 0.36 and 0.45.
+    assert rows(page.one("div", **{"aria-label": "Over all tasks, by family"})) == [
+        ["classical", "2", "1.00", "1.00", "0.00"],
+        ["deep", "2", "0.00", "2.00", "0.20"],
+    ]
 
 
 def test_the_page_loads_nothing_heavy():
