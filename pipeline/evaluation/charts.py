@@ -243,7 +243,7 @@ def panels(
     for row in known:
         if panel(row) in shown:
             parts.setdefault((panel(row), line(row)), []).append(row)
-    names = sorted({name for _, name in parts}, key=lambda name: _place(order, name))
+    names = sorted({name for _, name in parts}, key=lambda name: place_of(order, name))
     limit = max(20, POINTS_PER_PLOT // max(1, len(parts)))
     if not dots:
         limit = min(limit, POINTS_PER_LINE)
@@ -289,7 +289,8 @@ def _places(
     return [f"{10 * across(row[x]):.0f} {10 * up(row[y]):.0f}" for row in rows]
 
 
-def _place(order: Sequence[str], name: str) -> tuple[int, str]:
+def place_of(order: Sequence[str], name: str) -> tuple[int, str]:
+    """Return what sorts names by an order; those that are not in it come last, by name."""
     return (order.index(name) if name in order else len(order), name)
 
 
@@ -333,7 +334,7 @@ def matrices(
     columns = sorted(sorted(across, key=frequent.index)[:CATEGORIES], key=_natural)
     lines = sorted(sorted(down, key=frequent.index)[:CATEGORIES], key=_natural)
     tables = []
-    ranked = sorted(rows, key=lambda row: _place(order, row["model"]))
+    ranked = sorted(rows, key=lambda row: place_of(order, row["model"]))
     for model, cells in groupby(ranked, key=lambda row: row["model"]):
         numbers = {(cell[y], cell[x]): cell[value] or 0 for cell in cells}
         table = []

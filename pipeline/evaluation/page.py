@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pipeline.evaluation import charts
 from pipeline.evaluation.across import FEWEST_TASKS, compare_over_tasks, format_over_tasks
@@ -54,6 +54,8 @@ PROVENANCE: Values = {
 }
 
 
+# A difference with its interval in a sentence of the verdict.
+NUMBERS = re.compile(r"\([^()\[\]]*\[[^()\[\]]*\]\)")
 # What is cheap, by the value of `cheapest`: the name of an axis, and its unit.
 AXES = {
     "fit": ("seconds to fit", 1.0),
@@ -134,6 +136,7 @@ def _environment(markdown: bool) -> Environment:
         "doubt": _doubt,
         "short": lambda part, value="score": format_score(part, value).partition(" ")[0],
         "breakable": _breakable,
+        "quiet": _quiet,
         "value": lambda value: "" if value is None else value,
         "percent": _format_share,
         "decimals": lambda value: "–" if value is None else f"{value:.3f}",
@@ -155,6 +158,11 @@ def _markdown(value: Any) -> Any:
 def _breakable(name: str) -> Markup:
     """Allow a name to be broken after its underscores."""
     return Markup("_<wbr>").join(name.split("_"))
+
+
+def _quiet(sentence: str) -> Markup:
+    """Set the numbers in parentheses back, so that the words can be read without them."""
+    return Markup(NUMBERS.sub(r'<span class="numbers">\g<0></span>', str(escape(sentence))))  # noqa: S704
 
 
 def _format_ends(part: Mapping[str, Any], value: str = "score") -> str:
@@ -272,7 +280,8 @@ def _facts(board: Board) -> list[str]:
         if len(rounds["seeds"]) > 1:
             facts.append(f"each trained with {len(rounds['seeds'])} seeds")
     if "confidence" in board:
-        facts.append(f"{board['confidence']:.0%} intervals from {board['resamples']:,} draws")
+        facts.append(f"differences are in {board['metric']}")
+        facts.append(f"[ ]: {board['confidence']:.0%} intervals from {board['resamples']:,} draws")
     if board.get("matters"):
         facts.append(f"differences below {board['matters']:g} do not matter")
     if looks := board.get("looks"):
@@ -387,7 +396,7 @@ def _controls(controls: Sequence[Board], models: Sequence[Values], metric: str) 
     rows = [*best, *({**control, "best": False} for control in controls)] if controls else []
     scale = charts.fit_scale(row[key] for row in rows for key in ("score", "low", "high"))
     return [
-        {**row, "strip": charts.strip(scale, row, "score"), "ticks": scale.ticks(4)} for row in rows
+        {**row, "strip": charts.strip(scale, row, "score"), "ticks": scale.ticks()} for row in rows
     ]
 
 
@@ -430,6 +439,7 @@ def _learning(models: Sequence[Values]) -> list[Values]:
 def _plot(plot: Board, order: Sequence[str]) -> Values:
     """Arrange a plot of the kind of problem, by its form alone."""
     x, y, series = plot["x"], plot["y"], plot.get("series")
+    rows = sorted(plot["rows"], key=lambda row: charts.place_of(order, row["model"]))
     about = {
         "title": plot["title"],
         "form": plot["form"],
@@ -438,7 +448,7 @@ def _plot(plot: Board, order: Sequence[str]) -> Values:
         "with_diagonal": plot.get("diagonal", False),
     }
     if plot["form"] == "matrix":
-        return about | charts.matrices(plot["rows"], x, y, plot["value"], order)
+        return about | charts.matrices(rows, x, y, plot["value"], order)
 
     def model(row: Board) -> str:
         return str(row["model"])
@@ -447,7 +457,7 @@ def _plot(plot: Board, order: Sequence[str]) -> Values:
         return str(row[series]) if series else ""
 
     if plot["form"] == "points":
-        return about | charts.panels(plot["rows"], x, y, model, part, (), dots=True)
+        return about | charts.panels(rows, x, y, model, part, (), dots=True)
     return about | charts.panels(plot["rows"], x, y, part, model, order)
 
 

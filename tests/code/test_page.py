@@ -194,6 +194,28 @@ def test_the_verdict_comes_first_and_all_parts_in_their_order(read, board):
         assert fact in verdict
 
 
+def test_the_words_of_the_verdict_can_be_read_without_its_numbers(read, board):
+    board["verdict"]["sentences"] = [
+        "Take a_model.",
+        "It beats b (0.002 [-0.006, 0.011]) and c (d).",
+        "Add (<b>) examples.",
+    ]
+
+    why = read(board).one("section", id="verdict").one("p", **{"class": "why"})
+
+    assert why.text == "It beats b (0.002 [-0.006, 0.011]) and c (d). Add (<b>) examples."
+    assert why.one("span", **{"class": "numbers"}).text == "(0.002 [-0.006, 0.011])"
+
+
+def test_plots_show_the_models_best_first(read, board):
+    answers = board["plots"][2]
+    answers["rows"] = [{**answers["rows"][0], "model": name} for name in ("neural_net", "lightgbm")]
+
+    figure = read(board).one("section", id="plots").all("figure")[-1]
+
+    assert [title.text for title in figure.all("h4")] == ["lightgbm", "neural_net"]
+
+
 def test_models_are_listed_best_first_and_those_that_failed_last_with_the_reason(read, board):
     page = read(board)
 
