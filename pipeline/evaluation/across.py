@@ -90,7 +90,7 @@ def _measure(
         "improvability": (1 - table.rdiv(best, axis=0)).fillna(0.0).where(table.notna()),
     }
     found = pd.DataFrame({name: values.mean() for name, values in per_task.items()})
-    found.insert(0, "tasks", table.notna().sum())
+    found.insert(0, "tasks", table.notna().sum().astype(int))
     if len(table) >= FEWEST_TASKS:
         tails = [(1 - confidence) / 2, (1 + confidence) / 2]
         for name, values in per_task.items():

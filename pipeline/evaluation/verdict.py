@@ -96,7 +96,7 @@ def write_verdict(
     if len(comparison.scores) == 1:
         sentences.append("It is the only model that was compared.")
     elif others:
-        sentences.append(_like(comparison.pairs, take, others, costs, cheapest))
+        sentences += _like(comparison.pairs, take, others, costs, cheapest)
     else:
         sentences.append(_ahead(comparison, take))
     sentences += [_family(pair) for pair in comparison.families.to_dict("records")]
@@ -131,7 +131,7 @@ def _like(
     others: Sequence[str],
     costs: Mapping[str, Mapping[str, float]],
     cheapest: str,
-) -> str:
+) -> list[str]:
     """Say of which contenders the recommended one cannot be told apart, and what it saves."""
     found = [oriented(pairs, take, other) for other in others]
     parts = []
@@ -152,9 +152,9 @@ def _like(
         times = of_next / own
         saves = words.format(f"{times:,.0f}" if times >= 2 else f"{times:.1f}")
         if len(others) > 1:
-            saves += f" as {others[0]}"
+            return [f"It {_enumerate(parts)}.", f"It {saves} as {others[0]}."]
         parts.append(saves)
-    return f"It {_enumerate(parts)}."
+    return [f"It {_enumerate(parts)}."]
 
 
 def _ahead(comparison: Comparison, take: str) -> str:
@@ -197,10 +197,10 @@ def _more_examples(pair: Mapping[str, Any], examples: int, matters: float) -> li
     times = (width / room) ** 2 - 1 if room > 0 else np.inf
     if not 0 < times <= MOST_TIMES_THE_EXAMPLES:
         return []
-    more = f"{_two_digits(times * examples):,}"
+    more, both = f"{_two_digits(times * examples):,}", f"{pair['first']} and {pair['second']}"
     if difference >= matters / 2:
-        return [f"About {more} more examples would separate the first two."]
-    return [f"About {more} more examples would show that the first two are equivalent."]
+        return [f"About {more} more examples would separate {both}."]
+    return [f"About {more} more examples would show that {both} are equivalent."]
 
 
 def _two_digits(count: float) -> int:
