@@ -490,6 +490,7 @@ def record_comparison(cfg: schema.Evaluate, board: Mapping[str, Any]) -> None:
     """Record the verdict and the pages in a run of their own."""
     task, folder = cfg.task.name, paths.report_folder(cfg.task.name)
     tags = {"task": task, "kind": "comparison", "data": board["provenance"]["data"]}
+    tags |= {f"check.{one['code']}": one["severity"] for one in board["checks"]}
     with tracking.start_run(
         cfg.tracking.uri, paths.ROOT, task, "comparison", board["settings"], tags
     ) as run:

@@ -12,6 +12,7 @@ from pipeline.evaluation.checks import CHECKS, Evidence, check_muted, find_pair,
 from pipeline.evaluation.comparison import compare
 from pipeline.evaluation.controls import compare_tests, fit_controls
 from pipeline.evaluation.samples import Round
+from pipeline.paths import ROOT
 from pipeline.problems.classification import Classification
 from pipeline.sources.examples import meta_of
 from pipeline.sources.rounds import Rounds
@@ -316,3 +317,9 @@ def test_settings_that_other_rounds_tested_are_reported_and_those_of_one_round_a
     assert "tuned_on_rounds" not in codes(
         replace(clean, tuned=["good"], rounds=alone, repeat=["0"])
     )
+
+
+def test_the_comment_in_the_configuration_lists_every_check():
+    text = (ROOT / "conf/task/base/common.yaml").read_text("utf-8")
+    comment = text.partition("# checks that are not reported:")[2].partition("mute:")[0]
+    assert set(re.findall(r"\w+", comment)) == set(CHECKS)
