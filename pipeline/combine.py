@@ -103,7 +103,11 @@ def main(cfg: schema.Combine) -> None:
 def usable(
     cfg: schema.Combine, kind: Problem, rounds: Rounds, digest: str
 ) -> dict[str, dict[str, Any]]:
-    """Return the manifests of the models that can be combined, and print why others cannot."""
+    """
+    Return the manifests of the models that can be combined, and print why others cannot.
+
+    Baselines are left out.
+    """
     task, found = cfg.task.name, {}
     for model in cfg.models:
         try:
@@ -121,7 +125,9 @@ def usable(
             why = str(error).replace(f"{paths.ROOT}/", "")
             console.print(f"{task} {ENSEMBLE}: without {model}: {why}", markup=False)
         else:
-            found[model] = manifest
+            # A constant changes no ranking, and so would be taken for nothing.
+            if manifest["family"] != "baseline":
+                found[model] = manifest
     return found
 
 

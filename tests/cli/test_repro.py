@@ -97,6 +97,7 @@ def test_the_predictions_are_those_of_every_model_on_every_test_example(repro, t
 @pytest.mark.parametrize("task", TASKS)
 def test_the_row_of_the_ensemble_is_the_average_of_its_members_by_hand(repro, task):
     manifest = json.loads((repro.root / "ensembles" / task / "bundle.json").read_text("utf-8"))
+    assert set(manifest["combined"]) == {"logistic_regression", "neural_net"}
     given = pd.read_parquet(repro.root / "reports" / task / "predictions.parquet")
     columns = [name for name in given if name.startswith("probability_")]
     classes = [name.removeprefix("probability_") for name in columns]
