@@ -37,7 +37,7 @@ from pipeline.evaluation.samples import Round
 from pipeline.problems.classification import Classification, ClassPredictions
 
 METRICS = [Classification.METRICS[m] for m in ("accuracy", "roc_auc", "f1_macro", "log_loss")]
-REPETITIONS = 300
+REPETITIONS = 200
 DRAWS = 400
 # What models share of the noise of an example, and examples of that of their group.
 SHARED, WITHIN = 0.6, 0.3

@@ -266,7 +266,7 @@ def _interval(
             return mean_defined(np.array([of_metric(test, true) for test in tests]), 0) * per_round
 
         effect, expected = sample.inflation, float(variance(np.array([score]))[0])
-        if len(ways) == 1 and units.single and not sample.seed_degrees:
+        if len(ways) == 1 and units.single and not sample.seed_degrees.any():
             times = normal
         elif expected > 0 and degrees >= 1:
             effect = max(effect, error**2 / expected)
@@ -287,7 +287,7 @@ def _interval(
         # The standard error shrinks towards the bounds as that of a share does.
         at_score = score * (1 - score)
         return score_interval(score, lambda true: true * (1 - true) / at_score, width)
-    if units.rare_units < FEWEST_FOR_PERCENTILES or sample.seed_degrees:
+    if units.rare_units < FEWEST_FOR_PERCENTILES or sample.seed_degrees.any():
         return score - times * error, score + times * error
     drawn = found.drawn[:, 0]
     return expanded_percentiles(drawn[~np.isnan(drawn)], times * np.sqrt(sample.inflation))

@@ -49,8 +49,8 @@ class Sample:
         The category of each block.
     seeds : ndarray of shape (n_draws, n_rounds, n_models)
         Deviations that draw the training seeds.
-    seed_degrees : int
-        Degrees of freedom of the variance over training seeds.
+    seed_variance, seed_degrees : ndarray of shape (n_rounds, n_models)
+        Variances of the means over training seeds, and their degrees of freedom.
     inflation : float
         By how much the variance of rounds exceeds that of their test examples.
     """
@@ -60,7 +60,8 @@ class Sample:
     left_out: np.ndarray
     category: np.ndarray
     seeds: np.ndarray
-    seed_degrees: int
+    seed_variance: np.ndarray
+    seed_degrees: np.ndarray
     inflation: float
 
     def of(self, model: int) -> "Estimates":
@@ -77,9 +78,9 @@ class Sample:
             Which model stands in each round. Without `second` scores are averaged, with it
             differences.
         """
+        rounds = np.arange(len(first))[:, None]
 
         def averages(values: np.ndarray) -> np.ndarray:
-            rounds = np.arange(len(first))[:, None]
             taken = values[..., rounds, first]
             if second is not None:
                 taken = taken - values[..., rounds, second]
@@ -87,24 +88,32 @@ class Sample:
 
         drawn = averages(self.drawn)
         noise = np.sqrt(self.inflation) * (drawn - mean_defined(drawn, axis=0))
-        seeds = averages(self.seeds)
+        sampling = mean_defined(noise**2, axis=0)
         degrees = degrees_of_freedom(averages(self.left_out), self.category)
-        sampling, training = mean_defined(noise**2, axis=0), (seeds**2).mean(0)
-        if self.seed_degrees:
-            uncertainty = np.divide(
-                sampling**2, degrees, out=np.full(len(degrees), np.inf), where=degrees > 0
-            )
-            uncertainty += training**2 / self.seed_degrees
-            degrees = np.divide(
-                (sampling + training) ** 2,
-                uncertainty,
-                out=np.zeros(len(degrees)),
-                where=uncertainty > 0,
-            )
-        error = np.sqrt(sampling + training)
+        training, of_training = self._training(first, second)
+        # Variances that are estimated by themselves are added as by Satterthwaite.
+        parts = np.stack([sampling, training])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            uncertainty = np.where(parts > 0, parts**2 / [degrees, of_training], 0).sum(0)
+        variance = parts.sum(0)
+        out = np.zeros(len(degrees))
+        degrees = np.divide(variance**2, uncertainty, out=out, where=uncertainty > 0)
         # Rounding lets what does not vary vary a little.
+        error = np.sqrt(variance)
         degrees[error < SMALLEST_ERROR] = 0
-        return Estimates(averages(self.whole), drawn, noise + seeds, error, degrees)
+        return Estimates(averages(self.whole), drawn, noise + averages(self.seeds), error, degrees)
+
+    def _training(
+        self, first: np.ndarray, second: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Sum the variance over seeds; its degrees of freedom are those of the model with fewer."""
+        rounds = np.arange(len(first))[:, None]
+        models = [first] if second is None else [first, second]
+        variance = sum(self.seed_variance[rounds, of].sum(0) for of in models)
+        degrees = np.array([self.seed_degrees[rounds, of].sum(0) for of in models], dtype=float)
+        # A model of one seed adds no variance that could be uncertain.
+        fewest = np.where(degrees > 0, degrees, np.inf).min(0)
+        return variance / len(first) ** 2, fewest
 
 
 class Estimates(NamedTuple):
@@ -179,33 +188,24 @@ def sample_scores(
         categories += [category] * len(weights[0])
         for name, scores in score(weights).items():
             left_out[name].append(stack(scores))
-    seeds = max(len(of_model) for one in rounds for of_model in one.test.values())
-    normal = np.random.default_rng([seed, 1]).normal(size=(resamples, len(rounds), seeds))
+    counts = np.array([[len(one.test[model]) for model in models] for one in rounds])
+    normal = np.random.default_rng([seed, 1]).normal(size=(resamples, *counts.shape))
     share = float(np.mean([one.share for one in rounds]))
     inflation = 1 + share * len(ways[0]) / ways[0].tested if len(rounds) > 1 else 1.0
-    return {
-        name: Sample(
+    out = {}
+    for name, scores in whole.items():
+        variance = np.array([[of[:, 0].var() for of in of_round] for of_round in scores])
+        variance = np.nan_to_num(variance) / np.maximum(counts - 1, 1)
+        out[name] = Sample(
             stack(scores)[0],
             np.concatenate(drawn[name]),
             np.concatenate(left_out[name]),
             np.array(categories),
-            _draw_seeds(scores, normal),
-            len(rounds) * (seeds - 1),
+            normal * np.sqrt(variance),
+            variance,
+            counts - 1,
             inflation,
         )
-        for name, scores in whole.items()
-    }
-
-
-def _draw_seeds(scores: list[list[np.ndarray]], normal: np.ndarray) -> np.ndarray:
-    """Draw how scores deviate because of training seeds: shape (n_draws, n_rounds, n_models)."""
-    out = np.zeros((len(normal), len(scores), len(scores[0])))
-    for number, of_round in enumerate(scores):
-        for model, of_seeds in enumerate(of_round):
-            n = len(of_seeds)
-            if n > 1:
-                deviations = (of_seeds[:, 0] - of_seeds[:, 0].mean()) / np.sqrt(n * (n - 1))
-                out[:, number, model] = normal[:, number, :n] @ deviations
     return out
 
 

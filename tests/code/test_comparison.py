@@ -324,6 +324,30 @@ def test_repeated_examples_are_no_more_examples():
     assert thrice.examples == 200
 
 
+def test_rounds_in_which_a_score_is_not_defined_are_left_out():
+    """The last round has no example of the class that recall is about."""
+    names = np.arange(90).reshape(3, 30)
+    actual = [np.arange(30) % 2, np.arange(30) % 2, np.zeros(30, int)]
+    models = {
+        model: [
+            answers(np.arange(30) % every > 0, actual=of, group=group)
+            for of, group in zip(actual, names, strict=True)
+        ]
+        for model, every in {"one": 3, "other": 7}.items()
+    }
+    rounds = [Round({m: [of[r]] for m, of in models.items()}, {}, 0.5) for r in range(3)]
+    metric = METRICS["recall"]
+
+    found = compare(rounds, metric, [metric], dict.fromkeys(models, "baseline"), matters=0, seed=0)
+
+    for model, of in models.items():
+        expected = np.mean([metric.once(one) for one in of[:2]])
+        row = found.scores.loc[model]
+        assert row["recall"] == pytest.approx(expected)
+        assert 0 < row["recall_low"] < expected < row["recall_high"] <= 1
+    assert found.pairs["low"].notna().all()
+
+
 def test_training_seeds_widen_the_interval_of_a_difference():
     rng = np.random.default_rng(0)
     right = rng.random(2000) < 0.8
