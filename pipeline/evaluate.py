@@ -106,7 +106,10 @@ def main(cfg: schema.Evaluate) -> None:
     compared = {part: compare_part(cfg, kind, data, entries, part) for part in [TEST, *slices]}
     costs = {model: one.costs for model, one in entries.items()}
     prices = {model: prices_of(of_model) for model, of_model in costs.items()}
-    verdict = write_verdict(compared[TEST], prices, task.cheapest, matters=task.matters)
+    families = {model: one.manifest["family"] for model, one in entries.items()}
+    verdict = write_verdict(
+        compared[TEST], prices, task.cheapest, matters=task.matters, families=families
+    )
     sizes = {part: len(rows) for part, rows in slices.items()}
     facts = describe(cfg, kind, data, card, entries, failed)
     board = make_board(facts, compared, verdict, costs, sizes) | {

@@ -106,7 +106,7 @@ class Project:
     ) -> subprocess.CompletedProcess:
         with self.start(*command, cwd=cwd, **variables) as process:
             try:
-                out, err = process.communicate(timeout=300)
+                out, err = process.communicate(timeout=900)
             except BaseException:
                 process.kill()
                 raise
@@ -137,7 +137,7 @@ class Project:
                 "out": str(out),
                 "err": str(err),
             }
-            connection.settimeout(300)
+            connection.settimeout(900)
             connection.connect(server)
             connection.sendall(f"{json.dumps(command)}\n".encode())
             code = int(connection.makefile().readline())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import floor, isfinite, log10
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,6 +65,7 @@ def write_verdict(
     cheapest: str,
     *,
     matters: float,
+    families: Mapping[str, str] = MappingProxyType({}),
 ) -> Verdict:
     """
     Recommend the cheapest of the models that no other one is better than.
@@ -78,6 +80,9 @@ def write_verdict(
         Which cost decides.
     matters : float
         The smallest difference that matters.
+    families : mapping of str to str
+        The family of each model. An ensemble, which holds others, is recommended only if no
+        single model is a contender.
     """
     contenders = comparison.contenders
     if not contenders:
@@ -89,8 +94,9 @@ def write_verdict(
         return value if isfinite(value) else np.inf
 
     # Of prices that are equal as far as measured, the better model.
-    lowest = min(map(price, contenders))
-    take = next(model for model in contenders if price(model) <= SAME_PRICE * lowest)
+    single = [model for model in contenders if families.get(model) != "ensemble"] or contenders
+    lowest = min(map(price, single))
+    take = next(model for model in single if price(model) <= SAME_PRICE * lowest)
     sentences = [f"Take {take}."]
     others = [model for model in contenders if model != take]
     if len(comparison.scores) == 1:

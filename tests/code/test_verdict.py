@@ -198,3 +198,21 @@ def test_no_advice_to_have_thousands_of_times_the_examples():
     )
 
     assert len(found.sentences) == 2
+
+
+def test_an_ensemble_is_recommended_only_if_no_single_model_is_a_contender():
+    families = {"lightgbm": "ensemble", "logistic_regression": "classical"}
+    close = compared([CLOSE], ["lightgbm", "logistic_regression"])
+    ahead = compared(
+        [("lightgbm", "logistic_regression", 0.05, 0.03, 0.07, "better")], ["lightgbm"]
+    )
+
+    # It would be the better one of two that cost nothing.
+    free = {model: {"predict_ms": 1.0} for model in families}
+    found = [
+        write_verdict(one, free, "predict", matters=0.01, families=families)
+        for one in (close, ahead)
+    ]
+
+    assert [one.take for one in found] == ["logistic_regression", "lightgbm"]
+    assert write_verdict(close, free, "predict", matters=0.01).take == "lightgbm"
