@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline import predictor
+
 WORDS = ["slow", "fast", "late", "kind", "good", "bad", "old", "new", "red", "blue", "cold"]
 MODELS = ["baseline", "logistic_regression"]
 
@@ -113,12 +115,20 @@ def probabilities(served, frame) -> np.ndarray:
     return served.predict(frame).filter(like="probability_").to_numpy()
 
 
-def test_rows_of_the_file_itself_have_the_probabilities_of_evaluate(own, served, sent):
+def test_rows_of_the_file_itself_have_the_probabilities_of_evaluate(own, sent):
     project, _ = own
     predictions = pd.read_parquet(project.root / "reports/table/predictions.parquet")
-    expected = predictions[predictions["model"] == "logistic_regression"]
+    of_model = predictions[predictions["model"] == "logistic_regression"]
+    expected = of_model[of_model["round"] == "0"]
     columns = ["probability_no", "probability_yes"]
-    np.testing.assert_array_equal(probabilities(served, sent), expected[columns])
+    of_round = predictor.load(project.root / "models/table/logistic_regression/rounds/0/0")
+    np.testing.assert_array_equal(probabilities(of_round, sent), expected[columns])
+
+
+def test_the_served_model_predicts_rows_of_the_file_as_the_kept_one_does(own, served, sent):
+    project, _ = own
+    kept = predictor.load(project.root / "models/table/logistic_regression")
+    np.testing.assert_array_equal(probabilities(served, sent), probabilities(kept, sent))
 
 
 SAME = {
@@ -243,7 +253,10 @@ def test_paths_are_relative_to_where_the_user_stands(own, tmp_path):
     command = ["task=table", "task.source.path=here.csv", "task.source.label=left"]
     done = project.stage("ingest", *command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "table: 2 classes; train 192, validation 48, test 60\n"
+    assert done.stdout == (
+        "table: 2 classes; 300 examples, 5 × 3 folds: "
+        "train 192, validation 48, test 60 in the first\n"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["here.csv"]
 
 
@@ -395,7 +408,10 @@ def test_a_table_of_few_different_rows_keeps_them_all(fresh, warm):
     rows = [f"{plan},{stay}\n" for plan in "abcd" for stay in ["yes"] * 30 + ["no"] * 20]
     (fresh.root / "mine" / "table.csv").write_text("plan,label\n" + "".join(rows), "utf-8")
     done = fresh.warm(warm, "pipeline.ingest", "task=table", "task.source.path=mine/table.csv")
-    assert done.stdout.startswith("table: 2 classes; train 128, validation 32, test 40\nwarning: ")
+    assert done.stdout.startswith(
+        "table: 2 classes; 200 examples, 5 × 3 folds: "
+        "train 128, validation 32, test 40 in the first\nwarning: "
+    )
 
     place = "mine/table.csv"
     command = ["task=table", f"task.source.path={place}", f"task.source.test={place}"]
