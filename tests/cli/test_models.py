@@ -84,8 +84,10 @@ def test_a_model_that_cannot_be_compared_is_a_row_that_says_so(warm, reproduced,
         "neural_net": True,
         "baseline": True,
         VICTIM: False,
+        "ensemble": False,
     }
     assert reason in board["failed"][VICTIM]
+    assert f"combines another {VICTIM} than" in board["failed"]["ensemble"]
     assert board["family"][VICTIM] == "classical"
     assert f"{VICTIM}: " in (reports / "leaderboard.txt").read_text("utf-8")
     assert VICTIM in (reports / "report.md").read_text("utf-8")
@@ -107,7 +109,8 @@ def test_the_board_in_json_holds_what_the_others_are_written_from(repro):
     assert board["slices"]["test"]["examples"] == 569
     assert board["provenance"]["commit"] == repro.must("git", "rev-parse", "HEAD").strip()
     for name, model in board["models"].items():
-        folder = repro.root / MODELS / name
+        own = repro.root / MODELS / name
+        folder = repro.root / "ensembles/breast_cancer" if name == "ensemble" else own
         manifest = json.loads((folder / "bundle.json").read_text("utf-8"))
         assert model["digest"] == bundle.digest(folder)
         assert (model["family"], model["curve"]) == (manifest["family"], manifest["curve"])
