@@ -234,8 +234,9 @@ def test_two_logged_models_answer_in_one_process_each_with_its_own_code(
     reproduced.must_warm(warm, *plain, f"model={VICTIM}")
     reproduced.edit(
         "pipeline/predictor.py",
-        "return self.problem.frame(self.outputs(examples), self.decision)",
-        "return self.problem.frame(self.outputs(examples), self.decision).assign(new=1.0)",
+        "columns})\n        return self.problem.frame(self.outputs(examples), self.decision)",
+        "columns})\n"
+        "        return self.problem.frame(self.outputs(examples), self.decision).assign(new=1.0)",
     )
     reproduced.must_warm(warm, *plain, "model=neural_net")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", reproduced.store)

@@ -74,8 +74,9 @@ def test_pairs_of_the_challenges_files_have_the_probabilities_of_evaluate(judged
 
 def test_plots_of_25_000_examples_stay_small(judged):
     plots = judged.root / "reports/fake_news/plots"
-    assert sum(path.stat().st_size for path in plots.iterdir()) < 300_000
-    confusion = pd.read_csv(plots / "confusion.csv")
-    assert confusion.groupby("model")["examples"].sum().to_dict() == dict.fromkeys(
+    files = [path for path in plots.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 300_000
+    confusion = pd.read_csv(plots / "matrix/confusion.csv")
+    assert confusion.groupby("model")["value"].sum().to_dict() == dict.fromkeys(
         ["baseline", "lightgbm"], 25_413
     )
