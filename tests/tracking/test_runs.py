@@ -240,7 +240,8 @@ def test_evaluate_restores_the_runs_that_a_store_lacks_once(warm, reproduced):
     first = reproduced.warm(warm, "pipeline.evaluate", "task=breast_cancer")
     assert first.returncode == 0, first.stderr
     runs = {run.info.run_name: run for run in reproduced.runs("breast_cancer")}
-    assert sorted(runs) == ["baseline", "logistic_regression", "neural_net"]
+    assert runs.pop("comparison").data.tags["kind"] == "comparison"
+    assert sorted(runs) == ["baseline", "ensemble", "logistic_regression", "neural_net"]
     for model, run in runs.items():
         line = f"{model}: the run that trained it is not in this store; recorded as run"
         assert f"{line} {run.info.run_id}" in first.stdout
@@ -252,7 +253,8 @@ def test_evaluate_restores_the_runs_that_a_store_lacks_once(warm, reproduced):
     second = reproduced.warm(warm, "pipeline.evaluate", "task=breast_cancer")
     assert second.returncode == 0, second.stderr
     assert "recorded as run" not in second.stdout
-    assert len(reproduced.runs("breast_cancer")) == 3
+    # Four models, and the two comparisons.
+    assert len(reproduced.runs("breast_cancer")) == 6
 
 
 def test_eight_processes_may_make_the_store_at_once(warm, project):
