@@ -18,8 +18,8 @@ from pipeline.sources.examples import Source
 
 def read():
     rng = np.random.default_rng(0)
-    x, z = rng.normal(size=(2, 600))
-    ids = [f"e{number:03}" for number in range(600)]
+    x, z = rng.normal(size=(2, 1000))
+    ids = [f"e{number:03}" for number in range(1000)]
     columns = {"x": x, "z": z, "label": 3 * x + z, "group": ids, "meta:price": 2.0}
     return Source(pd.DataFrame({"example_id": ids} | columns), [])
 """
