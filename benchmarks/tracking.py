@@ -3,7 +3,8 @@ Time what tracking adds to a fit, in the train stage and with `mlflow.autolog`.
 
 Run: python benchmarks/tracking.py
 
-Everything runs in one process, on new features in a temporary folder, into existing SQLite stores:
+Everything runs in one process, on new features of one round in a temporary folder, into existing
+SQLite stores:
 
 - project: `pipeline.train.main`, minus the same without tracking. The difference is everything that
   the stage records: commit, parameters, curves and their computation, scores, dataset, the model
@@ -63,8 +64,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         redirect(Path(folder))
         for task in TASKS:
-            for stage in ("ingest", "featurize"):
-                command(stage, f"task={task}")
+            command("ingest", f"task={task}", "task.split.folds=null")
+            command("featurize", f"task={task}")
         runs = f"tracking.uri=sqlite:///{folder}/project.db"
         fits = [
             compose("train", f"task={task}", f"model={model}", runs)
@@ -136,7 +137,7 @@ def turn(cfg: schema.Train) -> dict[str, float]:
 
 def data(cfg: schema.Train) -> list[views.Features]:
     """Read the features for training and for validation."""
-    view = paths.features_folder(cfg.task.name) / cfg.model.view
+    view = paths.features_folder(cfg.task.name) / cfg.model.view / "0"
     return [views.load(view / f"{split}.npz") for split in ("train", "validation")]
 
 

@@ -219,10 +219,7 @@ def check_trained(folder: Path, manifest: Mapping[str, Any]) -> None:
         if sha256(path) != hashed:
             raise damaged(path, f"it is not the file that {MANIFEST} names")
     for member in manifest.get("members", []):
-        place = member_folder(folder, member)
-        if digest(place) != member["digest"]:
-            raise damaged(place / MANIFEST, f"it is not the file that {folder / MANIFEST} names")
-        check_trained(place, read(place))
+        _check_part(folder, member_folder(folder, member), member["digest"])
 
 
 def member_folder(folder: Path, member: Mapping[str, Any]) -> Path:
@@ -255,9 +252,14 @@ def check_rounds(folder: Path, manifest: Mapping[str, Any], rounds: list[str]) -
         place = folder / one.get("folder", ".")  # an ensemble has weights only
         if place == folder:
             continue
-        if digest(place) != one["digest"]:
-            raise damaged(place / MANIFEST, f"it is not the file that {folder / MANIFEST} names")
-        check_trained(place, read(place))
+        _check_part(folder, place, one["digest"])
+
+
+def _check_part(folder: Path, place: Path, expected: str) -> None:
+    """Check that the model in a folder is unchanged, whose digest another manifest has."""
+    if digest(place) != expected:
+        raise damaged(place / MANIFEST, f"it is not the file that {folder / MANIFEST} names")
+    check_trained(place, read(place))
 
 
 def read_trained(

@@ -13,20 +13,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipeline import bundle, command, experiment, paths, predictor, tracking
+from pipeline import bundle, command, experiment, paths, tracking
 from pipeline.config import conf, schema
 from pipeline.config.settings import merge
+from pipeline.contestants import Data
 from pipeline.errors import UserError
 from pipeline.files import dvc_digest, new_folder, read_json
 from pipeline.paths import ENSEMBLE
 from pipeline.problems import Predictions, Problem
 from pipeline.progress import console, track
-from pipeline.sources.examples import inputs_of, meta_of
+from pipeline.sources.examples import meta_of
 from pipeline.sources.rounds import FINAL, Rounds
 
 # Members that are added after those that the choice starts with; it then keeps the best number.
 STEPS = 50
 FEWEST = 2
+VALIDATION = "validation"
 Fit = tuple[str, int]
 
 
@@ -68,22 +70,22 @@ def main(cfg: schema.Combine) -> None:
     ingested = paths.ingested_folder(task.name)
     target = read_json(ingested / "card.json", {"target": dict})["target"]
     kind = experiment.problem_of(task, target)
-    rounds = Rounds.read(ingested)
-    members = usable(cfg, kind, rounds, dvc_digest(ingested))
+    data = Data(kind, Rounds.read(ingested), {}, dvc_digest(ingested))
+    members = usable(cfg, data)
     with new_folder(paths.model_folder(task.name, ENSEMBLE)) as folder:
         if len(members) < FEWEST:
             why = f"{len(members)} of {len(cfg.models)} models can be combined, {FEWEST} are needed"
             bundle.write_failed(folder, provenance(cfg, members), why)
             console.print(f"{task.name} {ENSEMBLE}: {why}")
             return
-        fits = predict_validation(task.name, rounds, members)
+        fits = predict_validation(task.name, data, members)
         by_fit = {fit: combine(kind, validation) for fit, validation in fits.items()}
         # The kept models of several rounds have seen all examples, so that weights come from
         # what those of the rounds said.
         kept = (
             combine(kind, pool(fits))
-            if rounds.kept == FINAL
-            else by_fit[rounds.kept, task.seeds[0]]
+            if data.rounds.kept == FINAL
+            else by_fit[data.rounds.kept, task.seeds[0]]
         )
         entries = describe(cfg, kind, members, by_fit, kept)
         with tracking.start_run(
@@ -100,9 +102,7 @@ def main(cfg: schema.Combine) -> None:
     console.print(f"{task.name} {ENSEMBLE}: {weights}; validation {metric} {score:.3f}")
 
 
-def usable(
-    cfg: schema.Combine, kind: Problem, rounds: Rounds, digest: str
-) -> dict[str, dict[str, Any]]:
+def usable(cfg: schema.Combine, data: Data) -> dict[str, dict[str, Any]]:
     """
     Return the manifests of the models that can be combined, and print why others cannot.
 
@@ -114,9 +114,9 @@ def usable(
             manifest = bundle.read_trained(
                 paths.model_folder(task, model),
                 model,
-                digest,
-                (task, cfg.task.kind, kind.target),
-                rounds.scored,
+                data.digest,
+                (task, cfg.task.kind, data.kind.target),
+                data.rounds.scored,
             )
             seeds = manifest["settings"]["task"]["seeds"]
             if seeds != cfg.task.seeds:
@@ -132,7 +132,7 @@ def usable(
 
 
 def predict_validation(
-    task: str, rounds: Rounds, members: Mapping[str, Mapping[str, Any]]
+    task: str, data: Data, members: Mapping[str, Mapping[str, Any]]
 ) -> dict[Fit, Validation]:
     """
     Predict the validation examples of each round with the models that were fitted in it.
@@ -146,11 +146,12 @@ def predict_validation(
     for model, manifest in track(members.items(), "predicting validation", len(members)):
         folder, trusted = paths.model_folder(task, model), conf.trusted(model)
         for fit in manifest["rounds"]:
-            part = rounds.part(fit["round"], "validation")
+            name, place = fit["round"], folder / fit["folder"]
+            part = data.rounds.part(name, VALIDATION)
             new = Validation(part["label"].to_numpy(), meta_of(part), {})
-            validation = found.setdefault((fit["round"], fit["seed"]), new)
-            trained = predictor.load(folder / fit["folder"], trusted)
-            validation.outputs[model] = trained.outputs(part[inputs_of(part)])
+            validation = found.setdefault((name, fit["seed"]), new)
+            outputs = data.outputs(name, {VALIDATION: part}, place, trusted)
+            validation.outputs[model] = outputs[VALIDATION]
     return found
 
 
@@ -266,14 +267,10 @@ def describe(
         }
         for (name, seed), combined in by_fit.items()
     ]
-    table = pd.DataFrame([one["scores"] for one in rounds]).dropna(axis=1)
-    scores = {str(name): float(score) for name, score in table.mean().items()}
-    if len(rounds) > 1:
-        scores[f"{kind.deciding.name}_sd"] = float(table[kind.deciding.name].std())
     return entries | {
         **{key: first[key] for key in ("inputs", "may_miss", "example", "target", "outputs")},
         "decision": kept.decision,
-        "scores": scores,
+        "scores": experiment.average_scores(kind, rounds),
         "rounds": rounds,
         "combined": {
             name: bundle.digest(paths.model_folder(cfg.task.name, name)) for name in members

@@ -11,7 +11,6 @@ import pandas as pd
 
 from pipeline import bundle, experiment, predictor
 from pipeline.errors import ModelError, UserError
-from pipeline.evaluation.controls import sample
 from pipeline.problems import Predictions, Problem
 from pipeline.sources.examples import inputs_of, meta_of
 from pipeline.sources.rounds import Rounds
@@ -45,6 +44,7 @@ class Data:
     # Models of one view share the featurizer of a round, and its features.
     _featurizers: dict[str, Any] = field(default_factory=dict)
     _features: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    _predicted: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict)
 
     @property
     def tested(self) -> pd.DataFrame:
@@ -58,18 +58,25 @@ class Data:
 
     def predicted(self, name: str) -> dict[str, pd.DataFrame]:
         """Return the examples that the models of a round predict: `parts`, and some of train."""
-        train = self.rounds.part(name, TRAIN)
-        most = -(-TRAIN_SAMPLE // len(self.rounds.scored))
-        return self.parts(name) | {TRAIN: sample(self.kind, train, most, seed=0)}
+        if name not in self._predicted:
+            train = self.rounds.part(name, TRAIN)
+            most = -(-TRAIN_SAMPLE // len(self.rounds.scored))
+            some = self.kind.sample(train, most, seed=0)
+            self._predicted[name] = self.parts(name) | {TRAIN: some}
+        return self._predicted[name]
 
-    def outputs(self, name: str, folder: Path, trusted: list[str]) -> dict[str, np.ndarray]:
+    def outputs(
+        self, name: str, parts: Mapping[str, pd.DataFrame], folder: Path, trusted: list[str]
+    ) -> dict[str, np.ndarray]:
         """
-        Compute the outputs of a model of a round for what it predicts, from raw inputs.
+        Compute the outputs of a model of a round from raw inputs.
 
         Parameters
         ----------
         name : str
             The round.
+        parts : mapping of str to DataFrame
+            Examples by part.
         folder : Path
             Folder of the model.
         trusted : list of str
@@ -88,7 +95,7 @@ class Data:
         trained = predictor.load_single(folder, self.kind, trusted, self._featurizers)
         digest = bundle.read(folder)["files"][bundle.FEATURIZER]
         outputs = {}
-        for part, rows in self.predicted(name).items():
+        for part, rows in parts.items():
             key = (name, part, digest)
             try:
                 if key not in self._features:
@@ -149,9 +156,10 @@ def predict_fit(data: Data, fit: Mapping[str, Any], folder: Path, trusted: list[
     ModelError
         If the model fails.
     """
-    place = folder / fit["folder"]
+    place, name = folder / fit["folder"], fit["round"]
     decision = bundle.read(place)["decision"]
-    return score_fit(data, fit, data.outputs(fit["round"], place, trusted), decision)
+    outputs = data.outputs(name, data.predicted(name), place, trusted)
+    return score_fit(data, fit, outputs, decision)
 
 
 def average_fit(data: Data, fit: Mapping[str, Any], others: Mapping[str, list[Scored]]) -> Scored:

@@ -1,5 +1,5 @@
 """
-Stage 4: compare every model of a task on the same test examples, and say which one to take.
+Stage 5: compare every model of a task on the same test examples, and say which one to take.
 
 A model cannot be compared if it was not trained, failed, is damaged, or belongs to another task
 or other data. Its row has the reason instead of scores. The command fails if no model is left.

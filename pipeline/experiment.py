@@ -1,13 +1,14 @@
 """Run an experiment: fit a model on each round of a view of a task, and predict validation."""
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from sysconfig import get_path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from pipeline.config import schema, targets
@@ -228,6 +229,30 @@ def scores(kind: Problem, predictions: Predictions) -> dict[str, float]:
     if np.isnan(found[kind.deciding.name]):
         raise ModelError(f"{kind.deciding.name} on validation is not defined")
     return {name: score for name, score in found.items() if not np.isnan(score)}
+
+
+def average_scores(kind: Problem, fits: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """
+    Average scores on validation over fits.
+
+    Parameters
+    ----------
+    kind : Problem
+        Names the deciding metric.
+    fits : sequence of mapping
+        Fits with their ``scores``.
+
+    Returns
+    -------
+    dict of str to float
+        Mean over the fits of each score that is defined in all of them. Of several fits also
+        ``<metric>_sd``, the standard deviation of the deciding one.
+    """
+    table = pd.DataFrame([one["scores"] for one in fits]).dropna(axis=1)
+    means = {str(name): float(mean) for name, mean in table.mean().items()}
+    if len(fits) > 1:
+        means[f"{kind.deciding.name}_sd"] = float(table[kind.deciding.name].std())
+    return means
 
 
 def reason(error: Exception) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from pipeline import bundle, command, experiment, paths, tracking
 from pipeline.config import command_line, schema
@@ -323,16 +322,12 @@ def validation_scores(
     Returns
     -------
     dict of str to float
-        Mean over the fits of each score that is defined in all of them. For the deciding
-        metric, of several fits also ``<metric>_sd``, the standard deviation; of one fit
-        ``<metric>_low`` and ``<metric>_high``, the ends of its interval, if there are enough
-        examples for one.
+        As `experiment.average_scores`. Of one fit also ``<metric>_low`` and ``<metric>_high``,
+        the ends of the interval of the deciding metric, if there are enough examples for one.
     """
-    deciding = kind.deciding.name
-    table = pd.DataFrame([one["scores"] for one in scored]).dropna(axis=1)
-    scores = {str(name): float(mean) for name, mean in table.mean().items()}
+    deciding, scores = kind.deciding.name, experiment.average_scores(kind, scored)
     if len(scored) > 1:
-        return scores | {f"{deciding}_sd": float(table[deciding].std())}
+        return scores
     low, high = interval(predictions, kind.deciding, seed=seed)
     return scores if np.isnan(low) else scores | {f"{deciding}_low": low, f"{deciding}_high": high}
 

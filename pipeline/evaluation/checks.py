@@ -19,7 +19,7 @@ from pipeline.evaluation.controls import NOTHING, ORDER
 from pipeline.evaluation.drift import differences
 from pipeline.evaluation.intervals import FEWEST_FOR_DIFFERENCE
 from pipeline.evaluation.overlap import find_copies
-from pipeline.evaluation.pairs import BETTER, CANNOT_TELL, EQUIVALENT, WORSE
+from pipeline.evaluation.pairs import CANNOT_TELL, EQUIVALENT, WORSE, find_pair
 from pipeline.problems import Predictions, Problem
 from pipeline.sources.rounds import Rounds
 
@@ -237,7 +237,7 @@ def worse_than_baseline(evidence: Evidence) -> Iterator[Finding]:
     baseline = next((name for name in ranked if evidence.families[name] == "baseline"), None)
     if baseline is None:
         return
-    pairs = {m: find_pair(evidence.comparison, m, baseline) for m in evidence.contestants}
+    pairs = {m: find_pair(evidence.comparison.pairs, m, baseline) for m in evidence.contestants}
     for severity, decisions, words in (
         (ERROR, (WORSE,), "worse than"),
         (WARNING, (EQUIVALENT, CANNOT_TELL), "not better than"),
@@ -404,7 +404,7 @@ def drift(evidence: Evidence) -> Iterator[Finding]:
 
 @check
 def looks(evidence: Evidence) -> Iterator[Finding]:
-    """Tell how often the test was looked at."""
+    """Report how often the test was looked at."""
     if evidence.looks > 1:
         false = 1 - evidence.confidence**evidence.looks
         yield Finding(
@@ -415,33 +415,9 @@ def looks(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def find_pair(comparison: Comparison, first: str, second: str) -> dict[str, Any] | None:
-    """
-    Return the difference of two models.
-
-    Returns
-    -------
-    dict or None
-        ``difference``, ``low``, ``high`` and ``decision`` from the view of the first; None if
-        the two were not compared.
-    """
-    opposite = {BETTER: WORSE, WORSE: BETTER}
-    for pair in comparison.pairs.to_dict("records"):
-        if (pair["first"], pair["second"]) == (first, second):
-            return pair
-        if (pair["first"], pair["second"]) == (second, first):
-            return {
-                "difference": -pair["difference"],
-                "low": -pair["high"],
-                "high": -pair["low"],
-                "decision": opposite.get(pair["decision"], pair["decision"]),
-            }
-    return None
-
-
 def _difference(comparison: Comparison, first: str, second: str) -> tuple[float, float, float]:
     """Return the low end, value and high end of a difference."""
-    pair = find_pair(comparison, first, second)
+    pair = find_pair(comparison.pairs, first, second)
     if pair is None:
         return np.nan, np.nan, np.nan
     value = pair["difference"]

@@ -98,7 +98,7 @@ def fit_controls(
         `KEPT` others that are best on validation in the first round.
     """
     train, validation = (
-        sample(kind, rounds.part(names[0], part), TRIED, seed) for part in ("train", "validation")
+        kind.sample(rounds.part(names[0], part), TRIED, seed) for part in ("train", "validation")
     )
     controls = controls_of(kind, train)
     fixed = [control for control in controls if control.name in (NOTHING, ORDER)]
@@ -108,7 +108,7 @@ def fit_controls(
         others = [others[place] for place in np.argsort(-np.array(scores), kind="stable")[:KEPT]]
     found: dict[str, list[Predictions]] = {control.name: [] for control in (*fixed, *others)}
     for name in names:
-        train = sample(kind, rounds.part(name, "train"), FITTED, seed)
+        train = kind.sample(rounds.part(name, "train"), FITTED, seed)
         test = rounds.part(name, "test")
         for control in (*fixed, *others):
             found[control.name].append(predict(kind, control, train, test))
@@ -148,17 +148,6 @@ def predict(
     estimator.fit(X, kind.encode(estimator, train["label"].to_numpy()))
     outputs = kind.outputs(estimator, X_others)
     return kind.predictions(others["label"].to_numpy(), outputs, meta_of(others))
-
-
-def sample(kind: Problem, examples: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
-    """Draw at most so many examples, with the same share of each stratum and one at least."""
-    if len(examples) <= most:
-        return examples
-    shuffled = examples.sample(frac=1, random_state=seed)
-    strata = pd.Series(kind.strata(shuffled))
-    of_stratum = strata.groupby(strata)
-    place = of_stratum.cumcount() / of_stratum.transform("size")
-    return shuffled.iloc[np.argsort(place.to_numpy(), kind="stable")[:most]].sort_index()
 
 
 def compare_tests(

@@ -195,7 +195,7 @@ def leave_out(way: Units) -> Iterator[tuple[int, list[np.ndarray]]]:
 
 
 def _spread(ways: Sequence[Units], drawn: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Give each example the product of the weights of its units."""
+    """Weight each example by the product of the weights of its units."""
     weights = [drawn[0][:, codes] for codes in ways[0].codes]
     for way, of_units in zip(ways[1:], drawn[1:], strict=True):
         for one, codes in zip(weights, way.codes, strict=True):

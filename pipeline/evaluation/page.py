@@ -18,6 +18,7 @@ from pipeline.evaluation.layout import (
     format_score,
     format_seconds,
 )
+from pipeline.evaluation.pairs import turn
 from pipeline.evaluation.tuning import DEFAULTS
 from pipeline.evaluation.verdict import PRICES
 from pipeline.files import write_text
@@ -29,7 +30,6 @@ HARD_EXAMPLES = 20
 # Share of draws without a defined score from which on it is told.
 UNDEFINED = 0.01
 SEVERITIES = ("error", "warning", "note")
-OPPOSITE = {"better": "worse", "worse": "better"}
 COSTS: Values = {
     "fit_seconds": None,
     "tune_seconds": None,
@@ -170,7 +170,7 @@ def _format_ends(part: Mapping[str, Any], value: str = "score") -> str:
 
 
 def _doubt(part: Mapping[str, Any]) -> str:
-    """Say what `format_score` does not: in how many draws it is not defined, why no interval."""
+    """Describe what `format_score` does not: undefined draws, and why there is no interval."""
     undefined, why = part.get("undefined") or 0, part.get("why", "")
     said = [f"not defined in {_format_share(undefined)} of draws"] if undefined > UNDEFINED else []
     if why not in format_score(part):
@@ -265,7 +265,7 @@ def _nothing(models: Sequence[Values]) -> str:
 
 
 def _facts(board: Board) -> list[str]:
-    """Say in a few words what was tested and how."""
+    """Describe in a few words what was tested and how."""
     facts = []
     if rounds := board.get("rounds"):
         tested = f"{rounds['examples']:,} examples tested"
@@ -363,19 +363,7 @@ def _scatter(models: Sequence[Values], metric: str, greater: bool, cheapest: str
 
 def _pairs(pairs: Sequence[Board], take: str | None, order: Sequence[str]) -> list[Values]:
     """Turn pairs so that the recommended model is first, and sort them as the models are."""
-    turned = [
-        {
-            "first": pair["second"],
-            "second": pair["first"],
-            "difference": _minus(pair["difference"]),
-            "low": _minus(pair["high"]),
-            "high": _minus(pair["low"]),
-            "decision": OPPOSITE.get(pair["decision"], pair["decision"]),
-        }
-        if pair["second"] == take
-        else dict(pair)
-        for pair in pairs
-    ]
+    turned = [turn(pair) if pair["second"] == take else dict(pair) for pair in pairs]
     return sorted(
         turned,
         key=lambda pair: (
@@ -398,10 +386,6 @@ def _controls(controls: Sequence[Board], models: Sequence[Values], metric: str) 
     return [
         {**row, "strip": charts.strip(scale, row, "score"), "ticks": scale.ticks()} for row in rows
     ]
-
-
-def _minus(value: float | None) -> float | None:
-    return None if value is None else -value
 
 
 def _forest(pairs: Sequence[Board], scale: charts.Scale) -> list[Values]:

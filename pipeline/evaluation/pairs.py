@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from pipeline.evaluation.samples import Round, Sample
 # Families that are no answer to the question which family is better.
 NO_CONTESTANTS = {"baseline", "ensemble"}
 BETTER, WORSE, EQUIVALENT, CANNOT_TELL = "better", "worse", "equivalent", "cannot tell"
+OPPOSITE = {BETTER: WORSE, WORSE: BETTER}
 
 
 def represent(
@@ -110,6 +112,45 @@ def compare_pairs(
         CANNOT_TELL,
     )
     return pairs
+
+
+def turn(pair: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a pair from the view of its second one. Numbers may be None."""
+    difference, low, high = (
+        None if pair[key] is None else -pair[key] for key in ("difference", "high", "low")
+    )
+    return {
+        "first": pair["second"],
+        "second": pair["first"],
+        "difference": difference,
+        "low": low,
+        "high": high,
+        "decision": OPPOSITE.get(pair["decision"], pair["decision"]),
+    }
+
+
+def find_pair(pairs: pd.DataFrame, first: str, second: str) -> dict[str, Any] | None:
+    """
+    Return the difference of two models from the view of the first.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        What `compare_pairs` returned.
+    first, second : str
+        The models.
+
+    Returns
+    -------
+    dict or None
+        A row of `pairs`; None if the two were not compared.
+    """
+    for pair in pairs.to_dict("records"):
+        if (pair["first"], pair["second"]) == (first, second):
+            return pair
+        if (pair["first"], pair["second"]) == (second, first):
+            return turn(pair)
+    return None
 
 
 def enough_for_differences(ways: Sequence[Units]) -> bool:

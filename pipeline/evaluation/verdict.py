@@ -1,4 +1,4 @@
-"""Say in words which model to take, how sure that is, and at what price."""
+"""Describe in words which model to take, how sure that is, and at what price."""
 
 from collections.abc import Mapping, Sequence
 from math import floor, isfinite, log10
@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline.errors import UserError, nearest
 from pipeline.evaluation.comparison import Comparison
-from pipeline.evaluation.pairs import BETTER, CANNOT_TELL, EQUIVALENT, WORSE
+from pipeline.evaluation.pairs import BETTER, CANNOT_TELL, EQUIVALENT, WORSE, find_pair, turn
 
 # What "cheapest" can mean: the cost that decides, and how one model is cheaper than another.
 COSTS = {
@@ -114,21 +114,11 @@ def write_verdict(
 
 
 def oriented(pairs: pd.DataFrame, first: str, second: str) -> dict[str, Any]:
-    """Return the pair of two models as seen from the first one."""
-    for pair in pairs.to_dict("records"):
-        if (pair["first"], pair["second"]) == (first, second):
-            return pair
-        if (pair["first"], pair["second"]) == (second, first):
-            turned = {BETTER: WORSE, WORSE: BETTER}
-            return {
-                "first": first,
-                "second": second,
-                "difference": -pair["difference"],
-                "low": -pair["high"],
-                "high": -pair["low"],
-                "decision": turned.get(pair["decision"], pair["decision"]),
-            }
-    raise KeyError((first, second))
+    """Return the pair of two models that were compared, from the view of the first."""
+    found = find_pair(pairs, first, second)
+    if found is None:
+        raise KeyError((first, second))
+    return found
 
 
 def _like(
@@ -138,7 +128,7 @@ def _like(
     costs: Mapping[str, Mapping[str, float]],
     cheapest: str,
 ) -> list[str]:
-    """Say of which contenders the recommended one cannot be told apart, and what it saves."""
+    """Describe how the recommended model compares with other contenders, and what it saves."""
     found = [oriented(pairs, take, other) for other in others]
     parts = []
     for decision, words in (
@@ -164,7 +154,7 @@ def _like(
 
 
 def _ahead(comparison: Comparison, take: str) -> str:
-    """Say how far the next model is behind the only contender."""
+    """Describe how far the next model is behind the only contender."""
     ranked = [model for model in comparison.scores.index if model != take]
     known = [model for model in ranked if not np.isnan(comparison.scores.loc[model, "behind"])]
     if not known:
@@ -175,18 +165,12 @@ def _ahead(comparison: Comparison, take: str) -> str:
 
 
 def _family(pair: Mapping[str, Any]) -> str:
-    """Say which of two families is better."""
-    first, second, decision = pair["first"], pair["second"], pair["decision"]
-    if decision == WORSE:
-        pair = {
-            **pair,
-            "difference": -pair["difference"],
-            "low": -pair["high"],
-            "high": -pair["low"],
-        }
-        first, second = second, first
-    between = f"{first.capitalize()} models"
-    if decision in (BETTER, WORSE):
+    """Describe which of two families is better."""
+    if pair["decision"] == WORSE:
+        pair = turn(pair)
+    second, decision = pair["second"], pair["decision"]
+    between = f"{pair['first'].capitalize()} models"
+    if decision == BETTER:
         return f"{between} beat {second} ones by {_interval(pair)}."
     if decision == EQUIVALENT:
         return f"{between} and {second} ones are equivalent ({_interval(pair)})."
@@ -194,7 +178,7 @@ def _family(pair: Mapping[str, Any]) -> str:
 
 
 def _more_examples(pair: Mapping[str, Any], examples: int, matters: float) -> list[str]:
-    """Say how many more test examples would decide between two models."""
+    """Estimate how many more test examples would decide between two models."""
     if pair["decision"] != CANNOT_TELL or not isfinite(pair["low"]):
         return []
     width, difference = (pair["high"] - pair["low"]) / 2, abs(pair["difference"])

@@ -257,6 +257,32 @@ class Problem(ABC):
             Values of any type that can be sorted.
         """
 
+    def sample(self, examples: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
+        """
+        Draw examples, with the same share of each stratum and one of each at least.
+
+        Parameters
+        ----------
+        examples : DataFrame
+            With ``label``.
+        most : int
+            Number of examples to draw. If there are no more, all are returned.
+        seed : int
+            Seed of the draw.
+
+        Returns
+        -------
+        DataFrame
+            In the order of `examples`.
+        """
+        if len(examples) <= most:
+            return examples
+        shuffled = examples.sample(frac=1, random_state=seed)
+        strata = pd.Series(self.strata(shuffled))
+        of_stratum = strata.groupby(strata)
+        place = of_stratum.cumcount() / of_stratum.transform("size")
+        return shuffled.iloc[np.argsort(place.to_numpy(), kind="stable")[:most]].sort_index()
+
     @abstractmethod
     def check_parts(
         self, parts: Mapping[str, pd.DataFrame], advice: Callable[[list[str]], str]

@@ -215,7 +215,7 @@ def fit_and_score(
 
 
 def ignore(step: int, losses: Mapping[str, float]) -> None:
-    """Take a step of a fit without reporting it."""
+    """Ignore a step of a fit."""
 
 
 def make_report(

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.evaluation.checks import CHECKS, Evidence, check_muted, find_pair, run_checks
+from pipeline.evaluation.checks import CHECKS, Evidence, check_muted, run_checks
 from pipeline.evaluation.comparison import compare
 from pipeline.evaluation.controls import compare_tests, fit_controls
+from pipeline.evaluation.pairs import find_pair
 from pipeline.evaluation.samples import Round
 from pipeline.paths import ROOT
 from pipeline.problems.classification import Classification
@@ -56,7 +57,7 @@ def answer(part, model):
 
 
 def weigh(rounds, answers=answer, seed=0):
-    """Put together what the stage does."""
+    """Collect the evidence as the stage does."""
     names = rounds.scored
     of = {
         part: {m: [answers(rounds.part(name, part), m) for name in names] for m in FAMILIES}
@@ -301,11 +302,17 @@ def test_models_that_know_nothing_are_no_trouble_to_any_check():
 def test_a_pair_is_found_from_either_side(clean):
     pair = {"difference": 0.1, "low": 0.05, "high": 0.3, "decision": "better"}
     pairs = pd.DataFrame([{"first": "a", "second": "b", **pair}])
-    comparison = clean.comparison._replace(pairs=pairs)
-    assert find_pair(comparison, "a", "b") == {"first": "a", "second": "b", **pair}
-    opposite = {"difference": -0.1, "low": -0.3, "high": -0.05, "decision": "worse"}
-    assert find_pair(comparison, "b", "a") == opposite
-    assert find_pair(comparison, "a", "c") is None
+    assert find_pair(pairs, "a", "b") == {"first": "a", "second": "b", **pair}
+    opposite = {
+        "first": "b",
+        "second": "a",
+        "difference": -0.1,
+        "low": -0.3,
+        "high": -0.05,
+        "decision": "worse",
+    }
+    assert find_pair(pairs, "b", "a") == opposite
+    assert find_pair(pairs, "a", "c") is None
 
 
 def test_settings_that_other_rounds_tested_are_reported_and_those_of_one_round_are_not(clean):

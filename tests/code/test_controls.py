@@ -14,7 +14,6 @@ from pipeline.evaluation.controls import (
     control_rows,
     controls_of,
     fit_controls,
-    sample,
 )
 from pipeline.evaluation.values import count_words, numbers_of
 from pipeline.problems.classification import Classification
@@ -131,11 +130,11 @@ def test_the_best_model_is_compared_with_controls_on_the_same_examples():
 
 def test_a_sample_keeps_the_shares_of_classes_and_one_example_of_each_at_least():
     examples = table(1000).assign(label=["rare"] * 3 + ["yes"] * 300 + ["no"] * 697)
-    drawn = sample(KIND, examples, 100, seed=0)["label"].value_counts()
+    drawn = KIND.sample(examples, 100, seed=0)["label"].value_counts()
     assert drawn["rare"] == 1
     assert drawn["yes"] == pytest.approx(30, abs=1)
     assert drawn.sum() == 100
-    assert sample(KIND, examples, 2000, seed=0) is examples
+    assert KIND.sample(examples, 2000, seed=0) is examples
 
 
 def test_values_become_numbers_by_their_kind():
