@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 run: $(VENV)/installed ## Run every stage that is not up to date and print the leaderboards
 	@dvc repro
 	@python -m pipeline.leaderboard
-	@echo "Every run is in MLflow: make ui"
+	@echo "The verdict in a browser: reports/index.html. Every run is in MLflow: make ui"
 
 tune: $(VENV)/installed ## Tune each model of a TASK alike: BUDGET=10m or TRIALS=30
 	@python -m pipeline.tune $(if $(TASK),task=$(TASK)) $(if $(BUDGET),sweep.budget=$(BUDGET)) $(if $(TRIALS),sweep.n_trials=$(TRIALS))

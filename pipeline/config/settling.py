@@ -38,7 +38,10 @@ def settle(whole: DictConfig) -> Any:
         raise UserError(f"task: name one of {', '.join(options('task'))}")
     if cfg.task.name != choices["task"]:
         raise UserError("task.name cannot be set: it is the name of the task's file")
-    for key, seed in (("seed", cfg.seed), ("split_seed", cfg.task.split.seed)):
+    if not cfg.task.seeds or len(set(cfg.task.seeds)) < len(cfg.task.seeds):
+        raise UserError(f"task.seeds: {cfg.task.seeds} are not one or more different seeds")
+    seeds = [("task.seeds", seed) for seed in cfg.task.seeds]
+    for key, seed in (("seed", cfg.seed), ("split_seed", cfg.task.split.seed), *seeds):
         if not 0 <= seed <= HIGHEST_SEED:
             raise UserError(f"{key}: {seed} is not between 0 and {HIGHEST_SEED}")
     for name in cfg.task.models:

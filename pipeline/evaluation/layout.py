@@ -59,11 +59,13 @@ def describe_settings(board: Mapping[str, Any]) -> str:
 
 def describe_test(board: Mapping[str, Any], part: str) -> str:
     """Return on how many examples, and in how many rounds, models were scored."""
-    examples, rounds = board["slices"][part]["examples"], board["rounds"]
-    if rounds["rounds"] == 1:
-        return f"{examples:,} examples"
-    times = f" × {rounds['repeats']}" if rounds["repeats"] > 1 else ""
-    return f"{examples:,} examples, {rounds['folds']}{times} folds"
+    rounds, tested = board["rounds"], f"{board['slices'][part]['examples']:,} examples"
+    if rounds["rounds"] > 1:
+        times = f" × {rounds['repeats']}" if rounds["repeats"] > 1 else ""
+        tested += f", {rounds['folds']}{times} folds"
+    if len(rounds["seeds"]) > 1:
+        tested += f", {len(rounds['seeds'])} seeds"
+    return tested
 
 
 def format_score(part: Mapping[str, Any] | None, value: str = "score") -> str:

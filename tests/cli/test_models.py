@@ -7,10 +7,12 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from mlflow.pyfunc import load_model
+from sklearn.metrics import roc_auc_score
 
 from pipeline import bundle, predictor
 
@@ -249,3 +251,34 @@ def test_two_logged_models_answer_in_one_process_each_with_its_own_code(
     assert "new" not in old.predict(test)
     assert new.predict(test)["new"].eq(1).all()
     assert "new" not in old.predict(test)
+
+
+def test_each_round_is_trained_once_per_seed_and_the_score_is_their_mean(warm, project):
+    project.edit("conf/task/base/common.yaml", 'seeds: ["${seed}"]', "seeds: [3, 4]")
+    project.edit("conf/task/breast_cancer.yaml", "folds: 5", "folds: null")
+    project.edit("conf/model/neural_net.yaml", "max_epochs: 200", "max_epochs: 3")
+    models = ["baseline", "neural_net"]
+    for stage in ("ingest", "featurize"):
+        project.must_warm(warm, f"pipeline.{stage}", "task=breast_cancer")
+    for model in models:
+        project.must_warm(warm, "pipeline.train", "task=breast_cancer", f"model={model}")
+    asked = ["task=breast_cancer", f"models=[{','.join(models)}]"]
+    said = project.must_warm(warm, "pipeline.evaluate", *asked)
+
+    reports = project.root / "reports/breast_cancer"
+    predictions = pd.read_parquet(reports / "predictions.parquet")
+    of_network = predictions[predictions["model"] == "neural_net"]
+    scores = {
+        seed: roc_auc_score(part["label"] == "malignant", part["probability_malignant"])
+        for seed, part in of_network.groupby("seed")
+    }
+    board = json.loads((reports / "board.json").read_text("utf-8"))
+    assert list(scores) == board["rounds"]["seeds"] == [3, 4]
+    assert scores[3] != scores[4]
+    found = board["models"]["neural_net"]["scores"]["roc_auc"]["score"]
+    assert found == pytest.approx(np.mean(list(scores.values())))
+    # The kept model is that of the first seed.
+    kept = predictor.load(project.root / MODELS / "neural_net")
+    first = of_network[of_network["seed"] == 3].filter(like="probability_")
+    np.testing.assert_array_equal(kept.outputs(project.parts("breast_cancer")["test"]), first)
+    assert "114 examples, 2 seeds" in " ".join(said.split())

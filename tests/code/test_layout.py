@@ -65,7 +65,7 @@ FACTS = {
     "greater_is_better": True,
     "confidence": 0.95,
     "cheapest": "predict",
-    "rounds": {"folds": 5, "repeats": 3, "rounds": 15, "examples": 1234},
+    "rounds": {"folds": 5, "repeats": 3, "rounds": 15, "seeds": [0, 1], "examples": 1234},
     "models": {
         **{name: {"family": family, "failed": ""} for name, family in FAMILIES.items()},
         "broken": {"family": "deep", "failed": "loss is nan"},
@@ -208,7 +208,7 @@ def test_page_fits_80_columns_and_holds_every_model_and_the_verdict(board):
     assert "0.850 [0.800, 0.900]" in page
     assert "Take neural_net. It is cheap." in page
     assert "broken: loss is nan" in page
-    assert "1,234 examples, 5 × 3 folds" in " ".join(page.split())
+    assert "1,234 examples, 5 × 3 folds, 2 seeds" in " ".join(page.split())
 
 
 def test_tasks_are_summarized_by_the_model_to_take_and_its_families(board):
