@@ -119,7 +119,7 @@ def test_learning_points_of_a_model_without_a_curve_are_none():
 def test_plots_hold_every_model_and_all_rounds():
     kind = Classification(target={"classes": list("abc")})
     parts = [some_answers(3), some_answers(3)]
-    fits = [Scored(str(n), 0, 0.5, {"test": part}, {}) for n, part in enumerate(parts)]
+    fits = [Scored(str(n), 0, 0.5, {}, {"test": part}, {}) for n, part in enumerate(parts)]
     entries = {name: Entry({}, "", None, fits, {}) for name in ("one", "other")}
 
     found = {plot["name"]: plot for plot in evaluate.plots(kind, entries)}
