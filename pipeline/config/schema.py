@@ -26,6 +26,8 @@ class Kind:
     metrics: list[str] = MISSING
     positive: str | None = None
     threshold: str | None = None
+    points: dict[str, dict[str, Any]] | None = None
+    calibrate: str | None = None
 
 
 @dataclass

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
 from pipeline.errors import ModelError, UserError, nearest
 from pipeline.problems import Metric, Predictions, Problem, metric, metrics_in
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 # Estimators of these packages take the names of classes as labels. Others may need 0, 1, 2, ...
 TAKE_NAMES = {PROJECT, "sklearn", "lightgbm", "numpy", "scipy", "torch"}
 Variance = Callable[[Any, np.ndarray], np.ndarray]
+Points = tuple[tuple[float, ...], ...]
+TEMPERATURE = "temperature"
 # Tolerance for the range of probabilities, and for the sum of a row.
 TOLERANCE = 1e-5
 MOST_THRESHOLDS = 200
@@ -48,8 +51,9 @@ class ClassPredictions(Predictions):
     positive : int
         Index of the positive class, which metrics such as sensitivity are about.
     threshold : float or ndarray of shape (n,), optional
-        The lowest probability at which the positive class is predicted. Without it the most
-        probable class is predicted.
+        The lowest probability at which the positive class is predicted.
+    points : tuple of tuple of float, optional
+        Points for each true class (row) and predicted class (column).
     classes : tuple of str
         Labels, for metrics that name classes.
     meta : mapping of str to ndarray of shape (n,)
@@ -59,6 +63,7 @@ class ClassPredictions(Predictions):
     probabilities: np.ndarray
     positive: int
     threshold: float | np.ndarray | None = None
+    points: Points | None = None
     classes: tuple[str, ...] = ()
 
     @property
@@ -69,11 +74,36 @@ class ClassPredictions(Predictions):
     @cached_property
     def predicted(self) -> np.ndarray:
         """Index of the predicted class."""
-        return predict_classes(self.probabilities, self.positive, self.threshold)
+        return predict_classes(self.probabilities, self.positive, self.threshold, self.points)
+
+
+class Decision(NamedTuple):
+    """
+    How the probabilities of a model become classes.
+
+    Attributes
+    ----------
+    positive : int
+        Index of the positive class.
+    threshold : float, optional
+        The lowest probability at which the positive class is predicted.
+    points : tuple of tuple of float, optional
+        Points for each true class (row) and predicted class (column).
+    temperature : float, default=1
+        What `soften` is applied with first.
+    """
+
+    positive: int = 0
+    threshold: float | None = None
+    points: Points | None = None
+    temperature: float = 1.0
 
 
 def predict_classes(
-    probabilities: np.ndarray, positive: int, threshold: float | np.ndarray | None
+    probabilities: np.ndarray,
+    positive: int,
+    threshold: float | np.ndarray | None,
+    points: Points | None = None,
 ) -> np.ndarray:
     """
     Predict classes from probabilities.
@@ -86,13 +116,18 @@ def predict_classes(
         Index of the positive class.
     threshold : float, ndarray of shape (n,), or None
         The lowest probability at which the positive class is predicted.
+    points : tuple of tuple of float, optional
+        Points for each true class (row) and predicted class (column).
 
     Returns
     -------
     ndarray of int, shape (n,)
-        Index of the most probable class. With a threshold, the positive class if its
-        probability reaches the threshold, otherwise the most probable of the others.
+        Index of the most probable class. With points, the class of most expected points (Elkan,
+        IJCAI 2001). With a threshold, the positive class if its probability reaches the
+        threshold, otherwise the most probable of the others.
     """
+    if points is not None:
+        return (probabilities @ np.array(points)).argmax(1)
     if threshold is None:
         return probabilities.argmax(1)
     others = probabilities.copy()
@@ -134,6 +169,41 @@ def best_threshold(metric: Metric, predictions: ClassPredictions) -> float:
         return 0.5
     best = tried[np.isclose(scores, np.nanmax(scores), rtol=0, atol=1e-12)]
     return float(best[(len(best) - 1) // 2])
+
+
+def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """
+    Raise probabilities to the power of 1 / `temperature`, and make rows sum to 1.
+
+    Above 1 they become more alike, below 1 more extreme. The most probable class stays.
+    """
+    if temperature == 1:
+        return probabilities
+    logarithms = np.log(np.maximum(probabilities.astype(float), np.finfo(float).tiny))
+    return softmax(logarithms / temperature, axis=1)
+
+
+def best_temperature(predictions: ClassPredictions) -> float:
+    """
+    Return the temperature with the lowest log loss (Guo et al., ICML 2017).
+
+    Parameters
+    ----------
+    predictions : ClassPredictions
+        For validation examples.
+
+    Returns
+    -------
+    float
+        Between exp(-3) and exp(3).
+    """
+    from scipy.optimize import minimize_scalar
+
+    def loss(logarithm: float) -> float:
+        softened = soften(predictions.probabilities, np.exp(logarithm))
+        return log_loss.once(dataclasses.replace(predictions, probabilities=softened))
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3)).x))
 
 
 def confusion(predictions: ClassPredictions) -> np.ndarray:
@@ -335,7 +405,12 @@ class Classification(Problem):
         The class that metrics such as recall are about.
     threshold : str, optional
         The metric for which the threshold of the positive class is chosen on validation.
-        Without it the most probable class is predicted.
+    points : mapping of str to mapping of str to float, optional
+        By true class the points for each predicted class, 0 for one that is not named. The class
+        of most expected points is predicted. Without points and threshold it is the most probable
+        class.
+    calibrate : str, optional
+        ``temperature`` to soften the probabilities of each model so that they fit validation.
     """
 
     loss: ClassVar[str] = "log_loss"
@@ -372,6 +447,8 @@ class Classification(Problem):
 
     positive: str | None = None
     threshold: str | None = None
+    points: Mapping[str, Mapping[str, float]] | None = None
+    calibrate: str | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -463,6 +540,21 @@ class Classification(Problem):
                 )
             if self.positive is None:
                 raise UserError(f"task.threshold: {self.lack('a threshold', 'positive')}")
+        if self.calibrate not in (None, TEMPERATURE):
+            raise UserError(f"task.calibrate: unknown '{self.calibrate}': {TEMPERATURE} or null")
+        if self.points is None:
+            return
+        if self.threshold is not None:
+            raise UserError("task.points and task.threshold both decide the class: leave one out")
+        named = {(true, label): n for true, row in self.points.items() for label, n in row.items()}
+        for label in [*self.points, *(label for _, label in named)]:
+            if label not in self.classes:
+                raise UserError(
+                    f"task.points: unknown class '{label}'{nearest(label, self.classes)}"
+                )
+        for (true, label), points in named.items():
+            if isinstance(points, bool) or not isinstance(points, int | float):
+                raise UserError(f"task.points.{true}.{label}: '{points}' is no number")
 
     @property
     def has(self) -> frozenset[str]:
@@ -552,14 +644,22 @@ class Classification(Problem):
         raise ModelError(f"{name} has the classes {names}{order}; the data have {self.classes}")
 
     def decide(self, predictions: ClassPredictions) -> dict[str, Any]:
-        """Choose the threshold of the positive class, if the task asks for one."""
-        if self.threshold is None:
-            return {}
-        chosen = best_threshold(self.find(self.threshold), predictions)
-        return {"positive": self.positive, "threshold": chosen}
+        """Choose temperature and threshold, if the task asks for them, and add its points."""
+        decision: dict[str, Any] = {}
+        if self.calibrate is not None:
+            decision[TEMPERATURE] = best_temperature(predictions)
+            softened = soften(predictions.probabilities, decision[TEMPERATURE])
+            predictions = dataclasses.replace(predictions, probabilities=softened)
+        if self.threshold is not None:
+            chosen = best_threshold(self.find(self.threshold), predictions)
+            decision |= {"positive": self.positive, "threshold": chosen}
+        if self.points is not None:
+            rows = [self.points.get(true, {}) for true in self.classes]
+            decision["points"] = [[float(row.get(c, 0)) for c in self.classes] for row in rows]
+        return decision
 
     def check_decision(self, decision: Mapping[str, Any]) -> None:
-        """Check the class and its threshold."""
+        """Check the class and its threshold, the points, and the temperature."""
         self._parse_decision(decision)
 
     def predictions(
@@ -576,21 +676,29 @@ class Classification(Problem):
                 f"label '{strange[0]}' is not one of the classes {', '.join(self.classes)}: "
                 "no model was trained for it"
             )
-        code, threshold = self._parse_decision(decision or {})
+        code, threshold, points, temperature = self._parse_decision(decision or {})
         if threshold is not None and code != self.code:
             raise UserError(
                 f"the model's threshold is that of class '{self.classes[code]}', task.positive "
                 f"is '{self.positive}': train it again"
             )
-        actual = np.searchsorted(self.classes, target)
-        classes = tuple(self.classes)
-        return ClassPredictions(actual, outputs, self.code, threshold, classes, meta=meta)
+        return ClassPredictions(
+            np.searchsorted(self.classes, target),
+            soften(outputs, temperature),
+            self.code,
+            threshold,
+            points,
+            tuple(self.classes),
+            meta=meta,
+        )
 
     def frame(self, outputs: np.ndarray, decision: Mapping[str, Any]) -> pd.DataFrame:
         """Return the predicted class and the probability of each class."""
-        chosen = predict_classes(outputs, *self._parse_decision(decision))
+        positive, threshold, points, temperature = self._parse_decision(decision)
+        probabilities = soften(outputs, temperature)
+        chosen = predict_classes(probabilities, positive, threshold, points)
         columns = list(self.columns())
-        laid_out = pd.DataFrame(outputs, columns=columns[1:])
+        laid_out = pd.DataFrame(probabilities, columns=columns[1:])
         laid_out.insert(0, columns[0], np.array(self.classes)[chosen])
         return laid_out
 
@@ -598,14 +706,28 @@ class Classification(Problem):
         """Return ``label`` and ``probability_<class>`` for each class."""
         return {"label": "string"} | {f"probability_{label}": "double" for label in self.classes}
 
-    def _parse_decision(self, decision: Mapping[str, Any]) -> tuple[int, float | None]:
-        """Return the index of the class of a decision, and its threshold."""
-        if not decision:
-            return 0, None
-        positive, threshold = decision.get("positive"), decision.get("threshold")
-        if positive not in self.classes or not isinstance(threshold, float):
-            raise UserError(f"decision {dict(decision)} is no class with its threshold")
-        return self.classes.index(positive), threshold
+    def _parse_decision(self, decision: Mapping[str, Any]) -> Decision:
+        """Check a saved decision, and return it with classes by index."""
+        found, n = Decision(), len(self.classes)
+        strange = sorted(set(decision) - {"positive", "threshold", "points", TEMPERATURE})
+        if strange:
+            raise UserError(f"decision {dict(decision)} has the unknown key {strange[0]}")
+        if "threshold" in decision or "positive" in decision:
+            positive, threshold = decision.get("positive"), decision.get("threshold")
+            if positive not in self.classes or not isinstance(threshold, float):
+                raise UserError(f"decision {dict(decision)} is no class with its threshold")
+            found = found._replace(positive=self.classes.index(positive), threshold=threshold)
+        if "points" in decision:
+            points = np.array(decision["points"], dtype=object)
+            if points.shape != (n, n) or not all(isinstance(one, float) for one in points.flat):
+                raise UserError(f"decision {dict(decision)} has no number for each pair of classes")
+            found = found._replace(points=tuple(tuple(row) for row in points))
+        if TEMPERATURE in decision:
+            temperature = decision[TEMPERATURE]
+            if not isinstance(temperature, float) or not temperature > 0:
+                raise UserError(f"decision {dict(decision)} has no temperature above 0")
+            found = found._replace(temperature=temperature)
+        return found
 
     # For comparing models
 

@@ -5,10 +5,15 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import make_classification
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from pipeline.errors import ModelError, UserError
 from pipeline.problems import problem
+from pipeline.problems.classification import log_loss, predict_classes
 
 KIND = problem("classification")
 GENRES = KIND.on({"classes": ["essay", "novel", "poetry"]})
@@ -147,12 +152,65 @@ def test_without_a_threshold_there_is_nothing_to_decide():
     assert GENRES.decide(GENRES.predictions(np.array(["novel"]), np.eye(3)[[1]], {})) == {}
 
 
+def test_the_class_of_most_expected_points_is_predicted():
+    # A missed illness costs ten times a false alarm.
+    points = {"ill": {"ill": 10, "well": 0}, "well": {"ill": 0, "well": 1.0}}
+    doctor = problem("classification", {"points": points}).on({"classes": ["ill", "well"]})
+    ill = np.array([0.05, 0.09, 0.095, 0.5])
+    given = np.column_stack([ill, 1 - ill])
+    target = np.array(["well", "well", "ill", "ill"])
+
+    decision = doctor.decide(doctor.predictions(target, given, {}))
+
+    assert decision == {"points": [[10, 0], [0, 1]]}
+    # 10 p > 1 - p from p = 1 / 11 on
+    assert doctor.frame(given, decision)["label"].tolist() == target.tolist()
+    assert doctor.predictions(target, given, {}, decision).predicted.tolist() == [1, 1, 0, 0]
+
+
+def test_no_other_classes_have_more_expected_points():
+    rng = np.random.default_rng(5)
+    values, given = rng.random((3, 3)), rng.dirichlet(np.ones(3), 200)
+
+    found = predict_classes(given, 0, None, tuple(map(tuple, values)))
+
+    for row, chosen in zip(given, found, strict=True):
+        expected = [sum(row[true] * values[true][code] for true in range(3)) for code in range(3)]
+        assert expected[chosen] == max(expected)
+
+
+def test_temperature_is_that_of_scikit_learn():
+    X, y = make_classification(600, n_informative=6, n_classes=3, random_state=1)
+    names = np.array(["a", "b", "c"])[y]
+    overfitted = RandomForestClassifier(20, max_depth=8, random_state=0).fit(X[:200], names[:200])
+    given = overfitted.predict_proba(X[200:])
+    peer = CalibratedClassifierCV(FrozenEstimator(overfitted), method="temperature", cv=None)
+    peer.fit(X[200:400], names[200:400])
+    kind = problem("classification", {"calibrate": "temperature"}).on({"classes": list("abc")})
+
+    decision = kind.decide(kind.predictions(names[200:400], given[:200], {}))
+
+    found = kind.predictions(names[400:], given[200:], {}, decision)
+    expected = peer.predict_proba(X[400:])
+    np.testing.assert_allclose(found.probabilities, expected, atol=2e-3)
+    columns = [f"probability_{label}" for label in "abc"]
+    served = kind.frame(given[200:], decision)[columns].to_numpy()
+    np.testing.assert_array_equal(served, found.probabilities)
+    before = kind.predictions(names[400:], given[200:], {})
+    assert log_loss.once(found) < log_loss.once(before)
+    assert (found.predicted == before.predicted).all()
+
+
 @pytest.mark.parametrize(
     ("decision", "message"),
     [
         ({"positive": 7, "threshold": 0.5}, "is no class with its threshold"),
         ({"positive": "novel", "threshold": "high"}, "is no class with its threshold"),
         ({"positive": "novel", "threshold": 0.5}, "is that of class 'novel', task.positive is"),
+        ({"points": [[1.0, 0.0]]}, "has no number for each pair of classes"),
+        ({"points": [[1.0, 0.0, "x"]] * 3}, "has no number for each pair of classes"),
+        ({"temperature": 0.0}, "has no temperature above 0"),
+        ({"temprature": 2.0}, "unknown key temprature"),
     ],
 )
 def test_a_decision_that_is_not_the_tasks_is_refused(decision, message):

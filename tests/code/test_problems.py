@@ -28,13 +28,8 @@ def delay(predictions, weights):
     return weights.mean(1)
 
 
-def settings(metric="accuracy", metrics=("accuracy",), positive=None, threshold=None):
-    return {
-        "metric": metric,
-        "metrics": list(metrics),
-        "positive": positive,
-        "threshold": threshold,
-    }
+def settings(metric="accuracy", metrics=("accuracy",), **others):
+    return {"metric": metric, "metrics": list(metrics), **others}
 
 
 def test_an_unknown_kind_is_reported_with_the_nearest():
@@ -60,7 +55,7 @@ def test_a_kind_is_imported_when_it_is_asked_for():
 
 
 def test_a_metric_by_import_path_is_shown_by_its_name():
-    asked = problem("classification", settings(DELAY, [DELAY, "f1"], "malignant"))
+    asked = problem("classification", settings(DELAY, [DELAY, "f1"], positive="malignant"))
 
     found = asked.on(CLASSES)
 
@@ -102,6 +97,17 @@ def test_a_metric_is_a_function_with_its_name_and_its_needs():
         (settings("roc_auc", ["roc_auc"]), "set task.positive to one of benign, malignant"),
         (settings(threshold="f1"), "a threshold is about one class"),
         (settings(positive="malignant", threshold="f2"), "task.threshold: unknown metric 'f2'"),
+        (settings(points={"benign": {"malign": 1}}), "; did you mean 'malignant'?"),
+        (
+            settings(points={"benign": {"benign": "one"}}),
+            "task.points.benign.benign: 'one' is no number",
+        ),
+        (settings(points={"bening": {}}), "; did you mean 'benign'?"),
+        (
+            settings(points={}, positive="malignant", threshold="f1"),
+            "task.points and task.threshold both decide",
+        ),
+        (settings(calibrate="isotonic"), "task.calibrate: unknown 'isotonic': temperature or null"),
         (settings(RARE, [RARE]), "rare needs a class 'rare'"),
         (settings(DELAY, [DELAY]), "delay is about one class"),
         (settings("pipeline.nowhere.x", ["pipeline.nowhere.x"]), "cannot be imported"),
@@ -116,7 +122,7 @@ def test_settings_that_do_not_fit_are_reported_with_the_nearest(asked, message):
 
 
 def test_a_metric_that_needs_a_column_says_so_before_anything_is_fitted():
-    asked = problem("classification", settings(DELAY, [DELAY], "malignant"))
+    asked = problem("classification", settings(DELAY, [DELAY], positive="malignant"))
 
     with pytest.raises(UserError, match="delay needs 'time_to_event'"):
         asked.on({"classes": ["benign", "malignant"], "columns": []})
@@ -126,7 +132,7 @@ def test_a_metric_that_needs_a_column_says_so_before_anything_is_fitted():
     "asked",
     [
         settings(metrics=["accuracy", "f1_benign"]),
-        settings("roc_auc", ["roc_auc", "sensitivity"], "malignant", "f1"),
+        settings("roc_auc", ["roc_auc", "sensitivity"], positive="malignant", threshold="f1"),
     ],
 )
 def test_sound_settings_pass(asked):
