@@ -109,7 +109,8 @@ def prepare(context: HydraContext, composed: DictConfig, arguments: list[str]) -
     check_keys(cfg, space)
     points = spaces.grid(space, fixed) if cfg.sweep.sampler == "grid" else None
     shared = studies.trial_settings(cfg, spec_of(space), about)
-    study = studies.open_study(cfg, shared, points, kind.deciding.greater_is_better)
+    first = spaces.current(space, {"seed": cfg.seed} | fixed)
+    study = studies.open_study(cfg, shared, points, first, kind.deciding.greater_is_better)
     settings = merge(about["settings"], pick_settings("train", cfg))
     limit = studies.limit(cfg, points)
     return Sweep(cfg, kind, space, overrides, limit, workers, study, settings)

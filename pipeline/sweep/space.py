@@ -101,6 +101,16 @@ class Parameter:
             return [dist.low + number * dist.step for number in range(count)]
         raise UserError(f"sweep.space.{self.key}: a grid needs choice(...) or range(...)")
 
+    def holds(self, stored: Any) -> bool:
+        """Return whether a value, as a study stores it, is one of the range."""
+        dist = self.distribution
+        if isinstance(dist, CategoricalDistribution):
+            return stored in dist.choices
+        if isinstance(stored, bool) or not isinstance(stored, int | float):
+            return False
+        steps = (stored - dist.low) / dist.step if dist.step else 0
+        return dist.low <= stored <= dist.high and math.isclose(steps, round(steps))
+
     def applies(self, values: Mapping[str, Any]) -> bool:
         """Return whether the parameter is searched where the keys have these values."""
         return self.condition is None or values.get(self.condition.key) == self.condition.value
@@ -112,6 +122,11 @@ Space = list[Parameter]
 def value_of(stored: Any) -> Any:
     """Return a value of a study as the configuration holds it: JSON is a list."""
     return json.loads(stored) if isinstance(stored, str) and stored.startswith("[") else stored
+
+
+def stored_as(value: Any) -> Any:
+    """Return a value of the configuration as a study stores it: a list is JSON."""
+    return json.dumps(value) if isinstance(value, list) else value
 
 
 def configured_ranges(cfg: schema.Train) -> dict[str, Any]:
@@ -148,6 +163,27 @@ def parse(space: Mapping[str, Any]) -> Space:
         dist, condition = _read(key, node)
         parameters.append(Parameter(key, node, dist, condition))
     return parameters
+
+
+def current(space: Space, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the settings that a model has now, where they lie in their range.
+
+    Parameters
+    ----------
+    space : list of Parameter
+        The ranges.
+    settings : mapping
+        Values of the keys of the model.
+
+    Returns
+    -------
+    dict
+        From keys to values as a study stores them.
+    """
+    there = [one for one in space if one.key in settings and one.applies(settings)]
+    stored = {one.key: stored_as(settings[one.key]) for one in there}
+    return {one.key: stored[one.key] for one in there if one.holds(stored[one.key])}
 
 
 def at_ends(space: Space, values: Mapping[str, Any]) -> list[str]:
@@ -258,8 +294,7 @@ def _unquote(element: Any) -> Any:
 
 
 def _categorical(choices: Iterable[Any]) -> Distribution:
-    stored = [json.dumps(choice) if isinstance(choice, list) else choice for choice in choices]
-    return CategoricalDistribution(stored)
+    return CategoricalDistribution([stored_as(choice) for choice in choices])
 
 
 def grid(space: Space, fixed: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -142,6 +142,7 @@ def open_study(
     cfg: schema.Train,
     settings: dict[str, Any],
     points: list[dict[str, Any]] | None,
+    first: dict[str, Any],
     greater_is_better: bool,
 ) -> optuna.Study:
     """
@@ -155,6 +156,8 @@ def open_study(
         What `trial_settings` returns: trials are comparable when it is equal.
     points : list of dict, or None
         The parameters of each trial of a grid; None for a search.
+    first : dict
+        The parameters of the first trial of a search. Others are up to the sampler.
     greater_is_better : bool
         The direction of the deciding metric.
 
@@ -193,8 +196,9 @@ def open_study(
             )
         study.set_user_attr(SETTINGS, settings)
         n_trials = limit(cfg, points).n_trials
+        given = [first] if points is None else points
         for number in range(len(study.get_trials(deepcopy=False)), n_trials):
-            study.enqueue_trial(points[number] if points is not None else {})
+            study.enqueue_trial(given[number] if number < len(given) else {})
     return study
 
 

@@ -174,6 +174,8 @@ def test_a_second_call_runs_nothing_and_a_higher_number_runs_more(sweeping):
     space = ["model.quality=interval(0, 1)", "sweep.sampler=random"]
     assert sweeping.run(*space, "sweep.n_trials=3").returncode == 0
     values = [trial.params for trial in sweeping.trials()]
+    # The first trial has the settings of now.
+    assert values[0] == {"model.quality": 0.5}
     again = sweeping.run(*space, "sweep.n_trials=3")
     assert again.returncode == 0, again.stderr
     assert "all 3 trials are done, nothing is run" in again.stdout

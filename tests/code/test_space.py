@@ -133,3 +133,34 @@ def test_values_at_an_end_of_their_range_are_found(text, inside, at_an_end):
 )
 def test_choices_without_an_order_have_no_ends(text, value):
     assert space.at_ends(space.parse({"model.x": text}), {"model.x": value}) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "stored"),
+    [
+        ("tag(log, interval(0.01, 0.3))", 0.05, 0.05),
+        ("int(interval(4, 64))", 31, 31),
+        ("int(interval(4, 64))", 3, None),
+        ("int(interval(4, 64))", True, None),
+        ("interval(0.1, 1)", "sqrt", None),
+        ("range(1, 10, 3)", 4, 4),
+        ("range(1, 10, 3)", 5, None),
+        ("range(0, 1, 0.1)", 0.3, 0.3),
+        ("choice(sqrt, log2)", "sqrt", "sqrt"),
+        ("choice(sqrt, log2)", None, None),
+        ("choice([64], [64, 64])", [64, 64], "[64, 64]"),
+    ],
+)
+def test_the_settings_of_now_are_a_point_of_the_space_where_they_are_in_range(text, value, stored):
+    searched = space.parse({"model.x": text})
+    expected = {} if stored is None else {"model.x": stored}
+
+    assert space.current(searched, {"model.x": value}) == expected
+    assert space.current(searched, {"model.y": value}) == {}
+
+
+def test_the_settings_of_now_leave_out_what_is_searched_under_another_condition():
+    searched = space.parse({"model.x": {"values": "interval(0, 1)", "when": "model.y=a"}})
+
+    assert space.current(searched, {"model.x": 0.5, "model.y": "b"}) == {}
+    assert space.current(searched, {"model.x": 0.5, "model.y": "a"}) == {"model.x": 0.5}
