@@ -136,7 +136,7 @@ def card(
         return sizes | kind.summarize(part)
 
     examples = rounds.examples
-    columns = sorted(meta_of(examples).keys() - {"group", "unit", "stratum"})
+    columns = sorted(meta_of(examples).keys() - {"group", "unit", "unit_2", "stratum"})
     return {
         "origin": source.origin,
         "inputs": inputs_of(examples),

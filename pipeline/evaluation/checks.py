@@ -7,6 +7,7 @@ by that code.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +19,10 @@ from pipeline.evaluation.comparison import Comparison
 from pipeline.evaluation.controls import NOTHING, ORDER
 from pipeline.evaluation.drift import differences
 from pipeline.evaluation.intervals import FEWEST_FOR_DIFFERENCE
-from pipeline.evaluation.overlap import find_copies
+from pipeline.evaluation.overlap import find_copies, long_texts
 from pipeline.evaluation.pairs import CANNOT_TELL, EQUIVALENT, WORSE, find_pair
 from pipeline.problems import Predictions, Problem
-from pipeline.sources.rounds import Rounds
+from pipeline.sources.rounds import PARTS, Rounds
 
 NOTE, WARNING, ERROR = "note", "warning", "error"
 SEVERITIES = (ERROR, WARNING, NOTE)
@@ -310,6 +311,27 @@ def validation_far_better(evidence: Evidence) -> Iterator[Finding]:
             "belongs together as a group, and tune less on validation.",
             list(found),
         )
+
+
+@check
+def validation_shares(evidence: Evidence) -> Iterator[Finding]:
+    """Find columns whose texts validation has in common with train more often than test has."""
+    name = evidence.repeat[-1]
+    train, *others = (evidence.rounds.part(name, part) for part in PARTS)
+    columns = long_texts(train)
+    for column in columns:
+        # Distinct texts, because the examples of one text come together.
+        known = [pd.Series(part[column].unique()).isin(train[column]) for part in others]
+        (validation, test), sizes = [one.mean() for one in known], [len(one) for one in known]
+        both = pd.concat(known).mean()
+        error = np.sqrt(both * (1 - both) * (1 / sizes[0] + 1 / sizes[1]))
+        if validation - test > NormalDist().inv_cdf(1 - evidence.alpha / len(columns)) * error:
+            yield Finding(
+                WARNING,
+                f"{validation:.0%} of the distinct values of '{column}' in validation are also in "
+                f"train, but {test:.0%} of those in test.",
+                "Scores on validation, and what is chosen on it, are optimistic: rely on test.",
+            )
 
 
 @check

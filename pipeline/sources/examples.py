@@ -16,7 +16,8 @@ from pipeline.paths import ROOT
 # Columns that no model may see. The last one is optional.
 META = ["example_id", "label", "group", "time"]
 # Further columns for metrics have names with this prefix. `unit` is what the bootstrap draws if
-# that is not the group. `stratum` is what a random split keeps the shares of.
+# that is not the group, `unit_2` what it draws as well. `stratum` is what a random split keeps
+# the shares of.
 META_PREFIX = "meta:"
 CONTRADICTION = "same inputs, different labels"
 
@@ -35,8 +36,9 @@ class Source:
         A row per example: ``example_id``, the inputs, ``label``, ``group``. If there is a
         column ``time``, the split is by time. Examples of one ``group`` stay in one part
         of the split. The bootstrap draws groups too, or ``meta:unit`` if that column is
-        there. Further columns ``meta:<name>`` reach the metrics as ``<name>``. An input
-        holds numbers, booleans, dates, texts, bytes, or one sequence of numbers per row.
+        there, and of examples that belong to two things at once also ``meta:unit_2``.
+        Further columns ``meta:<name>`` reach the metrics as ``<name>``. An input holds
+        numbers, booleans, dates, texts, bytes, or one sequence of numbers per row.
     origin : list of dict
         The origin of each file: ``path`` as `origin_of` returns it, or ``url``, and
         ``sha256``.

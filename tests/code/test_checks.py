@@ -239,6 +239,29 @@ def test_a_validation_that_promises_too_much_is_told(clean):
     assert f"{kept.mean() + 0.06:.3f} on validation, {kept.mean():.3f} on test" in found["sentence"]
 
 
+def test_texts_that_validation_shares_with_train_and_test_does_not_are_told(clean):
+    rounds, rng = clean.rounds, np.random.default_rng(3)
+    part = rounds.parts["0"]
+    headlines = np.array([f"one headline of five words {number}" for number in range(40)])
+    articles = [f"an article of at least five words {number}" for number in range(len(part))]
+    chosen = np.where(
+        part == "test", rng.integers(30, 40, len(part)), rng.integers(0, 30, len(part))
+    )
+    texts = rounds.examples.assign(headline=headlines[chosen], body=articles)
+    one = rounds._replace(examples=texts, parts=rounds.parts[["0"]])
+
+    found = only(replace(clean, rounds=one, repeat=["0"]), "validation_shares")
+
+    assert found["sentence"] == (
+        "100% of the distinct values of 'headline' in validation are also in train, "
+        "but 0% of those in test."
+    )
+    everywhere = texts.assign(headline=headlines[rng.integers(0, 40, len(part))])
+    assert "validation_shares" not in codes(
+        replace(clean, rounds=one._replace(examples=everywhere), repeat=["0"])
+    )
+
+
 def test_of_one_round_validation_is_compared_by_both_intervals(clean):
     score = clean.comparison.scores.loc["good", "roc_auc"]
     for half, fires in ((0.01, True), (0.3, False)):

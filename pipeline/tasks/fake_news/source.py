@@ -27,8 +27,8 @@ def read(manifest: Path) -> Source:
     Returns
     -------
     Source
-        With the inputs ``headline`` and ``body``. The group is the body. Pairs whose
-        headline or body is in the test are dropped.
+        With the inputs ``headline`` and ``body``. The group is the body. The bootstrap draws
+        headlines and bodies. Pairs whose headline or body is in the test are dropped.
 
     Raises
     ------
@@ -68,7 +68,8 @@ def pairs(stances: Path, bodies: Path, part: str) -> pd.DataFrame:
     -------
     DataFrame
         A row per stance, in the order of the file: ``example_id``, ``headline``, ``body``,
-        ``label``, ``group``. Bodies with the same normalised text are one group.
+        ``label``, ``group``, ``meta:unit`` (the headline), ``meta:unit_2`` (the body). Texts
+        that are the same when normalised are one.
 
     Raises
     ------
@@ -91,13 +92,17 @@ def pairs(stances: Path, bodies: Path, part: str) -> pd.DataFrame:
                 f"{stances}, row {strange[0] + 1}: {column} '{value}' is not {expected}"
             )
     ids = articles.index.to_series().groupby(normalise_each(articles)).transform("first")
+    group = f"{part}-" + judged["Body ID"].map(ids)
+    headlines = pd.factorize(normalise_each(judged["Headline"]))[0]
     return pd.DataFrame(
         {
             "example_id": [f"{part}-{row:05d}" for row in range(len(judged))],
             "headline": judged["Headline"],
             "body": judged["Body ID"].map(articles),
             "label": judged["Stance"],
-            "group": f"{part}-" + judged["Body ID"].map(ids),
+            "group": group,
+            "meta:unit": [f"{part}-headline-{number:04d}" for number in headlines],
+            "meta:unit_2": group,
         }
     )
 
