@@ -71,6 +71,8 @@ def test_the_test_is_whole_and_in_its_order(read_given):
         "body": ["The test has this one.", "The test has this one.", "And this."],
         "label": ["discuss", "discuss", "unrelated"],
         "group": ["test-7", "test-7", "test-9"],
+        "meta:unit": ["test-headline-0000", "test-headline-0000", "test-headline-0001"],
+        "meta:unit_2": ["test-7", "test-7", "test-9"],
     }
 
 
@@ -85,6 +87,8 @@ def test_train_has_no_headline_and_no_body_of_the_test(read_given):
         "label": ["agree", "unrelated", "unrelated"],
         # Body 8 is body 7 again, but for its quotes and line ends.
         "group": ["train-7"] * 3,
+        "meta:unit": ["train-headline-0000", "train-headline-0001", "train-headline-0000"],
+        "meta:unit_2": ["train-7"] * 3,
     }
     assert source.dropped == {"headline is in the test": 2, "body is in the test": 1}
 
