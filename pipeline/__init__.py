@@ -5,3 +5,5 @@ import os
 # OpenMP reads this once, when the first library that uses it is loaded. Threads that
 # spin while they wait make training several times slower on a machine with other work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Keras reads it when it is imported; the user may name another.
+os.environ.setdefault("KERAS_BACKEND", "torch")

@@ -455,8 +455,12 @@ def write_reports(task: str, board: dict[str, Any], predicted: pd.DataFrame) -> 
         (folder / "leaderboard.txt").write_text(console_page(board), encoding="utf-8")
         write_report(board, folder)
         predicted.to_parquet(folder / "predictions.parquet", index=False)
-        for model, scores in test_scores(board).items():
-            write_json(folder / "metrics" / f"{model}.json", scores)
+        for model, parts in test_scores(board).items():
+            shown = {
+                part: {name: score for name, score in scores.items() if name in board["metrics"]}
+                for part, scores in parts.items()
+            }
+            write_json(folder / "metrics" / f"{model}.json", shown)
         for form in FORMS:
             (folder / "plots" / form).mkdir(parents=True)
         for plot in board["plots"]:

@@ -8,9 +8,12 @@ from pipeline import storage
 from pipeline.errors import UserError, nearest
 
 PROJECT = __name__.partition(".")[0]
-# Classes with a method ``save(folder)`` and a class method ``load(folder)``, by name, so that their
-# modules are imported only if needed.
-OWN = {"network": f"{PROJECT}.models.neural_net.NeuralNet"}
+# Classes with a method ``save(folder, trusted)`` and a class method ``load(folder, trusted)``, by
+# name, so that their modules are imported only if needed.
+OWN = {
+    "network": f"{PROJECT}.models.neural_net.NeuralNet",
+    "keras": f"{PROJECT}.models.keras_net.KerasNet",
+}
 # Any other estimator is written by skops.
 SKOPS, FILE = "skops", "estimator.skops"
 
@@ -41,7 +44,7 @@ def save(estimator: Any, folder: Path, trusted: list[str]) -> str:
     classes = [f"{one.__module__}.{one.__qualname__}" for one in type(estimator).__mro__]
     for name, own in OWN.items():
         if own in classes:
-            estimator.save(folder)
+            estimator.save(folder, trusted)
             return name
     storage.dump(estimator, folder / FILE, trusted)
     return SKOPS
@@ -64,4 +67,4 @@ def load(name: str, folder: Path, trusted: list[str]) -> Any:
             f"{folder}: unknown format '{name}' of an estimator{nearest(name, formats)}"
         )
     module, _, attribute = OWN[name].rpartition(".")
-    return getattr(importlib.import_module(module), attribute).load(folder)
+    return getattr(importlib.import_module(module), attribute).load(folder, trusted)

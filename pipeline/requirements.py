@@ -9,6 +9,8 @@ from typing import Any
 
 PROJECT = __name__.partition(".")[0]
 PLAIN = (str, bytes, int, float, bool, complex, type(None))
+# Objects of these packages lead to the whole of them, and to what else the process has imported.
+OPAQUE = ("keras",)
 
 
 def packages(thing: Any) -> set[str]:
@@ -39,6 +41,8 @@ def _modules(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
         yield from (kind.__module__ for kind in kinds if kind.__module__)
         return
     yield from (kind.__module__ for kind in type(thing).__mro__)
+    if type(thing).__module__.partition(".")[0] in OPAQUE:
+        return
     if isinstance(thing, functools.partial):
         yield from _modules((thing.func, thing.args, thing.keywords), seen)
     elif isinstance(thing, Mapping):

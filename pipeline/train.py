@@ -68,8 +68,10 @@ def main(cfg: schema.Train) -> None:
                 raise
             print(f"{task.name} {model.name} failed: {error}", file=sys.stderr)
             return
-        # The model is moved only after the run has ended well.
-        keep(folder, scores, task.name, model.name, run.id)
+        # The model is moved only after the run has ended well. A column of `dvc metrics show` per
+        # metric is enough; deviations and intervals are in the manifest and the run.
+        shown = {one.name: scores[one.name] for one in kind.reported if one.name in scores}
+        keep(folder, shown, task.name, model.name, run.id)
 
 
 def plan_fits(rounds: list[str], seeds: list[int]) -> list[Fit]:

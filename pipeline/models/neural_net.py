@@ -1,9 +1,9 @@
 """Wrap networks as scikit-learn classifiers."""
 
 import functools
-import importlib
+import pkgutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
@@ -29,7 +29,7 @@ from pipeline.models.training import LOG_LOSS, train
 DAMAGE = (RuntimeError, ImportError, KeyError, TypeError, AttributeError, ValueError)
 WEIGHTS, RECIPE = "network.pt", "network.json"
 # Recipes name a network relative to the package, because the copy in a logged model has another
-# name. Only networks in these subpackages are loaded.
+# name. Networks in these subpackages are loaded, and others that are trusted by their full names.
 PACKAGE, PLACES = __name__.partition(".")[0], ("models.", "tasks.")
 
 
@@ -188,14 +188,21 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         best = self.predict_proba(X).argmax(1)
         return self.classes_[best]
 
-    def save(self, folder: Path) -> None:
-        """Write the weights, and the recipe to build the network that they belong to."""
+    def save(self, folder: Path, trusted: Collection[str] = ()) -> None:
+        """
+        Write the weights, and the recipe to build the network that they belong to.
+
+        Raises
+        ------
+        UserError
+            If the network is neither the project's nor trusted.
+        """
         torch.save(self.module_.state_dict(), folder / WEIGHTS)
         parameters = self.get_params()
         network = parameters.pop("network")
         keywords = network.keywords if isinstance(network, functools.partial) else {}
         recipe = {
-            "network": {"class": _place(_network_class(network)), **keywords},
+            "network": {"class": _place(_network_class(network), trusted), **keywords},
             "dimensions": self.dimensions_,
             "parameters": parameters,
             "classes": self.classes_.tolist(),
@@ -205,14 +212,14 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         write_json(folder / RECIPE, recipe)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path, trusted: Collection[str] = ()) -> Self:
         """
         Read what `save` wrote.
 
         Raises
         ------
         UserError
-            If a file is missing or damaged.
+            If a file is missing or damaged, or the network is neither the project's nor trusted.
         """
         recipe = read_json(folder / RECIPE)
         weights = folder / WEIGHTS
@@ -220,7 +227,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             raise missing(weights)
         try:
             options = dict(recipe["network"])
-            network = functools.partial(_find_network(options.pop("class")), **options)
+            network = functools.partial(_find_network(options.pop("class"), trusted), **options)
             self = cls(network, **recipe["parameters"])
             self.classes_ = np.array(recipe["classes"])
             self.dimensions_ = recipe["dimensions"]
@@ -262,21 +269,23 @@ def _network_class(network: Callable[..., torch.nn.Module]) -> Any:
     return network.func if isinstance(network, functools.partial) else network
 
 
-def _place(network: type) -> str:
+def _place(network: type, trusted: Collection[str]) -> str:
     package, _, module = network.__module__.partition(".")
-    if package != PACKAGE or not module.startswith(PLACES):
+    if package == PACKAGE and module.startswith(PLACES):
+        return f"{module}.{network.__qualname__}"
+    name = f"{network.__module__}.{network.__qualname__}"
+    if name not in trusted:
         raise UserError(
-            f"the network {network.__module__}.{network.__qualname__} cannot be saved: "
-            "put it into pipeline/models/ or pipeline/tasks/<task>/"
+            f"the network {name} is not trusted; if it is safe to load, its file in conf/model/ "
+            f"says so: trusted: [{', '.join([*trusted, name])}]"
         )
-    return f"{module}.{network.__qualname__}"
+    return name
 
 
-def _find_network(place: str) -> Any:
-    module, _, name = place.rpartition(".")
-    if not module.startswith(PLACES):
-        raise ValueError(f"'{place}' is not among the project's networks")
-    network = getattr(importlib.import_module(f"{PACKAGE}.{module}"), name)
+def _find_network(place: str, trusted: Collection[str]) -> Any:
+    if place not in trusted and not place.startswith(PLACES):
+        raise ValueError(f"'{place}' is not among the project's networks, nor trusted")
+    network = pkgutil.resolve_name(place if place in trusted else f"{PACKAGE}.{place}")
     if not (isinstance(network, type) and issubclass(network, torch.nn.Module)):
         raise ValueError(f"'{place}' is not a network")
     return network

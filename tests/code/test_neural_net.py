@@ -394,12 +394,22 @@ def test_a_recipe_names_nothing_but_networks_of_the_project(tmp_path, place):
         NeuralNet.load(tmp_path)
 
 
-def test_a_network_from_elsewhere_is_refused_when_it_is_saved(tmp_path):
-    class Own(MLP):
-        pass
+def test_a_network_from_elsewhere_is_saved_and_loaded_only_if_it_is_trusted(tmp_path, monkeypatch):
+    code = "from pipeline.models.networks import MLP\n\nclass Own(MLP):\n    pass\n"
+    (tmp_path / "elsewhere_networks.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    import elsewhere_networks
 
-    with pytest.raises(UserError, match=r"cannot be saved: put it into pipeline/models/"):
-        NeuralNet(Own, max_epochs=1).fit(X, Y).save(tmp_path)
+    name = "elsewhere_networks.Own"
+    model = NeuralNet(elsewhere_networks.Own, max_epochs=1).fit(X, Y)
+
+    with pytest.raises(UserError, match=rf"{name} is not trusted; .* trusted: \[{name}\]"):
+        model.save(tmp_path)
+    model.save(tmp_path, [name])
+    with pytest.raises(UserError, match=rf"'{name}' is not among the project's networks, nor tr"):
+        NeuralNet.load(tmp_path)
+    again = NeuralNet.load(tmp_path, [name])
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
 
 
 def test_ids_above_those_of_training_are_predicted_alike():

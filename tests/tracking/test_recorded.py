@@ -106,6 +106,7 @@ def test_scores_are_those_in_the_files_that_dvc_tracks(repro, recorded, task, mo
     if model != "ensemble":
         files["validation"] = read(repro, "metrics", task, f"{model}.json")
     for split, file in files.items():
+        assert set(file) == set(SCORES[task])
         assert {name: logged[f"{split}/{name}"] for name in file} == file
 
 

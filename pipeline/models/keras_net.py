@@ -1,0 +1,311 @@
+"""Wrap Keras models as scikit-learn classifiers."""
+
+import io
+import json
+import pkgutil
+import random
+import re
+import zipfile
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from numbers import Integral
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import log_loss
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from pipeline.errors import UserError
+from pipeline.files import ZIP_DAMAGE, damaged, missing, read_json, write_json
+from pipeline.models import keras_networks
+from pipeline.models.fitting import Report
+
+MODEL, RECIPE = "model.keras", "keras.json"
+VALIDATION = "validation/log_loss"
+DTYPES = [np.float32, np.int32, np.uint8]
+# Examples per batch when predicting.
+BATCH = 1024
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class KerasNet(ClassifierMixin, BaseEstimator):
+    """
+    A Keras model as a scikit-learn classifier.
+
+    Keras runs on PyTorch unless the environment variable ``KERAS_BACKEND`` names another
+    backend.
+
+    Parameters
+    ----------
+    build : callable, default=keras_networks.dense
+        From the training inputs, an array of shape (n_examples, ...), and the number of classes
+        to a compiled Keras model. The model maps a batch of inputs to probabilities of shape
+        (batch, n_classes), and its loss takes classes as whole numbers.
+    batch_size : int
+        Examples per step.
+    max_epochs : int
+        Maximum number of passes over the training examples.
+    patience : int
+        Epochs without a lower log loss on validation before training stops. The best weights
+        are then restored. Without validation all epochs are run.
+    random_state : int, RandomState or None
+        Seeds the initial weights, the order of examples, and dropout.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        The labels, sorted. They are the columns of `predict_proba`.
+    model_ : keras.Model
+        The trained model.
+    n_epochs_ : int
+        Number of epochs that were run.
+    """
+
+    def __init__(
+        self,
+        build: Callable[..., Any] = keras_networks.dense,
+        batch_size: int = 32,
+        max_epochs: int = 100,
+        patience: int = 10,
+        random_state: Any = None,
+    ) -> None:
+        self.build = build
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        validation: tuple[np.ndarray, np.ndarray] | None = None,
+        report: Report | None = None,
+    ) -> Self:
+        """
+        Train the model.
+
+        Parameters
+        ----------
+        X : array of shape (n_examples, ...)
+            Input of the model.
+        y : array of shape (n_examples,)
+            Labels.
+        validation : tuple of (X, y), optional
+            Examples for early stopping.
+        report : callable, optional
+            Called with the epoch and the log loss on train and validation. That on train is
+            the loss that the model is compiled with.
+        """
+        for name in ("batch_size", "max_epochs", "patience"):
+            check_scalar(getattr(self, name), name, Integral, min_val=1)
+        X, y = validate_data(self, X, y, dtype=DTYPES, allow_nd=True)
+        check_classification_targets(y)
+        encoder = LabelEncoder().fit(y)
+        self.classes_ = encoder.classes_
+        if len(self.classes_) < 2:
+            raise ValueError(f"Classifier can't train when only one class is present: {y[0]!r}.")
+        codes = encoder.transform(y)
+        held_out = None
+        if validation is not None:
+            held_out = validation[0], encoder.transform(validation[1])
+        callbacks: list[Any] = [Watch(held_out, report)]
+        if validation is not None:
+            stop = keras.callbacks.EarlyStopping(
+                VALIDATION, patience=self.patience, mode="min", restore_best_weights=True
+            )
+            callbacks.append(stop)
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        with seeded(seed):
+            self.model_ = self.build(X, n_outputs=len(self.classes_))
+            history = self.model_.fit(
+                X,
+                codes,
+                batch_size=self.batch_size,
+                epochs=self.max_epochs,
+                callbacks=callbacks,
+                verbose=0,
+            )
+        self.n_epochs_ = len(history.epoch)
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """
+        Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : array of shape (n_examples, ...)
+            Input of the model.
+
+        Returns
+        -------
+        ndarray of shape (n_examples, n_classes)
+            Columns are in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=DTYPES, allow_nd=True)
+        return predict(self.model_, X)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Predict the most probable class."""
+        best = self.predict_proba(X).argmax(1)
+        return self.classes_[best]
+
+    def save(self, folder: Path, trusted: Collection[str] = ()) -> None:
+        """
+        Write the model in Keras's own format, and what is needed beside it.
+
+        Raises
+        ------
+        UserError
+            If a layer is neither Keras's nor trusted.
+        """
+        own = {f"{one.__module__}.{one.__qualname__}" for one in layer_types(self.model_)}
+        refused = sorted(name for name in own - {*trusted} if not name.startswith("keras."))
+        if refused:
+            raise UserError(
+                f"the model holds layers that are not trusted: {', '.join(refused)}; if they are "
+                "safe to load, its file in conf/model/ says so: "
+                f"trusted: [{', '.join([*trusted, *refused])}]"
+            )
+        self.model_.save(folder / MODEL, include_optimizer=False)
+        (folder / MODEL).write_bytes(repeatable((folder / MODEL).read_bytes()))
+        parameters = self.get_params()
+        del parameters["build"]
+        recipe = {
+            "parameters": parameters,
+            "classes": self.classes_.tolist(),
+            "n_features": self.n_features_in_,
+            "n_epochs": self.n_epochs_,
+        }
+        write_json(folder / RECIPE, recipe)
+
+    @classmethod
+    def load(cls, folder: Path, trusted: Collection[str] = ()) -> Self:
+        """
+        Read what `save` wrote.
+
+        Keras refuses code in the file (``safe_mode``). Layers of your own are imported if
+        `trusted` has their full names.
+
+        Raises
+        ------
+        UserError
+            If a file is missing or damaged, or holds a layer that is not trusted.
+        """
+        recipe, content = read_json(folder / RECIPE), folder / MODEL
+        if not content.is_file():
+            raise missing(content)
+        try:
+            with zipfile.ZipFile(content) as archive:
+                named = set(own_layers(json.loads(archive.read("config.json"))))
+            refused = sorted(named - {name.rpartition(".")[2] for name in trusted})
+            if refused:
+                raise UserError(
+                    f"{content} holds layers that are not trusted: {', '.join(refused)}"
+                )
+            own = {name.rpartition(".")[2]: pkgutil.resolve_name(name) for name in trusted}
+            self = cls(**recipe["parameters"])
+            self.classes_ = np.array(recipe["classes"])
+            self.n_features_in_ = recipe["n_features"]
+            self.n_epochs_ = recipe["n_epochs"]
+            self.model_ = keras.models.load_model(content, own, compile=False, safe_mode=True)
+        except (*ZIP_DAMAGE, OSError) as error:
+            raise damaged(content, error) from None
+        return self
+
+
+def layer_types(layer: Any) -> Iterator[type]:
+    """Yield the types of the layers of a model, also of models within it."""
+    for inner in getattr(layer, "layers", []):
+        yield type(inner)
+        yield from layer_types(inner)
+
+
+def own_layers(config: Any) -> Iterator[str]:
+    """Yield the names of the classes that the configuration of a model has from elsewhere."""
+    if isinstance(config, dict):
+        if config.get("registered_name") and not str(config.get("module")).startswith("keras."):
+            yield config["class_name"]
+        for value in config.values():
+            yield from own_layers(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from own_layers(value)
+
+
+class Watch(keras.callbacks.Callback):
+    """Compute the log loss on validation after each epoch, for early stopping, and report."""
+
+    def __init__(
+        self, validation: tuple[np.ndarray, np.ndarray] | None, report: Report | None
+    ) -> None:
+        super().__init__()
+        self.validation = validation
+        self.report = report
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Add the log loss to what other callbacks read."""
+        losses = {"train/log_loss": logs["loss"]}
+        if self.validation is not None:
+            X, codes = self.validation
+            probabilities = predict(self.model, X)
+            labels = np.arange(probabilities.shape[1])
+            losses[VALIDATION] = logs[VALIDATION] = log_loss(codes, probabilities, labels=labels)
+        if self.report is not None:
+            self.report(epoch + 1, losses)
+
+
+def predict(model: Any, X: np.ndarray) -> np.ndarray:
+    """Return what a model predicts."""
+    found: np.ndarray = model.predict(X, batch_size=BATCH, verbose=0)
+    return found
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed Keras for the time of a block, and leave other random numbers as they are."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 Keras seeds it
+    # Names of layers are counted anew, so that they do not depend on what was built before.
+    keras.utils.clear_session()
+    with torch.random.fork_rng():
+        keras.utils.set_random_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
+
+
+def repeatable(content: bytes) -> bytes:
+    """
+    Return a file of Keras without what differs each time.
+
+    Keras writes down the time, and names shared objects by their address in memory.
+    """
+    numbers: dict[bytes, bytes] = {}
+
+    def renumber(match: re.Match[bytes]) -> bytes:
+        return match[1] + numbers.setdefault(match[2], b"%d" % (len(numbers) + 1))
+
+    written = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as before,
+        zipfile.ZipFile(written, "w") as after,
+    ):
+        for name in before.namelist():
+            part = before.read(name)
+            if name == "metadata.json":
+                part = json.dumps(json.loads(part) | {"date_saved": ""}).encode()
+            if name == "config.json":
+                part = re.sub(rb'("shared_object_id": )(\d+)', renumber, part)
+            after.writestr(zipfile.ZipInfo(name, _EPOCH), part)
+    return written.getvalue()

@@ -1,0 +1,195 @@
+"""KerasNet: a classifier of scikit-learn that is trained, saved and loaded by Keras."""
+
+import json
+import random
+import sys
+import textwrap
+import zipfile
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import make_classification
+from sklearn.metrics import log_loss
+
+from pipeline.errors import UserError
+
+pytest.importorskip("keras", reason="needs pip install -e '.[keras]'")
+from pipeline.models.keras_net import KerasNet
+from pipeline.models.keras_networks import dense, sequence_gru, text_cnn
+
+pytestmark = [
+    pytest.mark.extra("keras"),
+    # Keras 3.15 with NumPy 2
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
+]
+
+X, CODES = make_classification(240, 8, n_informative=5, class_sep=2, random_state=3)
+X = X.astype(np.float32)
+Y = np.array(["no", "yes"])[CODES]
+RNG = np.random.default_rng(0)
+# A text is "yes" if it holds the word 7.
+IDS = RNG.integers(8, 40, (240, 12)).astype(np.int32)
+IDS[CODES == 1, 3] = 7
+# A sequence is "yes" if it rises.
+RISING = np.where(CODES, 1, -1)[:, None, None] * np.linspace(0, 1, 12)[None, :, None]
+SEQUENCES = (RISING + RNG.normal(0, 0.1, (240, 12, 2))).astype(np.float32)
+
+
+SMALL = partial(dense, units=[16])
+
+
+def net(build=SMALL, **parameters):
+    return KerasNet(build, **{"max_epochs": 15, "random_state": 0, **parameters})
+
+
+@pytest.mark.parametrize(
+    ("build", "inputs"),
+    [
+        (SMALL, X),
+        (partial(text_cnn, embedding=8, filters=8, lr=0.02), IDS),
+        (partial(sequence_gru, stride=3, filters=8, units=8, lr=0.02), SEQUENCES),
+    ],
+    ids=["table", "texts", "sequences"],
+)
+def test_each_architecture_learns_and_is_the_same_when_loaded(build, inputs, tmp_path):
+    model = net(build).fit(inputs[:160], Y[:160])
+
+    found = model.predict_proba(inputs[160:])
+
+    assert (model.predict(inputs[160:]) == Y[160:]).mean() > 0.85
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+    model.save(tmp_path)
+    again = KerasNet.load(tmp_path)
+    assert again.classes_.tolist() == ["no", "yes"]
+    np.testing.assert_array_equal(again.predict_proba(inputs[160:]), found)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_leaves_other_random_numbers_alone(tmp_path):
+    random.seed(5), torch.manual_seed(5)
+    before = random.getstate(), torch.get_rng_state()
+
+    for name in ("one", "other", "third"):
+        (tmp_path / name).mkdir()
+        seed = 1 if name == "third" else 0
+        net(max_epochs=2, random_state=seed).fit(X, Y).save(tmp_path / name)
+
+    one, other, third = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("one", "other", "third")
+    )
+    assert one == other
+    assert one["model.keras"] != third["model.keras"]
+    assert random.getstate() == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+def test_the_curve_is_the_log_loss_and_training_stops_at_the_best_epoch():
+    curve = []
+    noise = RNG.choice(["no", "yes"], 80)
+
+    model = net(max_epochs=60, patience=3).fit(
+        X[:160], Y[:160], (X[160:], noise), lambda step, losses: curve.append((step, losses))
+    )
+
+    losses = [of["validation/log_loss"] for _, of in curve]
+    assert [step for step, _ in curve] == list(range(1, len(curve) + 1))
+    assert model.n_epochs_ == len(curve) == int(np.argmin(losses)) + 1 + 3
+    # The weights are those of the best epoch.
+    found = log_loss(noise, model.predict_proba(X[160:]), labels=["no", "yes"])
+    assert found == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_ids_that_training_did_not_have_are_padding(tmp_path):
+    model = net(partial(text_cnn, embedding=8, filters=8), max_epochs=1).fit(IDS, Y)
+    strange, padded = IDS[:4].copy(), IDS[:4].copy()
+    strange[:, 0], padded[:, 0] = 5000, 0
+
+    np.testing.assert_array_equal(model.predict_proba(strange), model.predict_proba(padded))
+
+
+def test_a_layer_of_ones_own_is_loaded_only_if_it_is_trusted(tmp_path, monkeypatch):
+    code = """
+        import keras
+
+        @keras.saving.register_keras_serializable("elsewhere")
+        class Twice(keras.layers.Layer):
+            def call(self, inputs):
+                return 2 * inputs
+
+        def build(X, n_outputs):
+            inputs = keras.Input(X.shape[1:])
+            outputs = keras.layers.Dense(n_outputs, activation="softmax")(Twice()(inputs))
+            model = keras.Model(inputs, outputs)
+            model.compile("sgd", "sparse_categorical_crossentropy")
+            return model
+    """
+    (tmp_path / "elsewhere_layers.py").write_text(textwrap.dedent(code))
+    monkeypatch.syspath_prepend(tmp_path)
+    import elsewhere_layers
+    import keras
+
+    model = net(elsewhere_layers.build, max_epochs=1).fit(X, Y)
+    expected = model.predict_proba(X)
+    with pytest.raises(UserError, match=r"says so: trusted: \[elsewhere_layers\.Twice\]"):
+        model.save(tmp_path)
+    model.save(tmp_path, ["elsewhere_layers.Twice"])
+    # A process that has not imported the layer.
+    keras.saving.get_custom_objects().clear()
+    del sys.modules["elsewhere_layers"]
+
+    with pytest.raises(UserError, match=r"model\.keras holds layers that are not trusted: Twice"):
+        KerasNet.load(tmp_path)
+    again = KerasNet.load(tmp_path, ["elsewhere_layers.Twice"])
+    np.testing.assert_array_equal(again.predict_proba(X), expected)
+
+
+def test_code_in_a_file_is_refused(tmp_path):
+    import keras
+
+    def build(X, n_outputs):
+        inputs = keras.Input(X.shape[1:])
+        twice = keras.layers.Lambda(lambda values: 2 * values)(inputs)
+        model = keras.Model(inputs, keras.layers.Dense(n_outputs, activation="softmax")(twice))
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        return model
+
+    net(build, max_epochs=1).fit(X, Y).save(tmp_path)
+
+    with pytest.raises(UserError, match=r"model\.keras is damaged"):
+        KerasNet.load(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "weights", "recipe"])
+def test_a_damaged_file_is_named(tmp_path, damage):
+    net(max_epochs=1).fit(X, Y).save(tmp_path)
+    file = tmp_path / "model.keras"
+    content = file.read_bytes()
+    if damage == "cut":
+        file.write_bytes(content[: len(content) // 2])
+    elif damage == "weights":
+        with zipfile.ZipFile(file) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, part in parts.items():
+                archive.writestr(name, part[:200] if name == "model.weights.h5" else part)
+    else:
+        (tmp_path / "keras.json").write_text(json.dumps({"classes": ["no", "yes"]}))
+
+    with pytest.raises(UserError, match="is damaged"):
+        KerasNet.load(tmp_path)
+
+
+def test_a_model_without_probabilities_is_told():
+    def logits(X, n_outputs):
+        import keras
+
+        inputs = keras.Input(X.shape[1:])
+        model = keras.Model(inputs, keras.layers.Dense(n_outputs)(inputs))
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("sgd", loss)
+        return model
+
+    with pytest.raises(ValueError, match="y_prob"):
+        net(logits, max_epochs=1).fit(X, Y, (X, Y))
