@@ -7,7 +7,6 @@ import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import TruncatedSVD
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -15,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pipeline.errors import UserError
 from pipeline.features.inputs import kind_of
+from pipeline.features.reduction import Reduction
 from pipeline.features.scaler import Scaler
 from pipeline.features.text import Tfidf
 
@@ -29,8 +29,6 @@ KINDS = {
 # A column of strings of several words holds texts, not categories, if it has more distinct ones
 # than this, or if more than half are distinct.
 MOST_CATEGORIES = 1000
-# Topics are fitted on at most this many texts, chosen evenly.
-MOST_TEXTS = 100_000
 NAMES_SHOWN = 8
 EPOCH, DAY = pd.Timestamp("1970-01-01"), pd.Timedelta(days=1)
 
@@ -132,7 +130,7 @@ class Columns(TransformerMixin, BaseEstimator):
         tfidf = Tfidf(max_features=self.words, sublinear_tf=True, dtype=np.float32)
         if self.components is None:
             return tfidf
-        return make_pipeline(tfidf, Topics(self.components), Scaler())
+        return make_pipeline(tfidf, Reduction(self.components), Scaler())
 
     def _prepare(self, X: pd.DataFrame) -> pd.DataFrame:
         """Convert booleans to numbers, and missing categories and texts to empty ones."""
@@ -221,31 +219,6 @@ class OneHot(OneHotEncoder):
         super().__setstate__(state)
         if "categories_" in state:
             self.categories_ = [names.astype(object) for names in state["categories_"]]
-
-
-class Topics(TransformerMixin, BaseEstimator):
-    """
-    Reduce weighted words by truncated SVD, to fewer components if there are fewer words.
-
-    Parameters
-    ----------
-    components : int
-        Most components per text.
-    """
-
-    def __init__(self, components: int) -> None:
-        self.components = components
-
-    def fit(self, X: sparse.csr_matrix, y: object = None) -> Self:
-        """Fit the components on at most `MOST_TEXTS` texts."""
-        some = X[:: -(-X.shape[0] // MOST_TEXTS)]
-        self.svd_ = TruncatedSVD(min(self.components, *some.shape), random_state=0).fit(some)
-        return self
-
-    def transform(self, X: sparse.csr_matrix) -> np.ndarray:
-        """Compute the components of each text."""
-        numbers: np.ndarray = self.svd_.transform(X)
-        return numbers
 
 
 def _make_scaler() -> Pipeline:

@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.features.columns import Columns, DateParts, OneHot, Topics, column_kind
+from pipeline.features.columns import Columns, DateParts, OneHot, column_kind
 from pipeline.features.inputs import conform, kind_of
 
 WORDS = ["slow", "fast", "late", "kind", "good", "bad", "old", "new", "red", "blue"]
@@ -228,24 +228,6 @@ def test_the_dense_view_reduces_texts_to_components(table):
     # a component may come with either sign
     for ours, other in zip(found.T, expected.T, strict=True):
         assert abs(ours @ other) / ROWS == pytest.approx(1, abs=1e-3)
-
-
-def test_there_are_no_more_components_than_words():
-    weights = sparse.csr_matrix(np.eye(4, 3))
-
-    assert Topics(32).fit_transform(weights).shape == (4, 3)
-
-
-def test_components_are_learned_from_evenly_chosen_texts(monkeypatch):
-    monkeypatch.setattr("pipeline.features.columns.MOST_TEXTS", 2)
-    # of five texts the first and the fourth are chosen; only they have the words 0 and 1
-    weights = sparse.csr_matrix(
-        [[2.0, 0, 0], [0, 0, 9], [0, 0, 9], [0, 1.0, 0], [0, 0, 9]], dtype=np.float32
-    )
-
-    found = np.abs(Topics(2).fit(weights).svd_.components_)
-
-    np.testing.assert_allclose(found, np.eye(2, 3), atol=1e-6)
 
 
 def test_the_dense_view_is_an_array_of_32_bits(table):
