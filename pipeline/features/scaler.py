@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import RobustScaler, StandardScaler
 
 # Squares of larger numbers may overflow when they are summed.
 GREATEST = float(np.finfo(np.float32).max)
@@ -30,3 +30,18 @@ class Scaler(StandardScaler):
         with np.errstate(over="ignore"):
             numbers = super().transform(X.clip(-GREATEST, GREATEST), copy)
         return np.clip(numbers, -FARTHEST, FARTHEST).astype(np.float32)
+
+
+class SmoothScaler(RobustScaler):
+    """
+    Scale by median and quartiles, then pull in outliers smoothly (Holzmüller et al. 2024).
+
+    A number ``x`` becomes ``x / sqrt(1 + (x / LIMIT)²)``, which lies within `LIMIT`.
+    """
+
+    LIMIT = 3
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Scale columns."""
+        scaled = super().transform(X)
+        return (scaled / np.sqrt(1 + (scaled / self.LIMIT) ** 2)).astype(np.float32)

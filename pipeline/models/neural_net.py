@@ -12,13 +12,14 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.files import damaged, missing, read_json, write_json
 from pipeline.models import networks
@@ -27,7 +28,7 @@ from pipeline.models.training import LOG_LOSS, train
 
 # What building a network from a damaged recipe can raise.
 DAMAGE = (RuntimeError, ImportError, KeyError, TypeError, AttributeError, ValueError)
-WEIGHTS, RECIPE = "network.pt", "network.json"
+WEIGHTS, RECIPE, PREPROCESSOR = "network.pt", "network.json", "preprocessor.skops"
 # Recipes name a network relative to the package, because the copy in a logged model has another
 # name. Networks in these subpackages are loaded, and others that are trusted by their full names.
 PACKAGE, PLACES = __name__.partition(".")[0], ("models.", "tasks.")
@@ -42,6 +43,8 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
     network : callable, default=networks.MLP
         A class such as those in `pipeline.models.networks`, or a partial of one that sets
         parameters of the network.
+    preprocessor : transformer, optional
+        Fitted on the training inputs, and applied to all inputs before the network.
     lr : float
         Learning rate of AdamW.
     weight_decay : float
@@ -72,6 +75,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         network: Callable[..., torch.nn.Module] = networks.MLP,
+        preprocessor: Any = None,
         lr: float = 1e-3,
         weight_decay: float = 1e-2,
         batch_size: int = 32,
@@ -81,6 +85,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         random_state: Any = None,
     ) -> None:
         self.network = network
+        self.preprocessor = preprocessor
         self.lr = lr
         self.weight_decay = weight_decay
         self.batch_size = batch_size
@@ -115,7 +120,12 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             with the same weights as without a break.
         """
         self._check_parameters()
-        X, y = validate_data(self, X, y, dtype=[np.float32, np.int32], allow_nd=True)
+        self.preprocessor_ = None
+        if self.preprocessor is not None:
+            self.preprocessor_ = clone(self.preprocessor).fit(X)
+        X, y = validate_data(
+            self, self._preprocess(X), y, dtype=[np.float32, np.int32], allow_nd=True
+        )
         check_classification_targets(y)
         encoder = LabelEncoder().fit(y)
         self.classes_ = encoder.classes_
@@ -127,7 +137,9 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             return _tensor(X), torch.from_numpy(encoder.transform(y).astype(np.int64))
 
         training = examples(X, y)
-        held_out = examples(_as_supported(validation[0]), validation[1]) if validation else None
+        held_out = None
+        if validation is not None:
+            held_out = examples(_as_supported(self._preprocess(validation[0])), validation[1])
         seed = int(check_random_state(self.random_state).randint(2**31))
         # Forking the state of every accelerator would initialise all of them.
         random_states = [] if device.type == "cpu" else [device]
@@ -155,6 +167,9 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         self.module_.cpu().eval()
         return self
 
+    def _preprocess(self, X: Any) -> Any:
+        return X if self.preprocessor_ is None else self.preprocessor_.transform(X)
+
     def _check_parameters(self) -> None:
         check_scalar(self.lr, "lr", Real, min_val=0, include_boundaries="neither")
         check_scalar(self.weight_decay, "weight_decay", Real, min_val=0)
@@ -176,6 +191,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             Rows sum to 1. Columns are in the order of ``classes_``.
         """
         check_is_fitted(self)
+        X = self._preprocess(X)
         X = validate_data(self, X, reset=False, dtype=[np.float32, np.int32], allow_nd=True)
         with torch.inference_mode():
             batches = _tensor(X).split(1024)
@@ -190,19 +206,22 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
 
     def save(self, folder: Path, trusted: Collection[str] = ()) -> None:
         """
-        Write the weights, and the recipe to build the network that they belong to.
+        Write the weights, the recipe to build their network, and the preprocessor, if any.
 
         Raises
         ------
         UserError
-            If the network is neither the project's nor trusted.
+            If the network or a part of the preprocessor is neither the project's nor trusted.
         """
         torch.save(self.module_.state_dict(), folder / WEIGHTS)
-        parameters = self.get_params()
-        network = parameters.pop("network")
+        if self.preprocessor_ is not None:
+            storage.dump(self.preprocessor_, folder / PREPROCESSOR, trusted)
+        parameters = self.get_params(deep=False)
+        network, preprocessor = parameters.pop("network"), parameters.pop("preprocessor")
         keywords = network.keywords if isinstance(network, functools.partial) else {}
         recipe = {
             "network": {"class": _place(_network_class(network), trusted), **keywords},
+            "preprocessed": preprocessor is not None,
             "dimensions": self.dimensions_,
             "parameters": parameters,
             "classes": self.classes_.tolist(),
@@ -229,6 +248,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             options = dict(recipe["network"])
             network = functools.partial(_find_network(options.pop("class"), trusted), **options)
             self = cls(network, **recipe["parameters"])
+            preprocessed = recipe["preprocessed"]
             self.classes_ = np.array(recipe["classes"])
             self.dimensions_ = recipe["dimensions"]
             self.n_features_in_ = recipe["n_features"]
@@ -236,6 +256,8 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             self.module_ = network(n_outputs=len(self.classes_), **self.dimensions_).eval()
         except DAMAGE as error:
             raise damaged(folder / RECIPE, error) from None
+        self.preprocessor_ = storage.load(folder / PREPROCESSOR, trusted) if preprocessed else None
+        self.preprocessor = self.preprocessor_
         try:
             self.module_.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
         except (RuntimeError, OSError, EOFError, ValueError, TypeError, UnpicklingError) as error:

@@ -37,6 +37,25 @@ class Loss(NamedTuple):
 LOG_LOSS = Loss("log_loss", functional.cross_entropy)
 
 
+def mean_loss(loss: Loss, outputs: Tensor, y: Tensor) -> Tensor:
+    """
+    Compute the mean loss over examples, and over the members of an ensemble if there are any.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss.
+    outputs : Tensor of shape (n, n_outputs) or (n, n_members, n_outputs)
+        Outputs of a network.
+    y : Tensor of shape (n,)
+        Targets. They are the same for all members.
+    """
+    if outputs.ndim == 3:
+        y = y.repeat_interleave(outputs.shape[1], 0)
+        outputs = outputs.flatten(0, 1)
+    return loss.mean(outputs, y)
+
+
 def train(
     module: nn.Module,
     loss: Loss,
@@ -97,7 +116,7 @@ def train(
         batch_losses, sizes = [], []
         for X, y in _shuffled(*training, batch_size):
             optimizer.zero_grad()
-            batch_loss = loss.mean(module(X.to(device)), y.to(device))
+            batch_loss = mean_loss(loss, module(X.to(device)), y.to(device))
             batch_loss.backward()
             optimizer.step()
             batch_losses.append(batch_loss.detach())
@@ -126,7 +145,8 @@ def evaluate(module: nn.Module, loss: Loss, examples: Examples, batch_size: int)
     batches = [part.split(batch_size) for part in examples]
     with torch.inference_mode():
         losses = [
-            loss.mean(module(X.to(device)), y.to(device)) for X, y in zip(*batches, strict=True)
+            mean_loss(loss, module(X.to(device)), y.to(device))
+            for X, y in zip(*batches, strict=True)
         ]
     return _mean(losses, [len(y) for y in batches[1]])
 

@@ -42,8 +42,8 @@ LAYERS = (
     "evaluation predictor tracking",
     "bundle",
     "formats tasks",
-    "models sources storage",
-    "problems features",
+    "models sources",
+    "problems features storage",
     "files progress requirements",
     "consent errors paths process",
 )
@@ -56,6 +56,7 @@ ONLY_IN = {
     "optuna": {"adopt", "sweep"},
     "torch": {"models", "tasks"},
     "lightgbm": {"models"},
+    "tabm": {"models"},
     "pooch": {"sources"},
     "dvc": set(),
 }

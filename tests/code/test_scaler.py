@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from pipeline.features.scaler import Scaler
+from pipeline.features.scaler import Scaler, SmoothScaler
 
 X = np.random.default_rng(0).normal(5, 2, (200, 3))
 
@@ -31,3 +31,14 @@ def test_a_number_off_any_scale_has_a_finite_place(odd):
     for found in (served, trained):
         assert np.isfinite(found).all()
         assert np.isfinite(found.astype(np.float32) ** 2 * 100).all()
+
+
+def test_smooth_scaling_is_by_median_and_quartiles_within_three():
+    # The median is 4, the quartiles are 2 and 6.
+    X = np.arange(9, dtype=np.float32)[:, np.newaxis]
+
+    found = SmoothScaler().fit(X).transform(np.array([[4], [8], [-8], [1e9]], dtype=np.float32))
+
+    # x is 0, 1, -3 and 2.5e8; -3 becomes -3 / sqrt(2).
+    expected = [[0], [1 / np.sqrt(1 + 1 / 9)], [-3 / np.sqrt(2)], [3]]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from pipeline.models.networks import MLP
 from pipeline.models.neural_net import NeuralNet
-from pipeline.models.training import LOG_LOSS, Loss, _shuffled, train
+from pipeline.models.training import LOG_LOSS, Loss, _shuffled, mean_loss, train
 
 SETTINGS = {
     "lr": 0.02,
@@ -204,3 +204,11 @@ def test_networks_are_trained_in_the_order_that_a_seed_decides(examples):
             optimizer.step()
     for name, value in module.state_dict().items():
         assert torch.equal(model.module_.state_dict()[name], value), name
+
+
+def test_the_loss_of_an_ensemble_is_the_mean_of_the_losses_of_its_members():
+    outputs, y = torch.randn(7, 3, 2), torch.tensor([0, 1, 1, 0, 1, 0, 0])
+
+    each = [functional.cross_entropy(outputs[:, member], y) for member in range(3)]
+
+    assert mean_loss(LOG_LOSS, outputs, y).item() == pytest.approx(np.mean(each), rel=1e-5)
