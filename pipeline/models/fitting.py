@@ -3,7 +3,8 @@
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,6 +109,17 @@ def joules_between(before: Mapping[Path, int], after: Mapping[Path, int]) -> flo
         size = int((zone / "max_energy_range_uj").read_text(encoding="utf-8"))
         used += (after[zone] - start) % size
     return used / 1e6
+
+
+@contextmanager
+def parameters(model: Any, **values: Any) -> Iterator[None]:
+    """Set parameters of an estimator, and reset them at the end."""
+    before = {name: model.get_params()[name] for name in values}
+    model.set_params(**values)
+    try:
+        yield
+    finally:
+        model.set_params(**before)
 
 
 def stops_early(model: Any) -> bool:

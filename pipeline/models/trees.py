@@ -11,11 +11,17 @@ import numpy as np
 from lightgbm import LGBMClassifier
 from lightgbm.basic import LGBMDeprecationWarning, LightGBMError
 from lightgbm.callback import CallbackEnv
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.metrics import log_loss
 from sklearn.utils import check_scalar
 
-from pipeline.models.fitting import Report
+from pipeline.models.fitting import Report, parameters
+from pipeline.models.reduction import ReducesSparse
 
 # Parameters that LightGBM itself checks only after writing to standard error: the type, the least
 # and the greatest value, and which of these are included.
@@ -134,8 +140,8 @@ def _without_stopping(model: LGBMClassifier) -> Iterator[None]:
         model.set_params(**{STOPPING: rounds})
 
 
-class RandomForest(RandomForestClassifier):
-    """A random forest that grows in steps and reports its log loss on validation after each."""
+class GrownInSteps(ClassifierMixin, BaseEstimator):
+    """A mixin for forests that grow in steps and report their log loss on validation after each."""
 
     STEPS = 10
 
@@ -162,12 +168,12 @@ class RandomForest(RandomForestClassifier):
         """
         if validation is None or report is None:
             return super().fit(X, y)
-        check_scalar(self.n_estimators, "n_estimators", Integral, min_val=1)
-        original = {name: self.get_params()[name] for name in ("n_estimators", "warm_start")}
-        sizes = np.linspace(0, self.n_estimators, self.STEPS + 1, dtype=int)[1:]
+        most = self.n_estimators
+        check_scalar(most, "n_estimators", Integral, min_val=1)
+        sizes = np.linspace(0, most, self.STEPS + 1, dtype=int)[1:]
         votes: Any = 0
         scored = 0
-        try:
+        with parameters(self, n_estimators=most, warm_start=False):
             for step, trees in enumerate(np.unique(sizes[sizes > 0])):
                 self.set_params(n_estimators=int(trees), warm_start=step > 0)
                 with warnings.catch_warnings():
@@ -180,6 +186,54 @@ class RandomForest(RandomForestClassifier):
                 scored = int(trees)
                 loss = log_loss(validation[1], votes / scored, labels=self.classes_)
                 report(scored, {"validation/log_loss": loss})
-        finally:
-            self.set_params(**original)
+        return self
+
+
+class RandomForest(GrownInSteps, RandomForestClassifier):
+    """A random forest that reports its progress."""
+
+
+class ExtraTrees(GrownInSteps, ExtraTreesClassifier):
+    """Extremely randomised trees that report their progress."""
+
+
+class HistGradientBoosting(ReducesSparse, HistGradientBoostingClassifier):
+    """
+    scikit-learn's histogram gradient boosting, which takes validation examples.
+
+    With ``early_stopping`` it stops after ``n_iter_no_change`` rounds without a lower log loss on
+    validation. As scikit-learn does, it keeps these rounds.
+    """
+
+    def fit(
+        self,
+        X: Any,
+        y: np.ndarray,
+        validation: tuple[Any, np.ndarray] | None = None,
+        report: Report | None = None,
+    ) -> Self:
+        """
+        Fit the model, with early stopping if there is validation.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_examples, n_features)
+            Features of the training examples.
+        y : array of shape (n_examples,)
+            Labels.
+        validation : tuple of (X, y), optional
+            Examples for early stopping. Without them all rounds are run.
+        report : callable, optional
+            Called after the fit with each round and its log loss on train and validation.
+        """
+        self.fit_reduction(X)
+        if validation is None:
+            with parameters(self, early_stopping=False):
+                return super().fit(self.reduce(X), y)
+        super().fit(self.reduce(X), y, X_val=self.reduce(validation[0]), y_val=validation[1])
+        if report is not None:
+            # The first scores are those before the first round.
+            scores = zip(self.train_score_[1:], self.validation_score_[1:], strict=True)
+            for step, (train, held_out) in enumerate(scores, 1):
+                report(step, {"train/log_loss": -train, "validation/log_loss": -held_out})
         return self

@@ -5,10 +5,15 @@ import pytest
 from lightgbm import LGBMClassifier
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.decomposition import TruncatedSVD
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.metrics import log_loss
 
-from pipeline.models.trees import LightGBM, RandomForest
+from pipeline.models.trees import ExtraTrees, HistGradientBoosting, LightGBM, RandomForest
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(400, 5)).astype(np.float32)
@@ -42,14 +47,19 @@ def boosting(**options):
     return LightGBM(**settings | options)
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(RandomForest, RandomForestClassifier), (ExtraTrees, ExtraTreesClassifier)],
+    ids=["random", "extra"],
+)
 @pytest.mark.parametrize("n_estimators", [1, 3, 25, 40])
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
-def test_a_forest_grown_in_steps_is_scikit_learns(n_estimators, form, reported):
-    found = forest(n_estimators).fit(
+def test_a_forest_grown_in_steps_is_scikit_learns(ours, theirs, n_estimators, form, reported):
+    found = ours(n_estimators, random_state=3).fit(
         form(TRAIN[0]), TRAIN[1], VALIDATION, lambda *step: reported.append(step)
     )
 
-    expected = RandomForestClassifier(n_estimators, random_state=3).fit(form(TRAIN[0]), TRAIN[1])
+    expected = theirs(n_estimators, random_state=3).fit(form(TRAIN[0]), TRAIN[1])
     np.testing.assert_array_equal(
         found.predict_proba(VALIDATION[0]), expected.predict_proba(VALIDATION[0])
     )
@@ -251,3 +261,59 @@ def test_a_forest_names_a_number_of_trees_that_it_refuses(n_estimators, reported
         forest(n_estimators).fit(*TRAIN, VALIDATION, lambda *step: reported.append(step))
 
     assert reported == []
+
+
+def histogram(**options):
+    settings = {"max_iter": 100, "learning_rate": 0.3, "early_stopping": True}
+    return HistGradientBoosting(**settings | {"n_iter_no_change": 8, "random_state": 0} | options)
+
+
+def test_histogram_boosting_is_scikit_learns_with_the_given_validation(reported):
+    found = histogram().fit(*TRAIN, VALIDATION, lambda *step: reported.append(step))
+
+    expected = HistGradientBoostingClassifier(
+        max_iter=100, learning_rate=0.3, early_stopping=True, n_iter_no_change=8, random_state=0
+    ).fit(*TRAIN, X_val=VALIDATION[0], y_val=VALIDATION[1])
+    np.testing.assert_array_equal(
+        found.predict_proba(VALIDATION[0]), expected.predict_proba(VALIDATION[0])
+    )
+    assert found.predict(VALIDATION[0]).tolist() == expected.predict(VALIDATION[0]).tolist()
+    assert [step for step, _ in reported] == [*range(1, found.n_iter_ + 1)]
+    assert found.n_iter_ < 100
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_histogram_boosting_reports_the_log_losses_of_its_rounds(classes, reported):
+    y = Y if classes == 3 else np.where(Y == "novel", "novel", "other")
+    model = histogram(max_iter=5).fit(
+        X[:250], y[:250], (X[250:], y[250:]), lambda *step: reported.append(step)
+    )
+
+    assert reported[-1][1] == pytest.approx(
+        {
+            "train/log_loss": log_loss(y[:250], model.predict_proba(X[:250])),
+            "validation/log_loss": log_loss(y[250:], model.predict_proba(X[250:])),
+        }
+    )
+
+
+def test_histogram_boosting_without_validation_runs_all_rounds():
+    model = histogram(max_iter=30).fit(*TRAIN)
+
+    assert model.n_iter_ == 30
+    assert model.get_params()["early_stopping"] is True
+
+
+def test_histogram_boosting_reads_the_components_of_sparse_features():
+    many = sparse.random(300, 200, density=0.05, random_state=1, format="csr", dtype=np.float32)
+    y = np.where(np.asarray(many.sum(1)).ravel() > 5, "long", "short")
+
+    model = histogram(max_iter=5).fit(many[:200], y[:200], (many[200:], y[200:]))
+
+    svd = TruncatedSVD(64, random_state=0).fit(many[:200])
+    expected = HistGradientBoostingClassifier(
+        max_iter=5, learning_rate=0.3, early_stopping=True, n_iter_no_change=8, random_state=0
+    ).fit(svd.transform(many[:200]), y[:200], X_val=svd.transform(many[200:]), y_val=y[200:])
+    np.testing.assert_array_equal(
+        model.predict_proba(many), expected.predict_proba(svd.transform(many))
+    )
