@@ -10,10 +10,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from pipeline.config.targets import EXTRAS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +37,15 @@ GIT_IDENTITY = {
 LEAKING = ("BAKEOFF_", "DVC_", "GIT_", "HYDRA_", "MLFLOW_", "PYTHON")
 # Nothing listens on port 9: what would go to the network fails at once.
 NOWHERE = "http://127.0.0.1:9"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test of an extra whose package is not installed."""
+    packages = {extra: package for package, extra in EXTRAS.items()}
+    for marker in item.iter_markers("extra"):
+        (extra,) = marker.args
+        if find_spec(packages[extra]) is None:
+            pytest.skip(f"needs pip install -e '.[{extra}]'")
 
 
 def _heed_ctrl_c() -> None:

@@ -13,6 +13,9 @@ from hydra.errors import InstantiationException
 from pipeline.errors import UserError, nearest
 from pipeline.paths import ROOT
 
+# The extra of this project that installs a package.
+EXTRAS = {"catboost": "catboost", "interpret": "ebm", "xgboost": "xgboost"}
+
 
 def build(node: dict[str, Any]) -> Any:
     """
@@ -119,8 +122,7 @@ def _check_call(node: dict[str, Any], where: str) -> None:
         target = hydra.utils.get_object(node["_target_"])
     except (ImportError, ValueError, AttributeError) as error:
         raise UserError(
-            f"{where}._target_: '{node['_target_']}' cannot be imported "
-            f"({' '.join(str(error).split())})"
+            f"{where}._target_: '{node['_target_']}' cannot be imported ({_describe(error)})"
         ) from None
     if not callable(target):
         raise UserError(f"{where}._target_: '{node['_target_']}' is not a class or function")
@@ -143,6 +145,19 @@ def _check_call(node: dict[str, Any], where: str) -> None:
             not isinstance(value, allowed) or (isinstance(value, bool) and annotation is not bool)
         ):
             raise UserError(f"{where}.{key}: {value!r} is not of type {annotation.__name__}")
+
+
+def _describe(error: BaseException) -> str:
+    """Return why a target cannot be imported, and what installs a package that it needs."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ModuleNotFoundError):
+            package = str(cause.name).partition(".")[0]
+            if package in EXTRAS:
+                install = f"pip install -e '.[{EXTRAS[package]}]'"
+                return f"it needs {package}, which is not installed: {install}"
+        cause = cause.__cause__
+    return " ".join(str(error).split())
 
 
 def _parameters(target: Any) -> tuple[dict[str, inspect.Parameter], bool]:

@@ -55,8 +55,11 @@ ONLY_IN = {
     "omegaconf": {"command", "config", "sweep"},
     "optuna": {"adopt", "sweep"},
     "torch": {"models", "tasks"},
+    "catboost": {"models"},
+    "interpret": {"models"},
     "lightgbm": {"models"},
     "tabm": {"models"},
+    "xgboost": {"models"},
     "pooch": {"sources"},
     "dvc": set(),
 }

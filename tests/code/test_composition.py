@@ -16,7 +16,7 @@ from pipeline import compose, paths
 from pipeline.config import code, composition, conf, messages, schema
 from pipeline.config.messages import describe_error
 from pipeline.config.settings import merge, pick_settings
-from pipeline.config.targets import build
+from pipeline.config.targets import EXTRAS, build
 from pipeline.errors import UserError
 from pipeline.paths import CONF, ROOT
 from pipeline.sweep import space
@@ -27,6 +27,14 @@ def choices(group):
 
 
 TASKS, MODELS, SWEEPS = choices("task"), choices("model"), choices("sweep")
+
+
+def marked(models):
+    """Mark the models that need an extra."""
+    return [
+        pytest.param(model, marks=pytest.mark.extra(model)) if model in EXTRAS.values() else model
+        for model in models
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +90,7 @@ def test_every_file_of_conf_is_part_of_a_composition(name):
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("model", sorted(set(SWEEPS) & set(MODELS)))
+@pytest.mark.parametrize("model", marked(sorted(set(SWEEPS) & set(MODELS))))
 def test_a_model_takes_every_key_of_its_space(task, model):
     cfg = composed("train", f"task={task}", f"model={model}", f"+sweep={model}")
     searched = space.parse(space.configured_ranges(cfg))
@@ -98,7 +106,7 @@ def test_a_model_takes_every_key_of_its_space(task, model):
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", marked(MODELS))
 def test_every_model_can_be_built_for_every_task(task, model):
     cfg = composed("train", f"task={task}", f"model={model}", "seed=7")
 

@@ -1,8 +1,11 @@
 """What a `_target_` names is checked and built; paths do not depend on where one stands."""
 
-import pytest
+import sys
 
-from pipeline.config.targets import anchor_paths, build, check_targets
+import pytest
+import yaml
+
+from pipeline.config.targets import EXTRAS, anchor_paths, build, check_targets
 from pipeline.errors import UserError
 from pipeline.paths import ROOT
 
@@ -145,3 +148,20 @@ def test_what_fails_as_it_is_built_is_reported_with_its_error_and_line(tmp_path,
 def test_a_target_without_what_it_needs_is_reported_by_its_name():
     with pytest.raises(UserError, match=r"Pipeline failed: TypeError: .*'steps'"):
         build({"_target_": "sklearn.pipeline.Pipeline"})
+
+
+@pytest.mark.parametrize("extra", sorted(EXTRAS.values()))
+def test_a_model_whose_package_is_not_installed_names_its_extra(extra, monkeypatch):
+    node = yaml.safe_load((ROOT / f"conf/model/{extra}.yaml").read_text("utf-8"))
+    module, _, name = node["_target_"].rpartition(".")
+    (package,) = (package for package, its in EXTRAS.items() if its == extra)
+    # Import fails with ModuleNotFoundError where a module is None.
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.delattr(f"pipeline.models.{module.rpartition('.')[2]}", raising=False)
+    with pytest.raises(UserError) as caught:
+        check_targets({"_target_": node["_target_"]}, "model")
+    assert str(caught.value) == (
+        f"model._target_: '{module}.{name}' cannot be imported (it needs {package}, which is not "
+        f"installed: pip install -e '.[{extra}]')"
+    )

@@ -1,0 +1,74 @@
+"""Fit CatBoost with validation, and report its losses."""
+
+from typing import Any, Self
+
+import numpy as np
+from catboost import CatBoostClassifier
+from sklearn.base import BaseEstimator
+
+from pipeline.models.fitting import Report
+
+# CatBoost notes them in a model, which then would differ after each fit.
+CHANGING = ("model_guid", "train_finish_time")
+
+
+class CatBoost(CatBoostClassifier, BaseEstimator):
+    """
+    CatBoost that takes validation examples and reports its losses.
+
+    The parameters are CatBoost's. With ``early_stopping_rounds`` it stops after as many rounds
+    without a lower log loss on validation. The best round is then used. Without validation all
+    rounds are run.
+    """
+
+    def fit(
+        self,
+        X: Any,
+        y: np.ndarray,
+        validation: tuple[Any, np.ndarray] | None = None,
+        report: Report | None = None,
+    ) -> Self:
+        """
+        Fit the model, with early stopping if there is validation.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_examples, n_features)
+            Features of the training examples.
+        y : array of shape (n_examples,)
+            Indices of the classes.
+        validation : tuple of (X, y), optional
+            Examples for early stopping.
+        report : callable, optional
+            Called with the round and the log loss on train and validation.
+        """
+        curve = _Curve(report)
+        super().fit(X, y, eval_set=validation, callbacks=[curve])
+        if curve.raised is not None:
+            raise curve.raised
+        metadata = self.get_metadata()
+        for name in CHANGING:
+            metadata[name] = ""
+        return self
+
+
+class _Curve:
+    """Report the losses of each round."""
+
+    def __init__(self, report: Report | None) -> None:
+        self.report = report
+        self.raised: BaseException | None = None
+
+    def after_iteration(self, info: Any) -> bool:
+        """Report the losses. Training ends if that raises, which CatBoost would wrap."""
+        losses = {
+            f"{name}/log_loss": next(iter(info.metrics[split].values()))[-1]
+            for split, name in (("learn", "train"), ("validation", "validation"))
+            if split in info.metrics
+        }
+        try:
+            if self.report is not None:
+                self.report(info.iteration, losses)
+        except BaseException as error:
+            self.raised = error
+        return self.raised is None
