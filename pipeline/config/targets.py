@@ -14,7 +14,7 @@ from pipeline.errors import UserError, nearest
 from pipeline.paths import ROOT
 
 # The extra of this project that installs a package.
-EXTRAS = {"catboost": "catboost", "interpret": "ebm", "xgboost": "xgboost"}
+EXTRAS = {"catboost": "catboost", "interpret": "ebm", "keras": "keras", "xgboost": "xgboost"}
 
 
 def build(node: dict[str, Any]) -> Any:

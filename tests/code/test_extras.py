@@ -79,7 +79,8 @@ def reported():
 
 
 def test_each_model_of_an_extra_is_here():
-    assert set(EXTRAS.values()) == set(SETTINGS)
+    # Keras has tests of its own.
+    assert set(EXTRAS.values()) - {"keras"} == set(SETTINGS)
 
 
 @EACH
