@@ -1,7 +1,7 @@
 """What is compared: the predictions of every fit of a model for the same examples."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,12 +35,15 @@ class Data:
         Further test examples.
     digest : str
         Hash of the ingested data.
+    variants : mapping of str to callable
+        Functions that change the test examples of a round.
     """
 
     kind: Problem
     rounds: Rounds
     slices: dict[str, pd.DataFrame]
     digest: str
+    variants: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = field(default_factory=dict)
     # Models of one view share the featurizer of a round, and its features.
     _featurizers: dict[str, Any] = field(default_factory=dict)
     _features: dict[tuple[str, str, str], Any] = field(default_factory=dict)
@@ -54,7 +57,9 @@ class Data:
 
     def parts(self, name: str) -> dict[str, pd.DataFrame]:
         """Return the examples that the models of a round are scored on."""
-        return {TEST: self.rounds.part(name, TEST), **self.slices}
+        test = self.rounds.part(name, TEST)
+        changed = {variant: change(test) for variant, change in self.variants.items()}
+        return {TEST: test, **self.slices, **changed}
 
     def predicted(self, name: str) -> dict[str, pd.DataFrame]:
         """Return the examples that the models of a round predict: `parts`, and some of train."""

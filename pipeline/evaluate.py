@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import bundle, command, experiment, paths, predictor, tracking
-from pipeline.config import conf, schema
+from pipeline.config import conf, schema, targets
 from pipeline.config.settings import leaves, pick_settings
 from pipeline.contestants import TEST, TRAIN, Data, Scored, average_fit, predict_fit
 from pipeline.errors import UserError
@@ -35,7 +35,7 @@ from pipeline.evaluation.plots import FORMS, learning_points, plot_table, stack_
 from pipeline.evaluation.samples import Round
 from pipeline.evaluation.slices import check_slices, find_hard, score_slices
 from pipeline.evaluation.tuning import describe_tuning
-from pipeline.evaluation.verdict import check_verdict, write_verdict
+from pipeline.evaluation.verdict import check_verdict, describe_variant, write_verdict
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
 from pipeline.models.fitting import SIZES, measure_latency
 from pipeline.paths import ENSEMBLE
@@ -89,7 +89,9 @@ def main(cfg: schema.Evaluate) -> None:
     check_interval(cfg.resamples, cfg.confidence)
     check_verdict(task.matters, task.cheapest)
     slices = {name: read_table(ingested / f"{name}.parquet") for name in card["slices"]}
-    data = Data(kind, Rounds.read(ingested, with_test=True), slices, dvc_digest(ingested))
+    variants = {name: targets.build(node) for name, node in task.variants.items()}
+    rounds = Rounds.read(ingested, with_test=True)
+    data = Data(kind, rounds, slices, dvc_digest(ingested), variants)
     check_muted(task.mute)
     check_slices(data.tested, task.slice_by)
     entries: dict[str, Entry] = {}
@@ -103,14 +105,22 @@ def main(cfg: schema.Evaluate) -> None:
             why = str(error).replace(f"{paths.ROOT}/", "")
             failed[model] = {"family": family, "failed": why}
     check_any(task.name, entries, failed)
-    compared = {part: compare_part(cfg, kind, data, entries, part) for part in [TEST, *slices]}
+    parts = [TEST, *slices, *variants]
+    compared = {part: compare_part(cfg, kind, data, entries, part) for part in parts}
     costs = {model: one.costs for model, one in entries.items()}
     prices = {model: prices_of(of_model) for model, of_model in costs.items()}
     families = {model: one.manifest["family"] for model, one in entries.items()}
     verdict = write_verdict(
         compared[TEST], prices, task.cheapest, matters=task.matters, families=families
     )
+    if verdict.take is not None:
+        kept = [
+            describe_variant(name, verdict.take, kind.deciding.name, compared[TEST], compared[name])
+            for name in variants
+        ]
+        verdict = verdict._replace(sentences=[*verdict.sentences, *kept])
     sizes = {part: len(rows) for part, rows in slices.items()}
+    sizes |= dict.fromkeys(variants, len(data.tested))
     facts = describe(cfg, kind, data, card, entries, failed)
     board = make_board(facts, compared, verdict, costs, sizes) | {
         "plots": plots(kind, entries),

@@ -32,7 +32,7 @@ def main(cfg: schema.Stage) -> None:
     try:
         rounds = split(examples, plan, kind, test)
     except UserError as error:
-        raise UserError(f"{error}{describe_dropped(dropped)}") from None
+        raise UserError(f"{error}{describe_counts(dropped, 'dropped')}") from None
     with new_folder(paths.ingested_folder(cfg.task.name)) as folder:
         rounds.write(folder)
         for name, part in slices.items():
@@ -40,7 +40,8 @@ def main(cfg: schema.Stage) -> None:
         used = {"settings": pick_settings("ingest", cfg)}
         about = card(source, kind, plan, rounds, slices, dropped)
         write_json(folder / "card.json", about | used)
-    console.print(summary(cfg.task.name, kind, plan, rounds, slices, dropped))
+    line = summary(cfg.task.name, kind, plan, rounds, slices, dropped)
+    console.print(f"{line}{describe_counts(source.joined, 'kept together')}")
     for warning in source.warnings:
         console.print(f"warning: {warning}", style="bold yellow", markup=False)
 
@@ -126,9 +127,9 @@ def card(
     -------
     dict
         Plain values for ``card.json``: the origin, the inputs and whether their values may
-        be missing, the target as models need it, dropped rows by reason, warnings, the folds
-        and repeats, and for each part of each round, and each slice, the number of examples
-        and groups and a summary of the target.
+        be missing, the target as models need it, rows by the reason why they were dropped or
+        joined into one group, warnings, the folds and repeats, and for each part of each
+        round, and each slice, the number of examples and groups and a summary of the target.
     """
 
     def summarize(part: pd.DataFrame) -> dict[str, Any]:
@@ -143,6 +144,7 @@ def card(
         "may_miss": source.may_miss,
         "target": kind.describe(examples) | {"columns": columns},
         "dropped": dropped,
+        "joined": source.joined,
         "warnings": source.warnings,
         "split": {"folds": plan.test if plan.folds else None, "repeats": plan.repeats},
         "rounds": {
@@ -169,12 +171,14 @@ def summary(
         counts = (
             f"{len(rounds.examples):,} examples, {plan.test}{times} folds: {counts} in the first"
         )
-    return f"{task}: {kind.headline(rounds.examples)}; {counts}{describe_dropped(dropped)}"
+    return (
+        f"{task}: {kind.headline(rounds.examples)}; {counts}{describe_counts(dropped, 'dropped')}"
+    )
 
 
-def describe_dropped(dropped: dict[str, int]) -> str:
-    """Return how many rows were dropped for each reason, as the end of a line."""
-    return "".join(f"; {count:,} dropped ({why})" for why, count in dropped.items())
+def describe_counts(counts: dict[str, int], what: str) -> str:
+    """Return how many rows were dropped or kept together for each reason, as the end of a line."""
+    return "".join(f"; {count:,} {what} ({why})" for why, count in counts.items())
 
 
 if __name__ == "__main__":

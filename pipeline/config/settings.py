@@ -10,7 +10,7 @@ from pipeline.config.schema import Kind
 # What a kind of problem is given, wherever something is scored.
 KIND = ("task.kind", *(f"task.{one.name}" for one in fields(Kind)))
 # What a task sets for the comparison of its models.
-VERDICT = tuple(f"task.{key}" for key in ("matters", "cheapest", "slice_by", "mute"))
+VERDICT = tuple(f"task.{key}" for key in ("matters", "cheapest", "slice_by", "mute", "variants"))
 # What a stage is made of, as written to its file: its result depends on these keys alone.
 SETTINGS = {
     "ingest": ("task.name", "task.kind", "task.source", "task.split"),
@@ -77,7 +77,9 @@ def code_of(stage: str, cfg: Any) -> list[str]:
     if stage == "featurize":
         return list(code.targets(cfg.task.views))
     metrics = [name for name in [cfg.task.metric, *cfg.task.metrics] if "." in name]
-    return [kind, *metrics, *(code.targets(cfg.model.estimator) if stage == "train" else ())]
+    if stage == "train":
+        return [kind, *metrics, *code.targets(cfg.model.estimator)]
+    return [kind, *metrics, *(code.targets(cfg.task.variants) if stage == "evaluate" else ())]
 
 
 def merge(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,13 +10,13 @@ import pandas as pd
 from pipeline.evaluation.comparison import Comparison, compare
 from pipeline.evaluation.overlap import long_texts
 from pipeline.evaluation.samples import Round
-from pipeline.evaluation.values import count_words, numbers_of
+from pipeline.evaluation.values import count_words, holds_images, numbers_of
 from pipeline.features.inputs import kind_of
 from pipeline.problems import Metric, Predictions, Problem
 from pipeline.sources.examples import inputs_of, meta_of
 from pipeline.sources.rounds import Rounds
 
-NOTHING, ORDER = "nothing", "row order"
+NOTHING, ORDER, BORDER = "nothing", "row order", "border_only"
 # Columns that are kept, by their score on validation.
 KEPT = 3
 # Columns that are tried one by one.
@@ -26,6 +26,8 @@ TRIED, FITTED = 2_000, 5_000
 # Features of the words of a text, and its characters that are read.
 TERMS, CHARACTERS = 2**16, 5_000
 RESAMPLES = 500
+# Numbers of colours are divided by this, so that a logistic regression converges.
+COLOURS = 64
 # From the examples that are fitted on, and others, to the features of both.
 Features = Callable[[pd.DataFrame, pd.DataFrame], tuple[Any, Any]]
 
@@ -53,7 +55,8 @@ def controls_of(kind: Problem, examples: pd.DataFrame) -> list[Control]:
     -------
     list of Control
         Nothing at all; the order of rows if ids are numbers and rows are not just sorted by
-        label; the length of each text or file; and each column alone, if there are others. Of
+        label; the length of each text or file; the border of an image, which what it shows
+        should not reach; and each column alone, if there are others. Of
         many columns these are the `MOST_COLUMNS` whose ranks differ most between strata.
     """
     names, texts = inputs_of(examples), long_texts(examples)
@@ -64,7 +67,11 @@ def controls_of(kind: Problem, examples: pd.DataFrame) -> list[Control]:
         Control(f"length of {name}", partial(_alone, partial(_length, name))) for name in texts
     ]
     files = [name for name in names if kind_of(examples[name]) == "binary"]
-    found += [Control(f"length of {name}", partial(_column, name)) for name in files]
+    for name in files:
+        if holds_images(examples[name]):
+            found.append(Control(BORDER, partial(_alone, partial(_border, name)), True))
+        else:
+            found.append(Control(f"length of {name}", partial(_column, name)))
     if len(names) > 1:
         columns = [name for name in names if name not in (*texts, *files)]
         for name in [*_strongest(kind, examples, columns), *texts]:
@@ -234,6 +241,20 @@ def _length(name: str, examples: pd.DataFrame) -> np.ndarray:
 def _column(name: str, train: pd.DataFrame, others: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     known, asked = (numbers_of(part[name], train[name]) for part in (train, others))
     return _ranks(known, known), _ranks(asked, known)
+
+
+def _border(name: str, examples: pd.DataFrame) -> Any:
+    """Describe each side of an image, a pixel wide, by the mean and spread of its colours."""
+    from scipy.sparse import csr_matrix
+
+    from pipeline.features.decode import read
+
+    described = []
+    for content in examples[name]:
+        pixels = read(content).astype(float)
+        sides = pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]
+        described.append([part for side in sides for part in (*side.mean(0), *side.std(0))])
+    return csr_matrix(np.array(described) / COLOURS)
 
 
 def _ranks(numbers: np.ndarray, known: np.ndarray) -> np.ndarray:

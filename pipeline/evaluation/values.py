@@ -5,11 +5,20 @@ import pandas as pd
 
 from pipeline.features.inputs import kind_of
 
+# What a file of PNG begins with.
+PNG = b"\x89PNG\r\n\x1a\n"
+
 
 def count_words(texts: pd.Series) -> np.ndarray:
     """Count the words of texts, each distinct text once. A missing text has none."""
     counts = {text: len(text.split()) for text in texts.dropna().unique()}
     return texts.map(counts).fillna(0).to_numpy(int)
+
+
+def holds_images(values: pd.Series) -> bool:
+    """Return whether an input holds images, which ingest stores as PNG."""
+    first = values.first_valid_index()
+    return kind_of(values) == "binary" and values[first].startswith(PNG)
 
 
 def numbers_of(values: pd.Series, known: pd.Series) -> np.ndarray:

@@ -113,6 +113,31 @@ def write_verdict(
     return Verdict(take, contenders, sentences)
 
 
+def describe_variant(
+    variant: str, take: str, metric: str, whole: Comparison, changed: Comparison
+) -> str:
+    """
+    Describe how much of its score the recommended model keeps on changed test examples.
+
+    Parameters
+    ----------
+    variant : str
+        What the change leaves of the examples.
+    take : str
+        The recommended model.
+    metric : str
+        Name of the deciding metric.
+    whole, changed : Comparison
+        The models on the test examples, and on the changed ones.
+    """
+    kept, best = changed.scores[metric], changed.scores.index[0]
+    others = "" if best == take else f", and {best}, then the best, {kept[best]:.3f}"
+    return (
+        f"On {variant}, {take} has {metric} {kept[take]:.3f} instead of "
+        f"{whole.scores[metric][take]:.3f}{others}."
+    )
+
+
 def oriented(pairs: pd.DataFrame, first: str, second: str) -> dict[str, Any]:
     """Return the pair of two models that were compared, from the view of the first."""
     found = find_pair(pairs, first, second)

@@ -1,6 +1,7 @@
 """Wrap networks as scikit-learn classifiers."""
 
 import functools
+import math
 import pkgutil
 import warnings
 from collections.abc import Callable, Collection, Iterator
@@ -18,14 +19,21 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
+from torch.nn import functional
 
 from pipeline import storage
-from pipeline.errors import UserError
+from pipeline.errors import UserError, nearest
 from pipeline.files import damaged, missing, read_json, write_json
 from pipeline.models import networks
 from pipeline.models.fitting import Report
-from pipeline.models.training import LOG_LOSS, train
+from pipeline.models.networks import check_shares
+from pipeline.models.training import LOG_LOSS, cosine, train
 
+# Most numbers, and examples, that are predicted at once.
+MOST_NUMBERS, MOST_EXAMPLES = 2**20, 1024
+# Types of inputs that networks read as they are. Others become the first.
+DTYPES = [np.float32, np.int32, np.uint8]
+SCHEDULES = {"constant": None, "cosine": cosine}
 # What building a network from a damaged recipe can raise.
 DAMAGE = (RuntimeError, ImportError, KeyError, TypeError, AttributeError, ValueError)
 WEIGHTS, RECIPE, PREPROCESSOR = "network.pt", "network.json", "preprocessor.skops"
@@ -57,6 +65,12 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
     patience : int
         Epochs without a lower log loss on validation before training stops. The best
         weights are then restored. Without validation all epochs are run.
+    lr_schedule : str
+        How the learning rate changes over `max_epochs`: ``constant``, or ``cosine``, along
+        which it falls to 0.
+    label_smoothing : float
+        Share of the probability that is spread over all classes in training (Szegedy et al.,
+        CVPR 2016). Losses are reported without it.
     device : str
         A torch device, or ``auto``, which is a GPU if there is one.
     random_state : int, RandomState or None
@@ -81,6 +95,8 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         batch_size: int = 32,
         max_epochs: int = 100,
         patience: int = 10,
+        lr_schedule: str = "constant",
+        label_smoothing: float = 0.0,
         device: str = "auto",
         random_state: Any = None,
     ) -> None:
@@ -91,6 +107,8 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.patience = patience
+        self.lr_schedule = lr_schedule
+        self.label_smoothing = label_smoothing
         self.device = device
         self.random_state = random_state
 
@@ -123,9 +141,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         self.preprocessor_ = None
         if self.preprocessor is not None:
             self.preprocessor_ = clone(self.preprocessor).fit(X)
-        X, y = validate_data(
-            self, self._preprocess(X), y, dtype=[np.float32, np.int32], allow_nd=True
-        )
+        X, y = validate_data(self, self._preprocess(X), y, dtype=DTYPES, allow_nd=True)
         check_classification_targets(y)
         encoder = LabelEncoder().fit(y)
         self.classes_ = encoder.classes_
@@ -140,6 +156,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         held_out = None
         if validation is not None:
             held_out = examples(_as_supported(self._preprocess(validation[0])), validation[1])
+        smoothed = functools.partial(functional.cross_entropy, label_smoothing=self.label_smoothing)
         seed = int(check_random_state(self.random_state).randint(2**31))
         # Forking the state of every accelerator would initialise all of them.
         random_states = [] if device.type == "cpu" else [device]
@@ -163,6 +180,8 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
                 patience=self.patience,
                 report=report,
                 checkpoint=checkpoint,
+                schedule=SCHEDULES[self.lr_schedule],
+                objective=smoothed if self.label_smoothing else None,
             )
         self.module_.cpu().eval()
         return self
@@ -175,6 +194,10 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         check_scalar(self.weight_decay, "weight_decay", Real, min_val=0)
         for name in ("batch_size", "max_epochs", "patience"):
             check_scalar(getattr(self, name), name, Integral, min_val=1)
+        check_shares(label_smoothing=self.label_smoothing)
+        if self.lr_schedule not in SCHEDULES:
+            known = nearest(self.lr_schedule, SCHEDULES)
+            raise ValueError(f"lr_schedule is unknown: {self.lr_schedule!r}{known}")
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """
@@ -192,9 +215,10 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = self._preprocess(X)
-        X = validate_data(self, X, reset=False, dtype=[np.float32, np.int32], allow_nd=True)
+        X = validate_data(self, X, reset=False, dtype=DTYPES, allow_nd=True)
+        at_once = min(MOST_EXAMPLES, max(1, MOST_NUMBERS // math.prod(X.shape[1:])))
         with torch.inference_mode():
-            batches = _tensor(X).split(1024)
+            batches = _tensor(X).split(at_once)
             logits = torch.cat([self.module_(batch) for batch in batches])
             probabilities: np.ndarray = torch.softmax(logits.double(), 1).numpy()
         return probabilities
@@ -314,7 +338,7 @@ def _find_network(place: str, trusted: Collection[str]) -> Any:
 
 
 def _as_supported(X: np.ndarray) -> np.ndarray:
-    return X if X.dtype in (np.float32, np.int32) else X.astype(np.float32)
+    return X if X.dtype in DTYPES else X.astype(np.float32)
 
 
 def _tensor(X: np.ndarray) -> Tensor:

@@ -16,6 +16,7 @@ from pipeline.models.fitting import Report
 
 Examples = tuple[Tensor, Tensor]
 Batches = Iterator[tuple[Tensor, Tensor]]
+Mean = Callable[[Tensor, Tensor], Tensor]
 
 
 class Loss(NamedTuple):
@@ -31,20 +32,20 @@ class Loss(NamedTuple):
     """
 
     name: str
-    mean: Callable[[Tensor, Tensor], Tensor]
+    mean: Mean
 
 
 LOG_LOSS = Loss("log_loss", functional.cross_entropy)
 
 
-def mean_loss(loss: Loss, outputs: Tensor, y: Tensor) -> Tensor:
+def mean_loss(mean: Mean, outputs: Tensor, y: Tensor) -> Tensor:
     """
     Compute the mean loss over examples, and over the members of an ensemble if there are any.
 
     Parameters
     ----------
-    loss : Loss
-        The loss.
+    mean : callable
+        From outputs and targets to their mean loss.
     outputs : Tensor of shape (n, n_outputs) or (n, n_members, n_outputs)
         Outputs of a network.
     y : Tensor of shape (n,)
@@ -53,7 +54,16 @@ def mean_loss(loss: Loss, outputs: Tensor, y: Tensor) -> Tensor:
     if outputs.ndim == 3:
         y = y.repeat_interleave(outputs.shape[1], 0)
         outputs = outputs.flatten(0, 1)
-    return loss.mean(outputs, y)
+    return mean(outputs, y)
+
+
+def cosine(done: float) -> float:
+    """
+    Return the share of the learning rate after a share of the training.
+
+    It falls from 1 to 0 along half a cosine (Loshchilov and Hutter, "SGDR", ICLR 2017).
+    """
+    return (1 + math.cos(math.pi * done)) / 2
 
 
 def train(
@@ -69,6 +79,8 @@ def train(
     patience: int,
     report: Report | None,
     checkpoint: Path | None,
+    schedule: Callable[[float], float] | None = None,
+    objective: Mean | None = None,
 ) -> int:
     """
     Train a network in place.
@@ -96,6 +108,10 @@ def train(
         Called with the epoch and its losses.
     checkpoint : Path, optional
         File that keeps the progress. If it exists, training continues from it.
+    schedule : callable, optional
+        From the share of `max_epochs` that is done to the share of `lr` that is used.
+    objective : callable, optional
+        What is minimised, if that is not the mean of `loss`, which is reported all the same.
 
     Returns
     -------
@@ -112,12 +128,17 @@ def train(
     while len(progress.curve) < max_epochs:
         if validation is not None and len(progress.curve) - progress.best_epoch >= patience:
             break
+        if schedule is not None:
+            for group in optimizer.param_groups:
+                group["lr"] = lr * schedule(len(progress.curve) / max_epochs)
         module.train()
         batch_losses, sizes = [], []
         for X, y in _shuffled(*training, batch_size):
             optimizer.zero_grad()
-            batch_loss = mean_loss(loss, module(X.to(device)), y.to(device))
-            batch_loss.backward()
+            outputs, targets = module(X.to(device)), y.to(device)
+            batch_loss = mean_loss(loss.mean, outputs, targets)
+            minimised = batch_loss if objective is None else mean_loss(objective, outputs, targets)
+            minimised.backward()
             optimizer.step()
             batch_losses.append(batch_loss.detach())
             sizes.append(len(y))
@@ -145,7 +166,7 @@ def evaluate(module: nn.Module, loss: Loss, examples: Examples, batch_size: int)
     batches = [part.split(batch_size) for part in examples]
     with torch.inference_mode():
         losses = [
-            mean_loss(loss, module(X.to(device)), y.to(device))
+            mean_loss(loss.mean, module(X.to(device)), y.to(device))
             for X, y in zip(*batches, strict=True)
         ]
     return _mean(losses, [len(y) for y in batches[1]])

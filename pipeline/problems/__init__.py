@@ -615,8 +615,8 @@ class Problem(ABC):
         Parameters
         ----------
         sparse : bool
-            Whether it is fitted on many sparse features. Otherwise it is fitted on one or two
-            columns of numbers, of which some may be missing.
+            Whether it is fitted on many features, none of which is missing. Otherwise it is
+            fitted on one or two columns of numbers, of which some may be missing.
         """
 
     def calibration(self, predictions: Any, seed: int, confidence: float) -> dict[str, float]:

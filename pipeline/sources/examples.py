@@ -49,6 +49,8 @@ class Source:
         Further sets of test examples, each scored by itself.
     dropped : dict of str to int
         Rows that the source left out, by reason.
+    joined : dict of str to int
+        Examples that the source put into one group with others, by reason.
     may_miss : bool
         Whether inputs may lack values.
     may_repeat : bool
@@ -62,6 +64,7 @@ class Source:
     test: pd.DataFrame | None = None
     slices: dict[str, pd.DataFrame] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
+    joined: dict[str, int] = field(default_factory=dict)
     may_miss: bool = False
     may_repeat: bool = False
     warnings: list[str] = field(default_factory=list)

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.config.schema import Split
 from pipeline.errors import UserError
-from pipeline.ingest import card, clean, describe_dropped
+from pipeline.ingest import card, clean, describe_counts
 from pipeline.problems import problem
 from pipeline.sources.examples import Source
 from pipeline.sources.split import make_plan, split
@@ -77,6 +77,6 @@ def test_a_missing_label_column_is_reported_by_name():
 
 
 def test_what_was_left_out_is_reported_with_its_reason():
-    assert describe_dropped({"exact duplicate": 1200, "empty": 1}) == (
+    assert describe_counts({"exact duplicate": 1200, "empty": 1}) == (
         "; 1,200 dropped (exact duplicate); 1 dropped (empty)"
     )
