@@ -47,6 +47,7 @@ class Data:
     # Models of one view share the featurizer of a round, and its features.
     _featurizers: dict[str, Any] = field(default_factory=dict)
     _features: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    _parts: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict)
     _predicted: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict)
 
     @property
@@ -57,9 +58,11 @@ class Data:
 
     def parts(self, name: str) -> dict[str, pd.DataFrame]:
         """Return the examples that the models of a round are scored on."""
-        test = self.rounds.part(name, TEST)
-        changed = {variant: change(test) for variant, change in self.variants.items()}
-        return {TEST: test, **self.slices, **changed}
+        if name not in self._parts:
+            test = self.rounds.part(name, TEST)
+            changed = {variant: change(test) for variant, change in self.variants.items()}
+            self._parts[name] = {TEST: test, **self.slices, **changed}
+        return self._parts[name]
 
     def predicted(self, name: str) -> dict[str, pd.DataFrame]:
         """Return the examples that the models of a round predict: `parts`, and some of train."""

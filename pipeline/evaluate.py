@@ -31,6 +31,7 @@ from pipeline.evaluation.comparison import Comparison, check_interval, compare
 from pipeline.evaluation.controls import compare_tests, control_rows, fit_controls
 from pipeline.evaluation.layout import console_page
 from pipeline.evaluation.page import write_report
+from pipeline.evaluation.photos import choose, describe_photo, image_input
 from pipeline.evaluation.plots import FORMS, learning_points, plot_table, stack_models
 from pipeline.evaluation.samples import Round
 from pipeline.evaluation.slices import check_slices, find_hard, score_slices
@@ -396,6 +397,10 @@ def examine(
     compare_all = partial(
         compare_tests, share=share, matters=task.matters, seed=cfg.seed, confidence=cfg.confidence
     )
+    # The recommended model and the best network, but for averages of several.
+    singles = [m for m in comparison.scores.index if families[m] in ("classical", "deep")]
+    take = [m for m in singles if m == board["verdict"]["take"]]
+    looked_into = list(dict.fromkeys([*take, *[m for m in singles if families[m] == "deep"][:1]]))
     fitted = fit_controls(kind, rounds, repeat, cfg.seed)
     controls = compare_all({**fitted, best: tests[best]}, kind.deciding)
     evidence = Evidence(
@@ -436,7 +441,53 @@ def examine(
         "by": score_slices(kind, tests, examples, task.slice_by, compare_all),
         "hard": find_hard(kind, contestants, predicted, pd.concat(examples)),
         "checks": run_checks(evidence, task.mute),
+        "photos": show_photos(cfg, data, entries, repeat, pooled, predicted, looked_into),
     }
+
+
+def show_photos(
+    cfg: schema.Evaluate,
+    data: Data,
+    entries: Mapping[str, Entry],
+    repeat: list[str],
+    pooled: Mapping[str, Any],
+    predicted: Mapping[str, np.ndarray],
+    models: list[str],
+) -> list[dict[str, Any]]:
+    """Describe right and wrong answers of models for photos, if the inputs are photos."""
+    tests = [data.parts(name) for name in repeat]
+    examples = pd.concat([parts[TEST] for parts in tests], ignore_index=True)
+    name = image_input(examples)
+    if name is None or not models:
+        return []
+    changed = {v: pd.concat([parts[v] for parts in tests])[name].to_numpy() for v in data.variants}
+    rounds = np.repeat(repeat, [len(parts[TEST]) for parts in tests])
+    chosen = choose(data.kind, pooled[models[0]], examples)
+    loaded: dict[tuple[str, str], Any] = {}
+
+    def predict(model: str, of_round: str, files: list[bytes]) -> np.ndarray:
+        if (model, of_round) not in loaded:
+            manifest = entries[model].manifest
+            fit = next(one for one in manifest["rounds"] if one["round"] == of_round)
+            folder = paths.model_folder(cfg.task.name, model) / fit["folder"]
+            loaded[model, of_round] = predictor.load_single(
+                folder, data.kind, trusted_by(manifest), {}
+            )
+        return loaded[model, of_round].outputs(pd.DataFrame({name: files}))
+
+    return [
+        {
+            "example_id": examples["example_id"][row],
+            "actual": examples["label"][row],
+            **describe_photo(
+                examples[name][row],
+                {model: partial(predict, model, rounds[row]) for model in models},
+                {model: predicted[model][row] for model in models},
+                {variant: files[row] for variant, files in changed.items()},
+            ),
+        }
+        for row in track(chosen, "looking into models", len(chosen))
+    ]
 
 
 def edges(task: schema.Task, model: str, manifest: Mapping[str, Any]) -> list[str]:

@@ -251,6 +251,7 @@ def _report(board: Board) -> Values:
         "by": board.get("by", []),
         "hard": [_hard(example, order) for example in hard[:HARD_EXAMPLES]],
         "hard_count": len(hard),
+        "photos": board.get("photos", []),
         "controls": _controls(board.get("controls", []), models, metric),
         "checks": checks,
         "alerts": [check for check in checks if check["severity"] != "note"],

@@ -6,9 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import UserError
-from pipeline.files import sha256
 from pipeline.sources import table
-from pipeline.sources.examples import Source, origin_of
+from pipeline.sources.examples import META_PREFIX, Source, origin_of
 from pipeline.sources.images import read_images
 
 SUFFIXES = {
@@ -58,13 +57,13 @@ def read(
     path = Path(path)
     if path.is_file():
         files = _in_table(path, {"image": image, "label": label, "group": group})
-        origin, warnings = [origin_of(path, sha256(path))], []
+        others: list[str] = []
     else:
         files, others = _in_folder(path)
-        origin = [origin_of(path, _digest(path, files))]
-        warnings = [OTHERS.format(len(others), others[0])] if others else []
     examples, joined = read_images(files, size, near)
-    return Source(examples, origin, joined=joined, warnings=warnings)
+    warnings = [OTHERS.format(len(others), others[0])] if others else []
+    origin = origin_of(path, _digest(examples))
+    return Source(examples, [origin], joined=joined, warnings=warnings)
 
 
 def _in_table(file: Path, named: dict[str, str | None]) -> pd.DataFrame:
@@ -102,9 +101,7 @@ def _in_folder(folder: Path) -> tuple[pd.DataFrame, list[str]]:
     return pd.DataFrame(rows, columns=["path", "example_id", "label", "group"]), others
 
 
-def _digest(folder: Path, files: pd.DataFrame) -> str:
-    digest = hashlib.sha256()
-    for file in files["path"]:
-        content = file.read_bytes()
-        digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + content + b"\0")
-    return digest.hexdigest()
+def _digest(examples: pd.DataFrame) -> str:
+    """Hash the names and contents of all files."""
+    hashed = zip(examples["example_id"], examples[f"{META_PREFIX}sha256"], strict=True)
+    return hashlib.sha256("".join(f"{name}\0{one}\0" for name, one in hashed).encode()).hexdigest()
