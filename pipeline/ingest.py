@@ -138,11 +138,12 @@ def card(
 
     examples = rounds.examples
     columns = sorted(meta_of(examples).keys() - {"group", "unit", "unit_2", "stratum"})
+    advice = {"advice": source.advice} if source.advice else {}
     return {
         "origin": source.origin,
         "inputs": inputs_of(examples),
         "may_miss": source.may_miss,
-        "target": kind.describe(examples) | {"columns": columns},
+        "target": kind.describe(examples) | {"columns": columns} | advice,
         "dropped": dropped,
         "joined": source.joined,
         "warnings": source.warnings,

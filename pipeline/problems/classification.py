@@ -23,6 +23,8 @@ TAKE_NAMES = {PROJECT, "sklearn", "lightgbm", "numpy", "scipy", "torch"}
 Variance = Callable[[Any, np.ndarray], np.ndarray]
 Points = tuple[tuple[float, ...], ...]
 TEMPERATURE = "temperature"
+# What to do about the predicted class: an entry of the target, and a column of predictions.
+ADVICE = "advice"
 # Tolerance for the range of probabilities, and for the sum of a row.
 TOLERANCE = 1e-5
 MOST_THRESHOLDS = 200
@@ -693,18 +695,21 @@ class Classification(Problem):
         )
 
     def frame(self, outputs: np.ndarray, decision: Mapping[str, Any]) -> pd.DataFrame:
-        """Return the predicted class and the probability of each class."""
+        """Return the predicted class, the probability of each class, and what to do about it."""
         positive, threshold, points, temperature = self._parse_decision(decision)
         probabilities = soften(outputs, temperature)
         chosen = predict_classes(probabilities, positive, threshold, points)
         columns = list(self.columns())
-        laid_out = pd.DataFrame(probabilities, columns=columns[1:])
+        laid_out = pd.DataFrame(probabilities, columns=columns[1 : 1 + len(self.classes)])
         laid_out.insert(0, columns[0], np.array(self.classes)[chosen])
+        if ADVICE in columns:
+            laid_out[ADVICE] = laid_out[columns[0]].map(self.target[ADVICE])
         return laid_out
 
     def columns(self) -> dict[str, str]:
-        """Return ``label`` and ``probability_<class>`` for each class."""
-        return {"label": "string"} | {f"probability_{label}": "double" for label in self.classes}
+        """Return ``label``, ``probability_<class>`` for each class, and ``advice`` if there is."""
+        chances = {f"probability_{label}": "double" for label in self.classes}
+        return {"label": "string"} | chances | ({ADVICE: "string"} if ADVICE in self.target else {})
 
     def _parse_decision(self, decision: Mapping[str, Any]) -> Decision:
         """Check a saved decision, and return it with classes by index."""

@@ -55,6 +55,8 @@ class Source:
         Whether inputs may lack values.
     may_repeat : bool
         Whether examples with the same inputs are separate cases, not copies.
+    advice : dict of str to str
+        What to do about each class. It is part of the target, and told beside a prediction.
     warnings : list of str
         Messages for the user, such as an input that equals the label one to one.
     """
@@ -67,6 +69,7 @@ class Source:
     joined: dict[str, int] = field(default_factory=dict)
     may_miss: bool = False
     may_repeat: bool = False
+    advice: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 

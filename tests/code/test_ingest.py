@@ -77,6 +77,6 @@ def test_a_missing_label_column_is_reported_by_name():
 
 
 def test_what_was_left_out_is_reported_with_its_reason():
-    assert describe_counts({"exact duplicate": 1200, "empty": 1}) == (
+    assert describe_counts({"exact duplicate": 1200, "empty": 1}, "dropped") == (
         "; 1,200 dropped (exact duplicate); 1 dropped (empty)"
     )
