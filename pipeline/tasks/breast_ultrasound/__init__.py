@@ -1,0 +1,1 @@
+"""Ultrasound of the breast."""
