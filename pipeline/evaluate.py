@@ -309,6 +309,7 @@ def describe(
             "units": len(np.unique(meta.get("unit", meta["group"]))),
         },
         "looks": looks,
+        "notes": task.notes,
         "settings": pick_settings("evaluate", cfg),
         "models": {
             model: {

@@ -46,6 +46,8 @@ class Task(Kind):
     cheapest: str = MISSING
     slice_by: list[str] = MISSING
     mute: list[str] = MISSING
+    # what a reader of the verdict must know
+    notes: list[str] = field(default_factory=list)
     # functions that change test examples, by the name of what they leave
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
     # what the task sets for a model, read before the command line

@@ -10,7 +10,9 @@ from pipeline.config.schema import Kind
 # What a kind of problem is given, wherever something is scored.
 KIND = ("task.kind", *(f"task.{one.name}" for one in fields(Kind)))
 # What a task sets for the comparison of its models.
-VERDICT = tuple(f"task.{key}" for key in ("matters", "cheapest", "slice_by", "mute", "variants"))
+VERDICT = tuple(
+    f"task.{key}" for key in ("matters", "cheapest", "slice_by", "mute", "notes", "variants")
+)
 # What a stage is made of, as written to its file: its result depends on these keys alone.
 SETTINGS = {
     "ingest": ("task.name", "task.kind", "task.source", "task.split"),

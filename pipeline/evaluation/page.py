@@ -219,6 +219,7 @@ def _report(board: Board) -> Values:
         "metrics": names,
         "greater": greater,
         "facts": _facts(board),
+        "notes": board.get("notes", []),
         "matters": matters,
         "rounds": board.get("rounds", {}).get("rounds", 1),
         "verdict": verdict,
