@@ -211,4 +211,4 @@ def test_the_loss_of_an_ensemble_is_the_mean_of_the_losses_of_its_members():
 
     each = [functional.cross_entropy(outputs[:, member], y) for member in range(3)]
 
-    assert mean_loss(LOG_LOSS, outputs, y).item() == pytest.approx(np.mean(each), rel=1e-5)
+    assert mean_loss(LOG_LOSS.mean, outputs, y).item() == pytest.approx(np.mean(each), rel=1e-5)
