@@ -2,9 +2,11 @@
 
 import functools
 import json
+import re
 import shutil
 
 import hydra
+import numpy as np
 import pytest
 import yaml
 from hydra.core.hydra_config import HydraConfig
@@ -268,6 +270,21 @@ def test_a_model_may_have_a_target_for_each_kind_of_problem(own_conf):
     assert found.estimator["_target_"] == "sklearn.linear_model.LogisticRegression"
     with pytest.raises(UserError, match="model line is for classification, not for regression"):
         composed("train", "task=genre", "model=line", "task.kind=regression")
+
+
+def test_the_readmes_example_of_a_model_is_all_that_it_takes(own_conf):
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (name, text) = re.search(
+        r"here the whole of `conf/model/(\w+)\.yaml`:\n\n```yaml\n(.*?)```", readme, re.DOTALL
+    ).groups()
+    assert name not in MODELS
+    (own_conf / f"model/{name}.yaml").write_text(text)
+
+    model = build(composed("train", "task=genre", f"model={name}").model.estimator)
+
+    X = np.arange(40.0)[:, np.newaxis]
+    y = np.repeat(["novel", "poetry"], 20)
+    assert model.fit(X, y).predict_proba(X[:2]).tolist() == [[1, 0], [1, 0]]
 
 
 def test_settings_of_a_stage_are_what_it_uses_and_no_more():
