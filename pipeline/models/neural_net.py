@@ -50,7 +50,8 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
     ----------
     network : callable, default=networks.MLP
         A class such as those in `pipeline.models.networks`, or a partial of one that sets
-        parameters of the network.
+        parameters of the network. Its method ``load_pretrained``, if it has one, is called
+        before the training.
     preprocessor : transformer, optional
         Fitted on the training inputs, and applied to all inputs before the network.
     lr : float
@@ -167,6 +168,9 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             torch.manual_seed(seed)
             self.dimensions_ = _network_class(self.network).dimensions(training[0])
             self.module_ = self.network(n_outputs=len(self.classes_), **self.dimensions_)
+            load_pretrained = getattr(self.module_, "load_pretrained", None)
+            if callable(load_pretrained):
+                load_pretrained()
             self.module_.to(device)
             self.n_epochs_ = train(
                 self.module_,
