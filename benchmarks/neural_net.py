@@ -24,7 +24,8 @@ from report import machine, spread, table
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
-from pipeline.models.networks import MLP, TextCNN
+from pipeline.models.networks.tables import MLP
+from pipeline.models.networks.texts import TextCNN
 from pipeline.models.neural_net import NeuralNet
 
 SEED, LR, WEIGHT_DECAY = 0, 0.002, 0.01

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ModelError
 from pipeline.models.image_networks import augment
-from pipeline.models.networks import check_inputs, check_shares
+from pipeline.models.networks.checks import check_inputs, check_shares
 from pipeline.paths import ROOT
 
 WEIGHTS = "model.network.weights"

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.models.networks import check_inputs, check_lists, check_shares
+from pipeline.models.networks.checks import check_inputs, check_lists, check_shares
 
 
 class ImageResNet(nn.Module):

@@ -24,9 +24,9 @@ from torch.nn import functional
 from pipeline import storage
 from pipeline.errors import UserError, nearest
 from pipeline.files import damaged, missing, read_json, write_json
-from pipeline.models import networks
 from pipeline.models.fitting import Report
-from pipeline.models.networks import check_shares
+from pipeline.models.networks.checks import check_shares
+from pipeline.models.networks.tables import MLP
 from pipeline.models.training import LOG_LOSS, cosine, train
 
 # Most numbers, and examples, that are predicted at once.
@@ -48,8 +48,8 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    network : callable, default=networks.MLP
-        A class such as those in `pipeline.models.networks`, or a partial of one that sets
+    network : callable, default=MLP
+        A class such as those of `pipeline.models.networks`, or a partial of one that sets
         parameters of the network. Its method ``load_pretrained``, if it has one, is called
         before the training.
     preprocessor : transformer, optional
@@ -89,7 +89,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        network: Callable[..., torch.nn.Module] = networks.MLP,
+        network: Callable[..., torch.nn.Module] = MLP,
         preprocessor: Any = None,
         lr: float = 1e-3,
         weight_decay: float = 1e-2,

@@ -7,7 +7,7 @@ import torch
 from rtdl_num_embeddings import PiecewiseLinearEmbeddings
 from torch import Tensor, nn
 
-from pipeline.models.networks import check_inputs, check_shares, check_sizes
+from pipeline.models.networks.checks import check_inputs, check_shares, check_sizes
 
 
 class TabM(nn.Module):

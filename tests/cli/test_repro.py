@@ -259,9 +259,9 @@ def stages(name: str, tasks=TASKS) -> set[str]:
             id="the seed of the splits: ingest",
         ),
         pytest.param(
-            "pipeline/models/networks.py",
-            "import torch\n",
-            "import torch\n\n",
+            "pipeline/models/networks/tables.py",
+            "from itertools import pairwise\n",
+            "from itertools import pairwise\n\n",
             train(models=["neural_net"]) | stages("combine") | stages("evaluate"),
             id="the code of the networks: what trains and predicts with them",
         ),

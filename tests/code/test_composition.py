@@ -237,7 +237,7 @@ def test_precedence_is_file_architecture_task_adopted_command_line(own_conf):
 def test_the_command_line_may_choose_another_architecture(own_conf):
     found = composed("train", "task=genre", "model=neural_net", "architecture=mlp").model
     assert found.architecture == "mlp"
-    assert found.estimator["network"]["_target_"] == "pipeline.models.networks.MLP"
+    assert found.estimator["network"]["_target_"] == "pipeline.models.networks.tables.MLP"
     assert "filters" not in found.estimator["network"]
 
 

@@ -11,7 +11,9 @@ from sklearn.naive_bayes import MultinomialNB
 
 from pipeline.features.views import Features
 from pipeline.models.fitting import fit, joules_between, measure_latency, read_energy
-from pipeline.models.networks import MLP, SequenceGRU, TextCNN
+from pipeline.models.networks.sequences import SequenceGRU
+from pipeline.models.networks.tables import MLP
+from pipeline.models.networks.texts import TextCNN
 from pipeline.models.neural_net import NeuralNet
 from pipeline.models.trees import LightGBM, RandomForest
 

@@ -14,7 +14,9 @@ from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pipeline.errors import UserError
-from pipeline.models.networks import MLP, SequenceGRU, TextCNN
+from pipeline.models.networks.sequences import SequenceGRU
+from pipeline.models.networks.tables import MLP
+from pipeline.models.networks.texts import TextCNN
 from pipeline.models.neural_net import NeuralNet, _device
 
 RNG = np.random.default_rng(0)
@@ -382,7 +384,12 @@ def test_weights_with_code_are_refused_and_it_is_not_run(saved):
 
 @pytest.mark.parametrize(
     "place",
-    ["os.system", "models.trees.LightGBM", "models.networks.check_sizes", "models.nothing.MLP"],
+    [
+        "os.system",
+        "models.trees.LightGBM",
+        "models.networks.checks.check_lists",
+        "models.nothing.MLP",
+    ],
 )
 def test_a_recipe_names_nothing_but_networks_of_the_project(tmp_path, place):
     net().fit(X, Y).save(tmp_path)
@@ -395,7 +402,7 @@ def test_a_recipe_names_nothing_but_networks_of_the_project(tmp_path, place):
 
 
 def test_a_network_from_elsewhere_is_saved_and_loaded_only_if_it_is_trusted(tmp_path, monkeypatch):
-    code = "from pipeline.models.networks import MLP\n\nclass Own(MLP):\n    pass\n"
+    code = "from pipeline.models.networks.tables import MLP\n\nclass Own(MLP):\n    pass\n"
     (tmp_path / "elsewhere_networks.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     import elsewhere_networks

@@ -12,7 +12,7 @@ from pipeline import bundle, predictor, storage
 from pipeline.errors import ModelError, UserError
 from pipeline.features.text import TokenIds, WordCount
 from pipeline.models.baseline import WordCountRule
-from pipeline.models.networks import TextCNN
+from pipeline.models.networks.texts import TextCNN
 from pipeline.models.neural_net import NeuralNet
 from pipeline.predictor import Predictor
 from pipeline.problems import problem

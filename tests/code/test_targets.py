@@ -44,7 +44,7 @@ from pipeline.paths import ROOT
         (
             {
                 "_target_": "pipeline.models.neural_net.NeuralNet",
-                "network": {"_target_": "pipeline.models.networks.MLP", "dropot": 0.1},
+                "network": {"_target_": "pipeline.models.networks.tables.MLP", "dropot": 0.1},
             },
             "unknown key 'here.network.dropot'; did you mean 'dropout'?",
         ),
@@ -79,7 +79,7 @@ def test_check_targets_tells_what_is_wrong_where(node, message):
     [
         {"_target_": "pipeline.models.neural_net.NeuralNet", "lr": 1, "max_epochs": 3},
         {"_target_": "pipeline.models.trees.LightGBM", "path_smooth": 0.1},
-        {"_target_": "pipeline.models.networks.MLP", "_partial_": True, "hidden": [3]},
+        {"_target_": "pipeline.models.networks.tables.MLP", "_partial_": True, "hidden": [3]},
         {"no": "target"},
         "scalar",
         None,
@@ -101,7 +101,7 @@ def test_build_keeps_a_partial_of_a_network():
     node = {
         "_target_": "pipeline.models.neural_net.NeuralNet",
         "network": {
-            "_target_": "pipeline.models.networks.MLP",
+            "_target_": "pipeline.models.networks.tables.MLP",
             "_partial_": True,
             "hidden": [3, 4],
         },

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.models.networks import MLP
+from pipeline.models.networks.tables import MLP
 from pipeline.models.neural_net import NeuralNet
 from pipeline.models.training import LOG_LOSS, Loss, _shuffled, mean_loss, train
 

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.models.networks import check_inputs, check_shares, check_sizes, known_ids
+from pipeline.models.networks.checks import check_inputs, check_shares, check_sizes
+from pipeline.models.networks.texts import known_ids
 
 
 class PairCNN(nn.Module):

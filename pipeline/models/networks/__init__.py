@@ -1,0 +1,1 @@
+"""Network architectures, each with the sizes that it reads from the data."""
