@@ -18,20 +18,23 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from pipeline.features.normaliser import Normaliser
 
 TEXT = "text"
-_TOKEN = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
 _WORD = r"\w+(?:'\w+)*"
+_TOKEN = re.compile(rf"{_WORD}|[^\w\s]")
 
 
 def engineered(words: int, characters: int, min_texts: int, keep_layout: bool = False) -> Pipeline:
     """
     Make a featurizer of words, character n-grams and style.
 
+    Capitals and marks are kept. A capital within a sentence, or what follows a mark, tells more of
+    style than most words.
+
     Parameters
     ----------
     words : int
-        Number of most frequent words and word pairs.
+        Number of most frequent words and marks, and pairs of them.
     characters : int
-        Number of most frequent n-grams of 2 to 4 characters.
+        Number of most frequent n-grams of 2 to 4 characters, across words.
     min_texts : int
         Terms in fewer training texts are dropped.
     keep_layout : bool, default=False
@@ -43,18 +46,24 @@ def engineered(words: int, characters: int, min_texts: int, keep_layout: bool = 
         From a column ``text`` to a sparse matrix of at most
         ``words + characters + len(StyleMeasures.NAMES)`` columns.
     """
-    common = {"sublinear_tf": True, "min_df": min_texts, "dtype": np.float32}
+    common = {
+        "lowercase": False,
+        "sublinear_tf": True,
+        "min_df": min_texts,
+        "dtype": np.float32,
+    }
     measures = ColumnTransformer(
         [
-            ("words", Tfidf(ngram_range=(1, 2), max_features=words, **common), TEXT),
+            (
+                "words",
+                Tfidf(
+                    token_pattern=_TOKEN.pattern, ngram_range=(1, 2), max_features=words, **common
+                ),
+                TEXT,
+            ),
             (
                 "characters",
-                Tfidf(
-                    analyzer="char_wb",
-                    ngram_range=(2, 4),
-                    max_features=characters,
-                    **common,
-                ),
+                Tfidf(analyzer="char", ngram_range=(2, 4), max_features=characters, **common),
                 TEXT,
             ),
             ("style", make_pipeline(StyleMeasures(), StandardScaler()), [TEXT]),

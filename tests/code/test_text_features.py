@@ -178,6 +178,18 @@ def test_engineered_leaves_rare_terms_out():
     assert fitted[-1].named_transformers_["words"].get_feature_names_out().tolist() == ["the"]
 
 
+def test_engineered_tells_capitals_and_marks_apart():
+    fitted = engineered(words=99, characters=99, min_texts=1).fit(table("the sea, And the Sea."))
+    terms = {
+        name: set(fitted[-1].named_transformers_[name].get_feature_names_out())
+        for name in ("words", "characters")
+    }
+
+    assert {"sea", "Sea", ",", ".", ", And", "Sea ."} <= terms["words"]
+    # a line that begins after a comma, though white space was collapsed
+    assert {", A", "a, A"} <= terms["characters"]
+
+
 VIEWS = [engineered(9, 9, 1), token_ids(20, 1), WordCount()]
 
 
