@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from pipeline import command, paths, storage
 from pipeline.config import schema, targets
@@ -43,10 +44,12 @@ def main(cfg: schema.Stage) -> None:
             for name in track(rounds.parts, f"featurizing {view}", len(rounds.parts.columns)):
                 featurizer = targets.build(node)
                 shape = featurize(featurizer, view, rounds, name, folder / view / name)
-            of_view = {"settings": only_view(used, view)}
+            of_view = {"settings": only_view(used, view), "unread": unread(featurizer)}
             write_json(folder / view / views.ABOUT, about | of_view)
             size = " × ".join(f"{n:,}" for n in shape)
             console.print(f"{cfg.task.name}: view {view}, {size} numbers per example")
+            if of_view["unread"]:
+                console.print(f"{cfg.task.name}: view {view} cuts off {of_view['unread']:.1%}")
             if hasattr(featurizer, "summary"):
                 summaries.add(featurizer.summary())
     for summary in sorted(summaries):
@@ -87,6 +90,12 @@ def fit_transform(featurizer: Any, view: str, train: pd.DataFrame) -> Any:
         return featurizer.fit_transform(train[inputs_of(train)], train["label"])
     except (TypeError, ValueError) as error:  # scikit-learn refuses settings with these
         raise UserError(f"task.views.{view}: {str(error).splitlines()[0]}") from error
+
+
+def unread(featurizer: Any) -> float:
+    """Return the share of the inputs that a fitted featurizer, or its last step, cuts off."""
+    last = featurizer[-1] if isinstance(featurizer, Pipeline) else featurizer
+    return float(getattr(last, "unread_", 0.0))
 
 
 def features(X: Any, examples: pd.DataFrame) -> Features:

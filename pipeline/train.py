@@ -297,6 +297,7 @@ def interface(about: Mapping[str, Any], kind: Problem, fitted: experiment.Fitted
     return {
         "inputs": about["inputs"],
         "may_miss": about["may_miss"],
+        "unread": about["unread"],
         "example": about["example"],
         "target": about["target"],
         "outputs": kind.columns(),

@@ -31,6 +31,8 @@ NEARLY_ALL = 0.9
 # Names that a sentence lists.
 LISTED = 3
 STRATUM = "meta:stratum"
+# The least share of what models could read that is worth a note.
+WORTH_READING = 0.01
 
 
 class Finding(NamedTuple):
@@ -89,6 +91,8 @@ class Evidence:
         The models whose settings a sweep found.
     edges : mapping of str to sequence of str
         For each model that was tuned the settings that are at an end of their searched range.
+    unread : mapping of str to float
+        For each model the share of its inputs that it never reads, because they are too long.
     looks : int
         How often models were evaluated on this test, 0 if that is not known.
     matters, confidence, seed
@@ -108,6 +112,7 @@ class Evidence:
     share: float
     tuned: Sequence[str]
     edges: Mapping[str, Sequence[str]]
+    unread: Mapping[str, float]
     looks: int
     matters: float
     confidence: float
@@ -363,6 +368,20 @@ def tuned_on_rounds(evidence: Evidence) -> Iterator[Finding]:
             "other rounds test: their scores are slightly optimistic.",
             "One round (task.split.folds=null) keeps its test out of the choice.",
             evidence.tuned,
+        )
+
+
+@check
+def unread(evidence: Evidence) -> Iterator[Finding]:
+    """Find models that never read a part of the texts, which others may read."""
+    found = {model: share for model, share in evidence.unread.items() if share >= WORTH_READING}
+    if found:
+        listed = _list(f"{model} {share:.0%}" for model, share in found.items())
+        yield Finding(
+            NOTE,
+            f"A share of the texts is never read, because they are too long: {listed}.",
+            "Raise the greatest length in the view of the task, such as task.views.raw.max_length.",
+            list(found),
         )
 
 

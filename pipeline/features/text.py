@@ -216,10 +216,13 @@ class TokenIds(TransformerMixin, BaseEstimator):
     """
     Convert words and marks to ids, cut or padded to one length.
 
+    Words are in lower case. One that begins with a capital has the token `CAPITAL` before it, as
+    in fastai, so that a network sees capitals and knows the word.
+
     Parameters
     ----------
     max_length : int
-        Tokens kept per text.
+        Most tokens kept per text.
     min_texts : int
         Tokens in fewer training texts get the id for unknown tokens.
 
@@ -228,25 +231,41 @@ class TokenIds(TransformerMixin, BaseEstimator):
     tokens_ : ndarray of str
         The vocabulary, most frequent tokens first. The id of ``tokens_[i]`` is ``i + 2``.
         Id 0 is padding, and id 1 is any token outside the vocabulary.
+    length_ : int
+        Tokens of the longest training text, at most `max_length`. Longer texts are cut to it.
+    unread_ : float
+        Share of the training tokens that are cut off.
     """
 
     PADDING, UNKNOWN, FIRST = 0, 1, 2
+    # No token of a text, since those are in lower case.
+    CAPITAL = "Aa"
 
-    def __init__(self, max_length: int = 400, min_texts: int = 2) -> None:
+    def __init__(self, max_length: int = 2500, min_texts: int = 2) -> None:
         self.max_length = max_length
         self.min_texts = min_texts
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
-        """Fit the vocabulary."""
+        """Fit the vocabulary and the length."""
+        self.fit_transform(X)
+        return self
+
+    def fit_transform(self, X: pd.DataFrame, y: object = None) -> np.ndarray:
+        """Fit, and return what `transform` returns for the same texts."""
         for name in ("max_length", "min_texts"):
             check_scalar(getattr(self, name), name, Integral, min_val=1)
-        texts = Counter(token for tokens in self._tokens(X) for token in set(tokens))
-        frequent = [(-n, token) for token, n in texts.items() if n >= self.min_texts]
+        validate_data(self, X, skip_check_array=True)
+        texts = [self._tokenise(text) for text in X[TEXT]]
+        lengths = np.array([len(tokens) for tokens in texts])
+        self.length_ = int(min(lengths.max(), self.max_length))
+        kept = [tokens[: self.length_] for tokens in texts]
+        counts = Counter(token for tokens in kept for token in set(tokens))
+        frequent = [(-n, token) for token, n in counts.items() if n >= self.min_texts]
         if not frequent:
             raise ValueError(f"no token is in {self.min_texts} texts: lower min_texts")
         self.tokens_ = np.array([token for _, token in sorted(frequent)], dtype=str)
-        validate_data(self, X, skip_check_array=True)
-        return self
+        self.unread_ = 1 - float(lengths.clip(max=self.length_).sum() / lengths.sum())
+        return self._identify(kept)
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         """
@@ -259,15 +278,23 @@ class TokenIds(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_texts, max_length)
+        ndarray of shape (n_texts, length_)
             Ids as 32-bit integers.
         """
         check_is_fitted(self)
+        return self._identify([self._tokenise(text)[: self.length_] for text in X[TEXT]])
+
+    def _identify(self, texts: list[list[str]]) -> np.ndarray:
         ids = {str(token): i for i, token in enumerate(self.tokens_, self.FIRST)}
-        rows = np.full((len(X), self.max_length), self.PADDING, dtype=np.int32)
-        for row, tokens in zip(rows, self._tokens(X), strict=True):
+        rows = np.full((len(texts), self.length_), self.PADDING, dtype=np.int32)
+        for row, tokens in zip(rows, texts, strict=True):
             row[: len(tokens)] = [ids.get(token, self.UNKNOWN) for token in tokens]
         return rows
 
-    def _tokens(self, X: pd.DataFrame) -> list[list[str]]:
-        return [_TOKEN.findall(text.lower())[: self.max_length] for text in X[TEXT]]
+    def _tokenise(self, text: str) -> list[str]:
+        tokens = []
+        for token in _TOKEN.findall(text):
+            if token[0].isupper():
+                tokens.append(self.CAPITAL)
+            tokens.append(token.lower())
+        return tokens

@@ -99,6 +99,7 @@ def weigh(rounds, answers=answer, seed=0):
         share=0.5,
         tuned=[],
         edges={m: [] for m in FAMILIES},
+        unread=dict.fromkeys(FAMILIES, 0.0),
         looks=1,
         **settings,
     )
@@ -283,6 +284,14 @@ def test_scores_without_an_interval_are_too_few(clean):
     counts = clean.rounds.examples["label"].value_counts()
     assert f"'{counts.idxmin()}' has {counts.min()}." in found["sentence"]
     assert found["models"] == ["good"]
+
+
+def test_texts_that_are_cut_are_told_and_a_few_words_are_not(clean):
+    found = only(replace(clean, unread={"good": 0.0, "other": 0.471, "rule": 0.009}), "unread")
+
+    assert found["models"] == ["other"]
+    assert found["severity"] == "note"
+    assert found["sentence"].endswith("too long: other 47%.")
 
 
 def test_a_model_that_is_too_sure_is_not_calibrated():

@@ -11,9 +11,9 @@ from sklearn.naive_bayes import MultinomialNB
 
 from pipeline.features.views import Features
 from pipeline.models.fitting import fit, joules_between, measure_latency, read_energy
-from pipeline.models.networks.sequences import SequenceGRU
+from pipeline.models.networks.sequences import SequenceCNN, SequenceGRU
 from pipeline.models.networks.tables import MLP
-from pipeline.models.networks.texts import TextCNN
+from pipeline.models.networks.texts import TextCNN, TextGRU
 from pipeline.models.neural_net import NeuralNet
 from pipeline.models.trees import LightGBM, RandomForest
 
@@ -80,8 +80,13 @@ PAIRS = Features(np.ones((40, 2, 5), dtype=np.int32), Y[:40], {"group": Y[:40]})
         (network(TextCNN, widths=[]), IDS, ["widths is empty"]),
         (network(TextCNN, widths=[0]), IDS, ["widths == 0"]),
         (network(TextCNN, embedding=0), IDS, ["embedding == 0"]),
+        (network(TextCNN, crop=0), IDS, ["crop == 0"]),
+        (network(TextGRU), PAIRS, ["TextGRU reads token ids", "3 axes"]),
+        (network(TextGRU, width=2), IDS, ["width == 2", "odd"]),
         (network(SequenceGRU), TRAIN, ["SequenceGRU reads sequences", "2 axes"]),
         (network(SequenceGRU, stride=0), WINDOWS, ["stride == 0"]),
+        (network(SequenceCNN), TRAIN, ["SequenceCNN reads sequences", "2 axes"]),
+        (network(SequenceCNN, widths=[]), WINDOWS, ["widths is empty"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -14,9 +14,9 @@ from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pipeline.errors import UserError
-from pipeline.models.networks.sequences import SequenceGRU
+from pipeline.models.networks.sequences import SequenceCNN, SequenceGRU
 from pipeline.models.networks.tables import MLP
-from pipeline.models.networks.texts import TextCNN
+from pipeline.models.networks.texts import TextCNN, TextGRU, draw_crops, measure
 from pipeline.models.neural_net import NeuralNet, _device
 
 RNG = np.random.default_rng(0)
@@ -26,15 +26,29 @@ Y = np.array(["essay", "novel", "poetry"])[
     np.digitize(X[:, 0] + RNG.normal(scale=0.7, size=300), [-0.5, 0.5])
 ]
 TRAIN, VALIDATION = (X[:100], Y[:100]), (X[100:200], Y[100:200])
-IDS = RNG.integers(0, 30, (300, 12)).astype(np.int32)
+# Texts of 1 to 12 tokens, with padding behind.
+IDS = RNG.integers(1, 30, (300, 12)).astype(np.int32)
+IDS[np.arange(12) >= RNG.integers(1, 13, (300, 1))] = 0
 READINGS = RNG.normal(size=(300, 12, 2)).astype(np.float32)
 SMALL_MLP = functools.partial(MLP, hidden=[32], dropout=0.2)
-SMALL_CNN = functools.partial(TextCNN, embedding=8, filters=4)
+# A crop is shorter than most texts.
+SMALL_CNN = functools.partial(TextCNN, embedding=8, filters=4, crop=5)
+SMALL_TEXT_GRU = functools.partial(TextGRU, embedding=8, stride=3, filters=4, units=8, crop=5)
+SMALL_SEQUENCE_CNN = functools.partial(SequenceCNN, filters=4, widths=[3, 2])
 SMALL_GRU = functools.partial(SequenceGRU, stride=3, filters=4, units=8)
 EACH_NETWORK = pytest.mark.parametrize(
     ("network", "X"),
-    [(SMALL_MLP, X), (SMALL_CNN, IDS), (SMALL_GRU, READINGS)],
-    ids=["mlp", "cnn", "gru"],
+    [
+        (SMALL_MLP, X),
+        (SMALL_CNN, IDS),
+        (SMALL_TEXT_GRU, IDS),
+        (SMALL_GRU, READINGS),
+        (SMALL_SEQUENCE_CNN, READINGS),
+    ],
+    ids=["mlp", "text_cnn", "text_gru", "gru", "cnn"],
+)
+EACH_TEXT_NETWORK = pytest.mark.parametrize(
+    "network", [SMALL_CNN, SMALL_TEXT_GRU], ids=["cnn", "gru"]
 )
 
 
@@ -194,9 +208,11 @@ def test_a_prediction_does_not_depend_on_the_other_examples(network, X):
     np.testing.assert_allclose(alone, together[:20], rtol=1e-5)
 
 
-def test_padding_does_not_change_the_prediction_of_the_text_cnn():
-    model = net(network=SMALL_CNN).fit(IDS, Y)
-    text = np.full((1, 12), 5, dtype=np.int32)
+@EACH_TEXT_NETWORK
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 12])
+def test_padding_does_not_change_the_prediction_of_a_text(network, length):
+    model = net(network=network).fit(IDS, Y)
+    text = np.arange(1, length + 1, dtype=np.int32)[np.newaxis]
 
     padded = np.concatenate([text, np.zeros((1, 50), dtype=np.int32)], axis=1)
 
@@ -206,23 +222,65 @@ def test_padding_does_not_change_the_prediction_of_the_text_cnn():
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-6)
 
 
-def test_an_id_above_those_of_training_is_hidden_from_the_text_cnn():
-    model = net(network=SMALL_CNN).fit(IDS, Y)
+@EACH_TEXT_NETWORK
+def test_an_id_above_those_of_training_is_hidden_from_a_network_for_texts(network):
+    model = net(network=network).fit(IDS, Y)
     strange, hidden = IDS[:20].copy(), IDS[:20].copy()
     strange[:, 3], hidden[:, 3] = 1000, 0
 
-    np.testing.assert_array_equal(model.predict_proba(strange), model.predict_proba(hidden))
+    np.testing.assert_allclose(model.predict_proba(strange), model.predict_proba(hidden), rtol=1e-5)
 
 
-def test_the_text_cnn_learns_a_word():
+@pytest.mark.parametrize(
+    "network",
+    [functools.partial(TextCNN, filters=16), functools.partial(TextGRU, stride=2)],
+    ids=["cnn", "gru"],
+)
+def test_a_network_for_texts_learns_a_word(network):
     # A text with one of three tokens is poetry, about a third of them; any other a novel.
-    texts = IDS[:, :4]
+    texts = np.random.default_rng(2).integers(1, 30, (300, 4)).astype(np.int32)
     labels = np.where(np.isin(texts, [7, 8, 9]).any(1), "poetry", "novel")
-    network = functools.partial(TextCNN, filters=16, dropout=0.0, token_dropout=0.0)
+    sure = functools.partial(network, dropout=0.0, token_dropout=0.0)
 
-    model = net(network=network, max_epochs=15).fit(texts[:200], labels[:200])
+    model = net(network=sure, max_epochs=25).fit(texts[:200], labels[:200])
 
     assert (model.predict(texts[200:]) == labels[200:]).mean() > 0.9
+
+
+@EACH_TEXT_NETWORK
+def test_a_prediction_reads_all_of_a_text_that_is_longer_than_a_crop(network):
+    model = net(network=network).fit(IDS, Y)
+    texts = np.tile(np.arange(1, 13, dtype=np.int32), (12, 1))
+    # Each differs from the first in one place.
+    texts[np.arange(1, 12), np.arange(1, 12)] = 29
+
+    found = model.predict_proba(texts)
+
+    assert (np.abs(found[1:] - found[0]).max(1) > 1e-6).all()
+
+
+def test_a_crop_is_any_part_of_a_text_and_all_of_a_short_one():
+    ids = torch.tensor([[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 0, 0], [11, 12, 0, 0, 0, 0]])
+    lengths = torch.tensor([6, 4, 2])
+
+    with torch.random.fork_rng():
+        drawn = [draw_crops(ids, lengths, 3) for _ in range(200)]
+
+    of_each = [{tuple(crops[text].tolist()) for crops, _ in drawn} for text in range(3)]
+    assert of_each == [
+        {(1, 2, 3), (2, 3, 4), (3, 4, 5), (4, 5, 6)},
+        {(7, 8, 9), (8, 9, 10)},
+        {(11, 12, 0)},
+    ]
+    assert {tuple(found.tolist()) for _, found in drawn} == {(3, 3, 2)}
+    assert draw_crops(ids, lengths, 6)[0] is ids
+
+
+def test_length_and_variety_of_texts_by_hand():
+    ids = torch.tensor([[4, 4, 5, 4], [3, 2, 0, 0], [0, 0, 0, 0]])
+
+    expected = [[np.log(4), 2 / np.sqrt(4)], [np.log(2), 2 / np.sqrt(2)], [0, 0]]
+    np.testing.assert_allclose(measure(ids), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("length", [1, 2, 10, 11])
@@ -251,17 +309,52 @@ def test_the_gru_answers_by_the_last_reading_too():
     assert (changed.max(1) > 0).mean() > 0.9
 
 
-def test_the_gru_learns_a_trend():
-    rising = RNG.integers(0, 2, 300)
-    trend = np.linspace(0, 2, 12) * rising[:, np.newaxis]
+@pytest.mark.parametrize(
+    "network",
+    [
+        functools.partial(SequenceGRU, stride=3, dropout=0.0),
+        functools.partial(SequenceCNN, dropout=0.0),
+    ],
+    ids=["gru", "cnn"],
+)
+def test_a_network_for_sequences_learns_a_trend(network):
+    rising = np.random.default_rng(0).integers(0, 2, 300)
+    trend = np.linspace(0, 3, 12) * rising[:, np.newaxis]
     sequences = READINGS.copy()
     sequences[:, :, 0] += trend - trend.mean(1, keepdims=True)
     labels = np.where(rising, "fails", "runs")
 
-    model = net(network=functools.partial(SequenceGRU, stride=3, dropout=0.0), max_epochs=15)
+    model = net(network=network, max_epochs=15)
     model.fit(sequences[:200], labels[:200])
 
     assert (model.predict(sequences[200:]) == labels[200:]).mean() > 0.75
+
+
+def test_a_response_of_the_cnn_depends_on_no_later_reading():
+    module = net(network=SMALL_SEQUENCE_CNN).fit(READINGS, Y).module_
+    other = READINGS.copy()
+    other[:, 8:] += 1
+
+    with torch.inference_mode():
+        found = [
+            module.layers(torch.from_numpy(part).transpose(1, 2)).numpy()
+            for part in (READINGS, other)
+        ]
+
+    assert found[0].shape == (300, 4, 12)
+    np.testing.assert_array_equal(found[0][:, :, :8], found[1][:, :, :8])
+    assert (found[0][:, :, 8:] != found[1][:, :, 8:]).any()
+
+
+def test_the_cnn_takes_what_a_filter_lacks_in_front_for_the_first_reading():
+    model = net(network=functools.partial(SequenceCNN, filters=4, widths=[3])).fit(READINGS, Y)
+    constant = torch.from_numpy(np.repeat(READINGS[:20, :1], 12, axis=1))
+
+    with torch.inference_mode():
+        responses = model.module_.layers(constant.transpose(1, 2)).numpy()
+
+    # A constant sequence has the same response everywhere, from its first reading on.
+    np.testing.assert_allclose(responses, responses[:, :, -1:].repeat(12, 2), rtol=1e-5, atol=1e-6)
 
 
 def test_labels_are_predicted_in_their_order():

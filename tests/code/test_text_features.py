@@ -84,11 +84,43 @@ def test_token_ids_by_hand():
     # Of the tokens, `the` and `man` are in two texts each; ties are in the order of the alphabet.
     featurizer = TokenIds(max_length=4, min_texts=2).fit(TRAIN)
 
-    found = featurizer.transform(table("the wind the", "A man! x y", ""))
+    found = featurizer.transform(table("the wind the", "a man! x y", ""))
 
     assert featurizer.tokens_.tolist() == ["man", "the"]
     assert found.tolist() == [[3, 1, 3, 0], [1, 2, 1, 1], [0, 0, 0, 0]]
     assert found.dtype == np.int32
+
+
+def test_a_word_with_a_capital_is_the_same_word_after_a_token_that_says_so():
+    featurizer = TokenIds(max_length=9, min_texts=1).fit(table("The WIND, McDonald!", "a Élan 3"))
+
+    found = featurizer.transform(table("the The, THE", "élan Élan"))
+
+    capital, comma, the, elan = (
+        featurizer.tokens_.tolist().index(token) + 2 for token in ("Aa", ",", "the", "élan")
+    )
+    assert found[0, :6].tolist() == [the, capital, the, comma, capital, the]
+    assert found[1, :3].tolist() == [elan, capital, elan]
+    # No text has the token itself: its letters are in lower case.
+    assert featurizer.transform(table("Aa"))[0, :3].tolist() == [capital, 1, 0]
+
+
+def test_the_view_is_as_wide_as_the_longest_training_text_and_no_wider_than_is_said():
+    texts = table("one two three", "one", "two " * 8)
+
+    whole, cut = (TokenIds(length, 1).fit(texts) for length in (2500, 4))
+
+    assert (whole.transform(texts).shape, cut.transform(texts).shape) == ((3, 8), (3, 4))
+    # of 12 tokens the last 4 of one text are not read
+    assert (whole.unread_, cut.unread_) == (0, pytest.approx(4 / 12))
+    # A longer text than any in training is cut.
+    assert whole.transform(table("one " * 100)).shape == (1, 8)
+
+
+def test_ids_are_the_same_in_a_fit_and_after_it():
+    featurizer = TokenIds(max_length=3, min_texts=1)
+
+    np.testing.assert_array_equal(featurizer.fit_transform(TRAIN), featurizer.transform(TRAIN))
 
 
 def test_token_ids_put_the_token_of_most_texts_first():
@@ -99,7 +131,8 @@ def test_token_ids_put_the_token_of_most_texts_first():
 
 
 @pytest.mark.parametrize(
-    ("min_texts", "known"), [(1, {"!", ".", "a", "man", "the", "wind"}), (2, {"man", "the"})]
+    ("min_texts", "known"),
+    [(1, {"!", ".", "Aa", "a", "man", "the", "wind"}), (2, {"man", "the"})],
 )
 def test_min_texts_decides_which_tokens_are_known(min_texts, known):
     assert set(TokenIds(9, min_texts).fit(TRAIN).tokens_) == known
