@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import ModelError
-from pipeline.models.backbone import Backbone
+from pipeline.models.networks.backbone import Backbone
 from pipeline.models.neural_net import NeuralNet
 
 RNG = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.models.image_networks import ImageResNet, augment
+from pipeline.models.networks.images import ImageResNet, augment
 from pipeline.models.neural_net import NeuralNet
 
 RNG = np.random.default_rng(0)

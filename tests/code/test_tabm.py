@@ -13,8 +13,8 @@ from torch.nn import functional
 from pipeline.errors import UserError
 from pipeline.features.reduction import Reduction
 from pipeline.features.scaler import SmoothScaler
+from pipeline.models.networks.tabm import TabM
 from pipeline.models.neural_net import NeuralNet
-from pipeline.models.tabular import TabM
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 5)).astype(np.float32)
@@ -77,7 +77,7 @@ def test_it_predicts_the_same_once_loaded(form, tmp_path):
         "network.pt",
         "preprocessor.skops",
     }
-    assert "models.tabular.TabM" in (tmp_path / "network.json").read_text()
+    assert "models.networks.tabm.TabM" in (tmp_path / "network.json").read_text()
 
 
 def test_the_preprocessor_is_fitted_on_train_only():

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
-from pipeline.models.image_networks import augment
 from pipeline.models.networks.checks import check_inputs, check_shares
+from pipeline.models.networks.images import augment
 from pipeline.paths import ROOT
 
 WEIGHTS = "model.network.weights"
