@@ -29,11 +29,6 @@ def choices(group):
 
 
 TASKS, MODELS, SWEEPS = choices("task"), choices("model"), choices("sweep")
-# Named on the command line only: to run jobs elsewhere, and for another network.
-ASKED_FOR = {
-    "hydra/launcher/ray.yaml",
-    *(f"architecture/{name}.yaml" for name in ("backbone", "cnn", "text_gru")),
-}
 
 
 def marked(models):
@@ -50,6 +45,10 @@ def hydra_as_it_was():
     before = Singleton.get_state()
     yield
     Singleton.set_state(before)
+
+
+# Tasks, and architectures for them that a user asks for.
+OTHERS = [("genre", "text_gru"), ("turbofan", "cnn")]
 
 
 def composed(stage, *overrides):
@@ -92,7 +91,22 @@ def files_of_compositions():
 
 @pytest.mark.parametrize("name", sorted(p.relative_to(CONF).as_posix() for p in CONF.rglob("*.*")))
 def test_every_file_of_conf_is_part_of_a_composition(name):
-    assert name in files_of_compositions() | ASKED_FOR
+    # To run jobs elsewhere, and architectures for tasks that name another.
+    others = ["backbone", *(architecture for _, architecture in OTHERS)]
+    asked_for = {"hydra/launcher/ray.yaml", *(f"architecture/{one}.yaml" for one in others)}
+    assert name in files_of_compositions() | asked_for
+
+
+@pytest.mark.parametrize(("task", "architecture"), OTHERS)
+def test_an_architecture_that_no_task_names_is_taken_with_its_space(task, architecture):
+    asked = [f"task={task}", "model=neural_net", f"architecture={architecture}"]
+    cfg = composed("train", *asked, "+sweep=neural_net")
+
+    searched = {one.key for one in space.parse(space.configured_ranges(cfg))}
+    of_it = {key for key in searched if key.startswith("model.network.")}
+    assert of_it == set(cfg.sweep.architecture_space[architecture])
+    assert {key.rpartition(".")[2] for key in of_it} <= set(cfg.model.estimator["network"])
+    build(composed("train", *asked).model.estimator)
 
 
 @pytest.mark.parametrize("task", TASKS)
