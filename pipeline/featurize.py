@@ -49,7 +49,7 @@ def main(cfg: schema.Stage) -> None:
             size = " × ".join(f"{n:,}" for n in shape)
             console.print(f"{cfg.task.name}: view {view}, {size} numbers per example")
             if of_view["unread"]:
-                console.print(f"{cfg.task.name}: view {view} cuts off {of_view['unread']:.1%}")
+                console.print(f"{cfg.task.name}: {of_view['unread']:.2%} of view {view} is cut off")
             if hasattr(featurizer, "summary"):
                 summaries.add(featurizer.summary())
     for summary in sorted(summaries):

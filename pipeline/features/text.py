@@ -241,7 +241,7 @@ class TokenIds(TransformerMixin, BaseEstimator):
     # No token of a text, since those are in lower case.
     CAPITAL = "Aa"
 
-    def __init__(self, max_length: int = 2500, min_texts: int = 2) -> None:
+    def __init__(self, max_length: int = 3000, min_texts: int = 2) -> None:
         self.max_length = max_length
         self.min_texts = min_texts
 

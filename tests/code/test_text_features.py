@@ -15,6 +15,7 @@ from pipeline.features.text import (
     engineered,
     token_ids,
 )
+from pipeline.featurize import unread
 
 
 def table(*texts):
@@ -115,6 +116,13 @@ def test_the_view_is_as_wide_as_the_longest_training_text_and_no_wider_than_is_s
     assert (whole.unread_, cut.unread_) == (0, pytest.approx(4 / 12))
     # A longer text than any in training is cut.
     assert whole.transform(table("one " * 100)).shape == (1, 8)
+
+
+def test_the_share_that_is_cut_off_is_that_of_the_last_step_and_none_where_none_is_known():
+    raw = token_ids(max_length=1, min_texts=1).fit(table("one two three", "one"))
+
+    assert unread(raw) == pytest.approx(2 / 4)
+    assert unread(WordCount().fit(TRAIN)) == 0
 
 
 def test_ids_are_the_same_in_a_fit_and_after_it():

@@ -4,8 +4,19 @@ import urllib.parse
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from pipeline import predictor
+from pipeline.features.text import token_ids
+
+
+def test_the_networks_read_all_of_every_passage(gutenberg):
+    base = yaml.safe_load((gutenberg.root / "conf/task/base/text.yaml").read_text())
+    passages = pd.concat(gutenberg.parts("genre_gutenberg").values())[["text"]]
+
+    view = token_ids(base["views"]["raw"]["max_length"], min_texts=3).fit(passages)
+
+    assert view[-1].unread_ == 0
 
 
 def test_learning_beats_counting_words_on_unseen_authors(warm, gutenberg, mirror):
@@ -19,7 +30,7 @@ def test_learning_beats_counting_words_on_unseen_authors(warm, gutenberg, mirror
         gutenberg.must_warm(warm, f"pipeline.{stage}", "task=genre_gutenberg", *overrides)
     board = gutenberg.root / "reports" / "genre_gutenberg" / "leaderboard.csv"
     scores = pd.read_csv(board).set_index("model")["f1_macro"]
-    assert scores["logistic_regression"] >= 0.83
+    assert scores["logistic_regression"] >= 0.85
     assert scores["baseline"] < 0.45
 
     # Passages as they are in the files, sent to the trained model.
