@@ -109,18 +109,6 @@ def test_an_architecture_that_no_task_names_is_taken_with_its_space(task, archit
     build(composed("train", *asked).model.estimator)
 
 
-@pytest.mark.parametrize(("task", "architecture"), [("genre", "text_gru"), ("turbofan", "cnn")])
-def test_an_architecture_that_no_task_names_is_taken_with_its_space(task, architecture):
-    asked = [f"task={task}", "model=neural_net", f"architecture={architecture}"]
-    cfg = composed("train", *asked, "+sweep=neural_net")
-
-    searched = {one.key for one in space.parse(space.configured_ranges(cfg))}
-    of_it = {key for key in searched if key.startswith("model.network.")}
-    assert of_it == set(cfg.sweep.architecture_space[architecture])
-    assert {key.rpartition(".")[2] for key in of_it} <= set(cfg.model.estimator["network"])
-    build(composed("train", *asked).model.estimator)
-
-
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", marked(sorted(set(SWEEPS) & set(MODELS))))
 def test_a_model_takes_every_key_of_its_space(task, model):
