@@ -59,6 +59,13 @@ def test_pieces_end_at_quantiles_of_training():
     np.testing.assert_allclose(ends, np.quantile(X[:, 0], np.linspace(0, 1, 17)), rtol=1e-5)
 
 
+def test_a_column_of_one_value_is_read_without_a_warning():
+    X_torch = torch.tensor([[1.0, 0.0], [1.0, 2.0], [1.0, 5.0]])
+    module = TabM(**TabM.dimensions(X_torch), n_outputs=2, members=2, units=4).eval()
+
+    assert module(X_torch).isfinite().all()
+
+
 def test_a_column_of_few_values_has_fewer_pieces_and_a_constant_has_one():
     flags = np.stack([np.repeat([0, 1], [51, 49]), np.ones(100)], axis=1).astype(np.float32)
     assert TabM.dimensions(torch.from_numpy(flags)) == {"bins": [[0, 1], [1, 2]]}

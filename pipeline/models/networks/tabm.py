@@ -1,6 +1,7 @@
 """Define networks for tables."""
 
 import math
+import warnings
 
 import tabm
 import torch
@@ -52,12 +53,14 @@ class TabM(nn.Module):
         check_sizes(members=members, units=units, layers=layers, embedding=embedding)
         check_shares(dropout=dropout)
         ends = [torch.tensor(column) for column in bins]
+        with warnings.catch_warnings():
+            # A column with few values has few pieces, and may have one.
+            warnings.filterwarnings("ignore", "The .* feature has just two bin edges")
+            embeddings = PiecewiseLinearEmbeddings(ends, embedding, activation=False, version="B")
         self.ensemble = tabm.TabM.make(
             n_num_features=len(bins),
             d_out=n_outputs,
-            num_embeddings=PiecewiseLinearEmbeddings(
-                ends, embedding, activation=False, version="B"
-            ),
+            num_embeddings=embeddings,
             k=members,
             d_block=units,
             n_blocks=layers,
