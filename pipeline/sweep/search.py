@@ -247,15 +247,17 @@ def launch(context: HydraContext, composed: DictConfig, sweep: Sweep) -> None:
             if died:
                 raise died
             return
-        if len(abandoned) == 1:
+        # A process that dies may end the others too. One worker alone shows which one it is: it
+        # runs trials in their order, so that the first one that is left ended it.
+        found = workers == 1 or len(abandoned) == 1
+        if found:
             studies.fail_trial(
                 sweep.study,
                 studies.connect(sweep.cfg.sweep.storage),
                 abandoned[0].number,
                 "the process that ran it died: killed, perhaps for its memory",
             )
-        # A process that dies may end the others too. One worker alone shows which one it is.
-        workers = sweep.workers if len(abandoned) == 1 else 1
+        workers = sweep.workers if found else 1
 
 
 def check_job(job: JobReturn) -> None:

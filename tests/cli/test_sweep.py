@@ -39,16 +39,18 @@ class Mine(ClassifierMixin, BaseEstimator):
             raise MemoryError("no room")
         if self.how == "no_number":
             report(6, {"validation/log_loss": float("nan")})
-        if self.how == "dies":
+        while self.how == "dies_later" and self.count("start") < 2:
+            time.sleep(0.02)
+        if self.how in ("dies", "dies_later"):
             os.kill(os.getpid(), signal.SIGKILL)
-        while self.how == "waits" and self.ended() >= int(open(self.log + ".let").read()):
+        while self.how == "waits" and self.count("end") >= int(open(self.log + ".let").read()):
             time.sleep(0.02)
         self.classes_ = np.unique(y)
         self.write("end")
         return self
 
-    def ended(self):
-        return open(self.log).read().count("end")
+    def count(self, what):
+        return open(self.log).read().count(what)
 
     def write(self, what):
         with open(self.log, "a") as file:
@@ -277,6 +279,22 @@ def test_a_worker_that_is_killed_fails_its_own_trial_only(sweeping):
     assert done.returncode == 0, done.stderr
     assert [trial.state.name for trial in sweeping.trials()] == ["FAIL", "COMPLETE"] * 2
     assert done.stderr.count("the process that ran it died") == 2
+
+
+def test_a_trial_that_kills_is_told_from_one_that_is_killed_with_it(sweeping):
+    """Both are left running: the second time too, when the first one runs alone."""
+    sweeping.allow(0)
+    two = ["hydra/launcher=joblib", "sweep.workers=2", "sweep.max_failure_rate=0.5"]
+    process = sweeping.start(*GRID, "model.how=dies_later,waits", *two)
+    try:
+        wait_until(lambda: len(sweeping.logged("start")) > 2)
+        wait_until(lambda: sweeping.states().get("FAIL") == 1)
+        sweeping.allow(2)
+        _, errors = process.communicate(timeout=DEADLINE)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert [trial.state.name for trial in sweeping.trials()] == ["FAIL", "COMPLETE"]
 
 
 def test_hopeless_trials_are_ended_and_marked(sweeping):
