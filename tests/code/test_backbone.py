@@ -24,7 +24,8 @@ class Small(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.num_features = 4
+        # What is pooled, which may be more than num_features.
+        self.head_hidden_size = 4
         self.default_cfg = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.2)}
         self.convolve = nn.Conv2d(3, 4, 3)
         self.normalise = nn.BatchNorm2d(4)

@@ -62,7 +62,7 @@ class Backbone(nn.Module):
         self.backbone = _create(name)
         self.backbone.requires_grad_(not frozen)
         self.dropout = nn.Dropout(dropout)
-        self.decide = nn.Linear(self.backbone.num_features, n_outputs)
+        self.decide = nn.Linear(self.backbone.head_hidden_size, n_outputs)
         for part in ("mean", "std"):
             of_colours = torch.tensor(self.backbone.default_cfg[part]).view(3, 1, 1)
             self.register_buffer(part, of_colours)
