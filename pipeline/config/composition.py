@@ -7,6 +7,7 @@ a sweep, or the command line sets it otherwise; each outranks those before it.
 
 import os
 import subprocess
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,13 @@ def _set_by(path: Path) -> dict[str, Any]:
     return merge(models, own) if isinstance(own, dict) else models
 
 
+def list_options(group: str) -> str:
+    """List the options of a group, in lines that are indented for the help of a command."""
+    return textwrap.fill(", ".join(options(group)), 90, subsequent_indent=" " * 4)
+
+
 # Here, so that the processes of a parallel sweep know them too.
-OmegaConf.register_new_resolver("options", lambda group: ", ".join(options(group)), replace=True)
+OmegaConf.register_new_resolver("options", list_options, replace=True)
 OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
 OmegaConf.register_new_resolver("store_uri", paths.store_uri, replace=True)
 OmegaConf.register_new_resolver("study_storage", paths.study_storage, replace=True)

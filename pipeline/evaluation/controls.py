@@ -26,7 +26,7 @@ TRIED, FITTED = 2_000, 5_000
 # Features of the words of a text, and its characters that are read.
 TERMS, CHARACTERS = 2**16, 5_000
 RESAMPLES = 500
-# Numbers of colours are divided by this, so that a logistic regression converges.
+# Numbers of colours are divided by this, so that the fit of a control converges.
 COLOURS = 64
 # From the examples that are fitted on, and others, to the features of both.
 Features = Callable[[pd.DataFrame, pd.DataFrame], tuple[Any, Any]]

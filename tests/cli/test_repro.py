@@ -195,8 +195,8 @@ def stages(name: str, tasks=TASKS) -> set[str]:
     [
         pytest.param(
             "conf/model/logistic_regression.yaml",
-            "C: 1.0",
-            "C: 2.0",
+            "max_iter: 1000",
+            "max_iter: 2000",
             train(models=["logistic_regression"]),
             id="a hyperparameter: that model on every task",
         ),

@@ -48,7 +48,7 @@ def hydra_as_it_was():
 
 
 # Tasks, and architectures for them that a user asks for.
-OTHERS = [("genre", "text_gru"), ("turbofan", "cnn")]
+OTHERS = [("genre", "text_gru"), ("genre", "cnn")]
 
 
 def composed(stage, *overrides):
@@ -64,14 +64,15 @@ def composed(stage, *overrides):
 
 @functools.cache
 def files_of_compositions():
-    """Name the files that Hydra reads for the stages, each task, model and sweep."""
+    """Name the files that Hydra reads for the stages, each task, model, architecture and sweep."""
     state = Singleton.get_state()
     found = set()
     for stage in schema.SCHEMAS:
         composition.register(stage)
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             for task in TASKS:
-                for model in MODELS if stage == "train" else [None]:
+                of_task = MODELS if task == TASKS[0] else ["baseline", "keras_net", "neural_net"]
+                for model in of_task if stage == "train" else [None]:
                     asked = [f"task={task}", *[f"model={model}"] * bool(model)]
                     whole = hydra.compose(stage, asked, return_hydra_config=True)
                     found |= {f"{stage}.yaml"}

@@ -61,6 +61,8 @@ def test_params_are_the_seed_the_task_with_its_view_and_the_model(recorded):
         "task.metrics": "['roc_auc', 'sensitivity', 'specificity', 'f1_macro', 'log_loss']",
         "task.positive": "malignant",
         "task.threshold": "None",
+        "task.points": "None",
+        "task.calibrate": "None",
         "model.name": "logistic_regression",
         "model.family": "classical",
         "model.view": "engineered",
