@@ -13,6 +13,8 @@ from pipeline.progress import track
 
 # Files that are brought at once. What was brought is kept if the next ones fail.
 AT_ONCE = 200
+# git reads the names of files from its input.
+PATHS = ("--pathspec-from-file=-", "--pathspec-file-nul")
 
 
 def fetch_folder(repository: str, commit: str, folder: str) -> Path:
@@ -74,9 +76,6 @@ def fetch_folder(repository: str, commit: str, folder: str) -> Path:
         if changed:  # by hand, or on a damaged disk
             _git(place, "checkout", commit, *PATHS, names=changed)
     return place / folder
-
-
-PATHS = ("--pathspec-from-file=-", "--pathspec-file-nul")
 
 
 def _mirrored(repository: str) -> str:

@@ -72,11 +72,11 @@ def _in_table(file: Path, named: dict[str, str | None]) -> pd.DataFrame:
     roles = {role: name for role, name in columns.items() if role != "image"}
     (files,) = table.examples([file], [rows], roles)
     names = files.pop(columns["image"])
-    files["path"] = [file.parent / str(name) for name in names]
-    for row, path in enumerate(files["path"], 1):
-        if names.isna()[row - 1] or not path.is_file():
+    paths = [file.parent / str(name) for name in names]
+    for row, (path, missing) in enumerate(zip(paths, names.isna(), strict=True), 1):
+        if missing or not path.is_file():
             raise UserError(f"{file}, row {row} (not counting a header): {path} is no file")
-    return files
+    return files.assign(path=paths)
 
 
 def _in_folder(folder: Path) -> tuple[pd.DataFrame, list[str]]:

