@@ -24,6 +24,8 @@ from pipeline.process import alive
 if TYPE_CHECKING:
     import pandas as pd
 
+# The earliest time that a zip file can hold.
+EPOCH = (1980, 1, 1, 0, 0, 0)
 # What reading a zip file whose bytes were changed can raise.
 ZIP_DAMAGE = (
     AttributeError,
@@ -67,6 +69,17 @@ def new_folder(target: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON in one step, and make the folders above it."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_archive(path: Path, parts: Mapping[str, bytes]) -> None:
+    """
+    Write files into a zip archive, sorted and without the time.
+
+    The same parts always become the same bytes.
+    """
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(parts):
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), parts[name])
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,7 +16,7 @@ import sklearn.utils
 from sklearn.base import BaseEstimator
 
 from pipeline.errors import UserError
-from pipeline.files import ZIP_DAMAGE, damaged, missing
+from pipeline.files import ZIP_DAMAGE, damaged, missing, write_archive
 
 
 def _import_skops() -> Any:
@@ -58,7 +58,6 @@ TRUSTED = {
     "lightgbm.sklearn.LGBMClassifier",
     "sklearn.tree._tree.Tree",
 }
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def dump(fitted: Any, path: Path, trusted: Collection[str] = ()) -> None:
@@ -83,13 +82,7 @@ def dump(fitted: Any, path: Path, trusted: Collection[str] = ()) -> None:
         When it holds a type that `load` would refuse.
     """
     content = skops.dumps(fitted)
-    untrusted = _list_untrusted(content, trusted)
-    if untrusted:
-        consent = ", ".join(sorted({*trusted, *untrusted}))
-        raise UserError(
-            f"{type(fitted).__name__} holds types that are not trusted: {', '.join(untrusted)}; "
-            f"if they are safe to load, its file in conf/model/ says so: trusted: [{consent}]"
-        )
+    check_trusted(type(fitted).__name__, _list_untrusted(content, trusted), trusted)
     with zipfile.ZipFile(io.BytesIO(content)) as raw:
         schema = raw.read("schema.json").decode()
         numbers: dict[str, str] = {}
@@ -105,9 +98,32 @@ def dump(fitted: Any, path: Path, trusted: Collection[str] = ()) -> None:
             if name != "schema.json":
                 stem, _, suffix = name.partition(".")
                 parts[f"{numbers[stem]}.{suffix}"] = raw.read(name)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(parts):
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), parts[name])
+    write_archive(path, parts)
+
+
+def check_trusted(holder: str, types: Collection[str], trusted: Collection[str]) -> None:
+    """
+    Check that types of other packages are trusted.
+
+    Parameters
+    ----------
+    holder : str
+        Name of the class that holds them.
+    types, trusted : collection of str
+        Full names.
+
+    Raises
+    ------
+    UserError
+        If one is not trusted. The message says how to trust it.
+    """
+    untrusted = sorted({*types} - {*trusted})
+    if untrusted:
+        consent = ", ".join(sorted({*trusted, *untrusted}))
+        raise UserError(
+            f"{holder} holds types that are not trusted: {', '.join(untrusted)}; "
+            f"if they are safe to load, its file in conf/model/ says so: trusted: [{consent}]"
+        )
 
 
 def load(path: Path, trusted: Collection[str] = ()) -> Any:

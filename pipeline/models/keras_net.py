@@ -1,6 +1,5 @@
 """Wrap Keras models as scikit-learn classifiers."""
 
-import io
 import json
 import pkgutil
 import random
@@ -15,27 +14,23 @@ from typing import Any, Self
 import keras
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import log_loss
-from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_scalar
 
+from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.files import ZIP_DAMAGE, damaged, missing, read_json, write_json
+from pipeline.files import ZIP_DAMAGE, damaged, missing, read_json, write_archive, write_json
 from pipeline.models import keras_networks
 from pipeline.models.fitting import Report
+from pipeline.models.network_classifier import NetworkClassifier
 
 MODEL, RECIPE = "model.keras", "keras.json"
 VALIDATION = "validation/log_loss"
-DTYPES = [np.float32, np.int32, np.uint8]
 # Examples per batch when predicting.
 BATCH = 1024
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-class KerasNet(ClassifierMixin, BaseEstimator):
+class KerasNet(NetworkClassifier):
     """
     A Keras model as a scikit-learn classifier.
 
@@ -106,13 +101,7 @@ class KerasNet(ClassifierMixin, BaseEstimator):
         """
         for name in ("batch_size", "max_epochs", "patience"):
             check_scalar(getattr(self, name), name, Integral, min_val=1)
-        X, y = validate_data(self, X, y, dtype=DTYPES, allow_nd=True)
-        check_classification_targets(y)
-        encoder = LabelEncoder().fit(y)
-        self.classes_ = encoder.classes_
-        if len(self.classes_) < 2:
-            raise ValueError(f"Classifier can't train when only one class is present: {y[0]!r}.")
-        codes = encoder.transform(y)
+        X, codes, encoder = self.fit_labels(X, y)
         held_out = None
         if validation is not None:
             held_out = validation[0], encoder.transform(validation[1])
@@ -122,8 +111,7 @@ class KerasNet(ClassifierMixin, BaseEstimator):
                 VALIDATION, patience=self.patience, mode="min", restore_best_weights=True
             )
             callbacks.append(stop)
-        seed = int(check_random_state(self.random_state).randint(2**31))
-        with seeded(seed):
+        with seeded(self.draw_seed()):
             self.model_ = self.build(X, n_outputs=len(self.classes_))
             history = self.model_.fit(
                 X,
@@ -150,14 +138,8 @@ class KerasNet(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_examples, n_classes)
             Columns are in the order of ``classes_``.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=DTYPES, allow_nd=True)
+        X = self.check_inputs(X)
         return predict(self.model_, X)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Predict the most probable class."""
-        best = self.predict_proba(X).argmax(1)
-        return self.classes_[best]
 
     def save(self, folder: Path, trusted: Collection[str] = ()) -> None:
         """
@@ -169,24 +151,13 @@ class KerasNet(ClassifierMixin, BaseEstimator):
             If a layer is neither Keras's nor trusted.
         """
         own = {f"{one.__module__}.{one.__qualname__}" for one in layer_types(self.model_)}
-        refused = sorted(name for name in own - {*trusted} if not name.startswith("keras."))
-        if refused:
-            raise UserError(
-                f"the model holds layers that are not trusted: {', '.join(refused)}; if they are "
-                "safe to load, its file in conf/model/ says so: "
-                f"trusted: [{', '.join([*trusted, *refused])}]"
-            )
+        others = [name for name in own if not name.startswith("keras.")]
+        storage.check_trusted("KerasNet", others, trusted)
         self.model_.save(folder / MODEL, include_optimizer=False)
-        (folder / MODEL).write_bytes(repeatable((folder / MODEL).read_bytes()))
+        make_repeatable(folder / MODEL)
         parameters = self.get_params()
         del parameters["build"]
-        recipe = {
-            "parameters": parameters,
-            "classes": self.classes_.tolist(),
-            "n_features": self.n_features_in_,
-            "n_epochs": self.n_epochs_,
-        }
-        write_json(folder / RECIPE, recipe)
+        write_json(folder / RECIPE, {"parameters": parameters, **self.describe_fit()})
 
     @classmethod
     def load(cls, folder: Path, trusted: Collection[str] = ()) -> Self:
@@ -214,9 +185,7 @@ class KerasNet(ClassifierMixin, BaseEstimator):
                 )
             own = {name.rpartition(".")[2]: pkgutil.resolve_name(name) for name in trusted}
             self = cls(**recipe["parameters"])
-            self.classes_ = np.array(recipe["classes"])
-            self.n_features_in_ = recipe["n_features"]
-            self.n_epochs_ = recipe["n_epochs"]
+            self.restore_fit(recipe)
             self.model_ = keras.models.load_model(content, own, compile=False, safe_mode=True)
         except (*ZIP_DAMAGE, OSError) as error:
             raise damaged(content, error) from None
@@ -285,9 +254,9 @@ def seeded(seed: int) -> Iterator[None]:
             np.random.set_state(numpy)  # noqa: NPY002
 
 
-def repeatable(content: bytes) -> bytes:
+def make_repeatable(path: Path) -> None:
     """
-    Return a file of Keras without what differs each time.
+    Replace what differs each time in a file of Keras.
 
     Keras writes down the time, and names shared objects by their address in memory.
     """
@@ -296,16 +265,10 @@ def repeatable(content: bytes) -> bytes:
     def renumber(match: re.Match[bytes]) -> bytes:
         return match[1] + numbers.setdefault(match[2], b"%d" % (len(numbers) + 1))
 
-    written = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(content)) as before,
-        zipfile.ZipFile(written, "w") as after,
-    ):
-        for name in before.namelist():
-            part = before.read(name)
-            if name == "metadata.json":
-                part = json.dumps(json.loads(part) | {"date_saved": ""}).encode()
-            if name == "config.json":
-                part = re.sub(rb'("shared_object_id": )(\d+)', renumber, part)
-            after.writestr(zipfile.ZipInfo(name, _EPOCH), part)
-    return written.getvalue()
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    metadata = json.loads(parts["metadata.json"]) | {"date_saved": ""}
+    parts["metadata.json"] = json.dumps(metadata).encode()
+    config = parts["config.json"]
+    parts["config.json"] = re.sub(rb'("shared_object_id": )(\d+)', renumber, config)
+    write_archive(path, parts)

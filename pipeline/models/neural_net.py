@@ -13,26 +13,23 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.base import clone
+from sklearn.utils import check_scalar
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.nn import functional
 
 from pipeline import storage
-from pipeline.errors import UserError, nearest
+from pipeline.errors import nearest
 from pipeline.files import damaged, missing, read_json, write_json
 from pipeline.models.fitting import Report
+from pipeline.models.network_classifier import DTYPES, NetworkClassifier
 from pipeline.models.networks.checks import check_shares
 from pipeline.models.networks.tables import MLP
 from pipeline.models.training import LOG_LOSS, cosine, train
 
 # Most numbers, and examples, that are predicted at once.
 MOST_NUMBERS, MOST_EXAMPLES = 2**20, 1024
-# Types of inputs that networks read as they are. Others become the first.
-DTYPES = [np.float32, np.int32, np.uint8]
 SCHEDULES = {"constant": None, "cosine": cosine}
 # What building a network from a damaged recipe can raise.
 DAMAGE = (RuntimeError, ImportError, KeyError, TypeError, AttributeError, ValueError)
@@ -42,7 +39,7 @@ WEIGHTS, RECIPE, PREPROCESSOR = "network.pt", "network.json", "preprocessor.skop
 PACKAGE, PLACES = __name__.partition(".")[0], ("models.", "tasks.")
 
 
-class NeuralNet(ClassifierMixin, BaseEstimator):
+class NeuralNet(NetworkClassifier):
     """
     A PyTorch network as a scikit-learn classifier.
 
@@ -142,23 +139,15 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
         self.preprocessor_ = None
         if self.preprocessor is not None:
             self.preprocessor_ = clone(self.preprocessor).fit(X)
-        X, y = validate_data(self, self._preprocess(X), y, dtype=DTYPES, allow_nd=True)
-        check_classification_targets(y)
-        encoder = LabelEncoder().fit(y)
-        self.classes_ = encoder.classes_
-        if len(self.classes_) < 2:
-            raise ValueError(f"Classifier can't train when only one class is present: {y[0]!r}.")
+        X, codes, encoder = self.fit_labels(self._preprocess(X), y)
         device = _device(self.device)
-
-        def examples(X: np.ndarray, y: np.ndarray) -> tuple[Tensor, Tensor]:
-            return _tensor(X), torch.from_numpy(encoder.transform(y).astype(np.int64))
-
-        training = examples(X, y)
+        training = _tensor(X), torch.from_numpy(codes)
         held_out = None
         if validation is not None:
-            held_out = examples(_as_supported(self._preprocess(validation[0])), validation[1])
+            inputs = _as_supported(self._preprocess(validation[0]))
+            held_out = _tensor(inputs), torch.from_numpy(encoder.transform(validation[1]))
         smoothed = functools.partial(functional.cross_entropy, label_smoothing=self.label_smoothing)
-        seed = int(check_random_state(self.random_state).randint(2**31))
+        seed = self.draw_seed()
         # Forking the state of every accelerator would initialise all of them.
         random_states = [] if device.type == "cpu" else [device]
         with (
@@ -218,19 +207,13 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             Rows sum to 1. Columns are in the order of ``classes_``.
         """
         check_is_fitted(self)
-        X = self._preprocess(X)
-        X = validate_data(self, X, reset=False, dtype=DTYPES, allow_nd=True)
+        X = self.check_inputs(self._preprocess(X))
         at_once = min(MOST_EXAMPLES, max(1, MOST_NUMBERS // math.prod(X.shape[1:])))
         with torch.inference_mode():
             batches = _tensor(X).split(at_once)
             logits = torch.cat([self.module_(batch) for batch in batches])
             probabilities: np.ndarray = torch.softmax(logits.double(), 1).numpy()
         return probabilities
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Predict the most probable class."""
-        best = self.predict_proba(X).argmax(1)
-        return self.classes_[best]
 
     def save(self, folder: Path, trusted: Collection[str] = ()) -> None:
         """
@@ -252,9 +235,7 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             "preprocessed": preprocessor is not None,
             "dimensions": self.dimensions_,
             "parameters": parameters,
-            "classes": self.classes_.tolist(),
-            "n_features": self.n_features_in_,
-            "n_epochs": self.n_epochs_,
+            **self.describe_fit(),
         }
         write_json(folder / RECIPE, recipe)
 
@@ -277,10 +258,8 @@ class NeuralNet(ClassifierMixin, BaseEstimator):
             network = functools.partial(_find_network(options.pop("class"), trusted), **options)
             self = cls(network, **recipe["parameters"])
             preprocessed = recipe["preprocessed"]
-            self.classes_ = np.array(recipe["classes"])
+            self.restore_fit(recipe)
             self.dimensions_ = recipe["dimensions"]
-            self.n_features_in_ = recipe["n_features"]
-            self.n_epochs_ = recipe["n_epochs"]
             self.module_ = network(n_outputs=len(self.classes_), **self.dimensions_).eval()
         except DAMAGE as error:
             raise damaged(folder / RECIPE, error) from None
@@ -324,11 +303,7 @@ def _place(network: type, trusted: Collection[str]) -> str:
     if package == PACKAGE and module.startswith(PLACES):
         return f"{module}.{network.__qualname__}"
     name = f"{network.__module__}.{network.__qualname__}"
-    if name not in trusted:
-        raise UserError(
-            f"the network {name} is not trusted; if it is safe to load, its file in conf/model/ "
-            f"says so: trusted: [{', '.join([*trusted, name])}]"
-        )
+    storage.check_trusted("NeuralNet", [name], trusted)
     return name
 
 

@@ -37,9 +37,6 @@ RANGES: dict[str, tuple[type, float, float | None, str]] = {
 }
 
 
-STOPPING = "early_stopping_round"
-
-
 @contextmanager
 def _value_errors() -> Iterator[None]:
     """Raise ValueError instead of LightGBMError, as scikit-learn's estimators do."""
@@ -98,7 +95,9 @@ class LightGBM(LGBMClassifier):
                 include_boundaries=included,
             )
         if validation is None:
-            with _value_errors(), _without_stopping(self):
+            # LightGBM rejects it without validation.
+            disabled = {name: None for name in params if name == "early_stopping_round"}
+            with _value_errors(), parameters(self, **disabled):
                 return super().fit(X, y)
 
         def record(env: CallbackEnv) -> None:
@@ -124,20 +123,6 @@ class LightGBM(LGBMClassifier):
                 eval_names=["train", "validation"],
                 callbacks=[record],
             )
-
-
-@contextmanager
-def _without_stopping(model: LGBMClassifier) -> Iterator[None]:
-    """Disable early stopping, which LightGBM rejects without validation."""
-    rounds = model.get_params().get(STOPPING)
-    if rounds is None:
-        yield
-        return
-    model.set_params(**{STOPPING: None})
-    try:
-        yield
-    finally:
-        model.set_params(**{STOPPING: rounds})
 
 
 class GrownInSteps(ClassifierMixin, BaseEstimator):
