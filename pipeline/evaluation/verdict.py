@@ -105,7 +105,8 @@ def write_verdict(
         sentences += _like(comparison.pairs, take, others, costs, cheapest)
     else:
         sentences.append(_ahead(comparison, take))
-    sentences += [_family(pair) for pair in comparison.families.to_dict("records")]
+    own = families.get(take)
+    sentences += [_family(pair, own) for pair in comparison.families.to_dict("records")]
     if others:
         sentences += _more_examples(
             oriented(comparison.pairs, *contenders[:2]), comparison.examples, matters
@@ -189,14 +190,15 @@ def _ahead(comparison: Comparison, take: str) -> str:
     return f"It is better than {known[0]} by {_interval(pair)}{others}."
 
 
-def _family(pair: Mapping[str, Any]) -> str:
-    """Describe which of two families is better."""
+def _family(pair: Mapping[str, Any], own: str | None) -> str:
+    """Describe which of two families is better, and why if it is not that of the recommendation."""
     if pair["decision"] == WORSE:
         pair = turn(pair)
     second, decision = pair["second"], pair["decision"]
     between = f"{pair['first'].capitalize()} models"
     if decision == BETTER:
-        return f"{between} beat {second} ones by {_interval(pair)}."
+        how = ", each family by its model that is best on validation" * (second == own)
+        return f"{between} beat {second} ones by {_interval(pair)}{how}."
     if decision == EQUIVALENT:
         return f"{between} and {second} ones are equivalent ({_interval(pair)})."
     return f"{between} cannot be told apart from {second} ones ({_interval(pair)})."

@@ -177,6 +177,21 @@ def test_equivalent_families_are_said_to_be():
     )
 
 
+def test_a_family_that_loses_with_another_model_than_the_recommended_one_is_explained():
+    pair = ("neural_net", "lightgbm", 0.02, 0.01, 0.03, "better")
+    families = [("classical", "deep", 0.05, 0.03, 0.07, "better")]
+    of_models = {"neural_net": "deep", "lightgbm": "classical"}
+    comparison = compared([pair], ["neural_net"], families, models=("neural_net", "lightgbm"))
+
+    found = write_verdict(comparison, COSTS, "predict", matters=0.01, families=of_models)
+
+    assert found.take == "neural_net"
+    assert found.sentences[-1] == (
+        "Classical models beat deep ones by 0.050 [0.030, 0.070], each family by its model that is "
+        "best on validation."
+    )
+
+
 def test_a_difference_that_does_not_matter_needs_examples_to_show_that():
     """The half width of 0.0085 has to shrink to 0.01 - 0.004."""
     close = ("lightgbm", "logistic_regression", 0.004, -0.0045, 0.0125, "cannot tell")
