@@ -25,6 +25,7 @@ from pipeline.config.settings import SETTINGS, leaves, merge, pick_settings
 from pipeline.config.settling import settle
 from pipeline.config.targets import anchor_paths, check_targets
 from pipeline.errors import UserError
+from pipeline.files import read_json
 from pipeline.paths import CONF, ROOT
 
 
@@ -124,6 +125,8 @@ def check_and_settle(whole: DictConfig) -> Any:
     stage = str(HydraConfig.get().job.config_name)
     _require_git()
     check_overridden(stage)
+    if stage == "featurize":
+        _take_source(whole)
     cfg = settle(whole)
     if isinstance(cfg, Train):
         check_targets(cfg.model.estimator, "model")
@@ -135,6 +138,14 @@ def check_and_settle(whole: DictConfig) -> Any:
     if os.environ.get("DVC_STAGE"):
         _check_written(stage, cfg)
     return cfg
+
+
+def _take_source(whole: DictConfig) -> None:
+    """Let views refer to the source as it was ingested, perhaps set on the command line."""
+    card = paths.ingested_folder(whole.task.name) / "card.json"
+    if card.is_file():
+        used = read_json(card, {"settings": dict})["settings"].get("task", {})
+        OmegaConf.update(whole, "task.source", used.get("source", {}), force_add=True)
 
 
 def _check_written(stage: str, cfg: Any) -> None:

@@ -9,7 +9,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import torch
 from keras import layers, ops
+
+from pipeline.models.networks.checks import check_inputs
 
 
 def dense(
@@ -35,6 +38,7 @@ def dense(
     lr : float
         Learning rate of AdamW.
     """
+    check("dense", "columns of numbers", X, 2)
     inputs = hidden = keras.Input(X.shape[1:])
     for number in units:
         hidden = layers.Dense(number, activation="relu")(hidden)
@@ -71,6 +75,7 @@ def text_cnn(
     lr : float
         Learning rate of AdamW.
     """
+    check("text_cnn", "token ids", X, 2, whole=True)
     inputs = keras.Input(X.shape[1:], dtype="int32")
     known = int(X.max()) + 1
     ids = ops.where(ops.less(inputs, known), inputs, 0)
@@ -115,10 +120,49 @@ def sequence_gru(
     lr : float
         Learning rate of AdamW.
     """
+    check("sequence_gru", "sequences of readings", X, 3)
     inputs = keras.Input(X.shape[1:])
     summaries = layers.Conv1D(filters, stride, stride, activation="relu")(inputs)
     state = layers.GRU(units)(summaries)
     return compiled(inputs, layers.Dropout(dropout)(state), n_outputs, lr)
+
+
+def image_cnn(
+    X: np.ndarray,
+    n_outputs: int,
+    filters: tuple[int, ...] = (16, 32, 64, 128),
+    dropout: float = 0.2,
+    lr: float = 0.002,
+) -> Any:
+    """
+    Build convolutions over images, each of which halves height and width.
+
+    Parameters
+    ----------
+    X : array of uint8, shape (n_examples, height, width, 3)
+        Training inputs.
+    n_outputs : int
+        Number of classes.
+    filters : list of int
+        Number of filters of each layer.
+    dropout : float
+        Share of pooled responses dropped in training.
+    lr : float
+        Learning rate of AdamW.
+    """
+    check("image_cnn", "images", X, 4, whole=True)
+    inputs = keras.Input(X.shape[1:], dtype="uint8")
+    hidden = layers.Rescaling(1 / 128, offset=-1)(inputs)
+    for number in filters:
+        hidden = layers.Conv2D(number, 3, strides=2, padding="same", use_bias=False)(hidden)
+        hidden = layers.ReLU()(layers.BatchNormalization()(hidden))
+    pooled = layers.GlobalAveragePooling2D()(hidden)
+    return compiled(inputs, layers.Dropout(dropout)(pooled), n_outputs, lr)
+
+
+def check(name: str, reads: str, X: np.ndarray, n_axes: int, whole: bool = False) -> None:
+    """Check the training inputs, as `check_inputs` does for networks of PyTorch."""
+    check_inputs(name, reads, torch.from_numpy(X[:1]), n_axes, whole)
 
 
 def compiled(inputs: Any, hidden: Any, n_outputs: int, lr: float) -> Any:

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from pipeline import predictor
 
@@ -432,3 +433,25 @@ def test_a_table_of_identifiers_alone_is_told(fresh, warm):
         done.stderr
     )
     assert not (fresh.root / "data/features/table").exists()
+
+
+def test_photos_are_trained_on_in_the_size_that_ingest_was_given(warm, project):
+    """Views refer to the source as it was ingested, though the command line alone has its size."""
+    rng = np.random.default_rng(0)
+    for label, shade in (("cat", 60), ("dog", 190)):
+        folder = project.root / "data/image_folder" / label
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(14):
+            pixels = rng.integers(shade - 50, shade + 50, (40, 50, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    settings = ["task.source.size=[24, 32]", "task.split.folds=2"]
+    project.must_warm(warm, "pipeline.ingest", "task=image_folder", *settings)
+
+    said = project.must_warm(warm, "pipeline.featurize", "task=image_folder")
+
+    assert "image_folder: view raw, 24 × 32 × 3 numbers per example" in said
+    project.must_warm(warm, "pipeline.train", "task=image_folder", "model=lightgbm")
+    # A photo as the user has it, not as it was stored.
+    photo = (project.root / "data/image_folder/dog/0.png").read_bytes()
+    trained = predictor.load(project.root / "models/image_folder/lightgbm")
+    assert trained.predict(pd.DataFrame({"image": [photo]}))["label"].tolist() == ["dog"]

@@ -17,7 +17,7 @@ from pipeline.errors import UserError
 
 pytest.importorskip("keras", reason="needs pip install -e '.[keras]'")
 from pipeline.models.keras_net import KerasNet
-from pipeline.models.keras_networks import dense, sequence_gru, text_cnn
+from pipeline.models.keras_networks import dense, image_cnn, sequence_gru, text_cnn
 
 pytestmark = [
     pytest.mark.extra("keras"),
@@ -37,6 +37,10 @@ RISING = np.where(CODES, 1, -1)[:, None, None] * np.linspace(0, 1, 12)[None, :, 
 SEQUENCES = (RISING + RNG.normal(0, 0.1, (240, 12, 2))).astype(np.float32)
 
 
+# An image is "yes" if it is brighter on the left.
+BRIGHTER = np.where(CODES[:, None], [160, 90], [90, 160]).repeat(8, axis=1)[:, None, :, None]
+IMAGES = RNG.integers(-60, 60, (240, 12, 16, 3)) + BRIGHTER
+IMAGES = IMAGES.astype(np.uint8)
 SMALL = partial(dense, units=[16])
 
 
@@ -50,8 +54,9 @@ def net(build=SMALL, **parameters):
         (SMALL, X),
         (partial(text_cnn, embedding=8, filters=8, lr=0.02), IDS),
         (partial(sequence_gru, stride=3, filters=8, units=8, lr=0.02), SEQUENCES),
+        (partial(image_cnn, filters=[8, 8], dropout=0, lr=0.01), IMAGES),
     ],
-    ids=["table", "texts", "sequences"],
+    ids=["table", "texts", "sequences", "images"],
 )
 def test_each_architecture_learns_and_is_the_same_when_loaded(build, inputs, tmp_path):
     model = net(build).fit(inputs[:160], Y[:160])
@@ -99,6 +104,14 @@ def test_the_curve_is_the_log_loss_and_training_stops_at_the_best_epoch():
     # The weights are those of the best epoch.
     found = log_loss(noise, model.predict_proba(X[160:]), labels=["no", "yes"])
     assert found == pytest.approx(min(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("build", "inputs"), [(dense, IMAGES), (text_cnn, X), (sequence_gru, X), (image_cnn, IDS)]
+)
+def test_an_architecture_for_another_view_says_what_it_reads(build, inputs):
+    with pytest.raises(ValueError, match=rf"{build.__name__} reads .* this view has . axes of"):
+        net(build).fit(inputs, Y)
 
 
 def test_ids_that_training_did_not_have_are_padding(tmp_path):
