@@ -18,6 +18,7 @@ from pipeline.config import conf, schema
 from pipeline.config.settings import merge
 from pipeline.contestants import Data
 from pipeline.errors import UserError
+from pipeline.evaluation.numbers import format_numbers
 from pipeline.files import dvc_digest, new_folder, read_json
 from pipeline.paths import ENSEMBLE
 from pipeline.problems import Predictions, Problem
@@ -99,7 +100,9 @@ def main(cfg: schema.Combine) -> None:
     metric = kind.deciding.name
     weights = ", ".join(f"{weight:.2f} {name}" for name, weight in kept.weights.items())
     score = entries["scores"][metric]
-    console.print(f"{task.name} {ENSEMBLE}: {weights}; validation {metric} {score:.3f}")
+    console.print(
+        f"{task.name} {ENSEMBLE}: {weights}; validation {metric} {format_numbers(score)[0]}"
+    )
 
 
 def usable(cfg: schema.Combine, data: Data) -> dict[str, dict[str, Any]]:

@@ -112,7 +112,7 @@ def main(cfg: schema.Evaluate) -> None:
     prices = {model: prices_of(of_model) for model, of_model in costs.items()}
     families = {model: one.manifest["family"] for model, one in entries.items()}
     verdict = write_verdict(
-        compared[TEST], prices, task.cheapest, matters=task.matters, families=families
+        compared[TEST], prices, task.cheapest, matters=kind.margin(task.matters), families=families
     )
     if verdict.take is not None:
         kept = [
@@ -267,7 +267,7 @@ def compare_part(
         kind.deciding,
         kind.reported,
         {model: entry.manifest["family"] for model, entry in entries.items()},
-        matters=cfg.task.matters,
+        matters=kind.margin(cfg.task.matters),
         seed=cfg.seed,
         resamples=cfg.resamples,
         confidence=cfg.confidence,
@@ -297,7 +297,7 @@ def describe(
         "greater_is_better": kind.deciding.greater_is_better,
         "metrics": [one.name for one in kind.reported],
         "target": kind.target,
-        "matters": task.matters,
+        "matters": kind.margin(task.matters),
         "confidence": cfg.confidence,
         "resamples": cfg.resamples,
         "cheapest": task.cheapest,
@@ -396,7 +396,11 @@ def examine(
     best = comparison.scores.index[0]
     share = len(examples[0]) / len(rounds.part(repeat[0], "train"))
     compare_all = partial(
-        compare_tests, share=share, matters=task.matters, seed=cfg.seed, confidence=cfg.confidence
+        compare_tests,
+        share=share,
+        matters=kind.margin(task.matters),
+        seed=cfg.seed,
+        confidence=cfg.confidence,
     )
     # The recommended model and the best network, but for averages of several.
     singles = [m for m in comparison.scores.index if families[m] in ("classical", "deep")]
@@ -433,7 +437,7 @@ def examine(
         edges={model: edges(task, model, entry.manifest) for model, entry in entries.items()},
         unread={model: entry.manifest.get("unread", 0.0) for model, entry in entries.items()},
         looks=board.get("looks", 0),
-        matters=task.matters,
+        matters=kind.margin(task.matters),
         confidence=cfg.confidence,
         seed=cfg.seed,
     )

@@ -11,7 +11,7 @@ PROJECT = __name__.partition(".")[0]
 # Classes with a method ``save(folder, trusted)`` and a class method ``load(folder, trusted)``, by
 # name, so that their modules are imported only if needed.
 OWN = {
-    "network": f"{PROJECT}.models.neural_net.NeuralNet",
+    "network": f"{PROJECT}.models.neural_net.TorchNetwork",
     "keras": f"{PROJECT}.models.keras_net.KerasNet",
 }
 # Any other estimator is written by skops.

@@ -20,8 +20,9 @@ from pipeline.config import command_line, schema
 from pipeline.config.settings import merge, pick_settings
 from pipeline.errors import ModelError, UserError
 from pipeline.evaluation.comparison import interval
+from pipeline.evaluation.numbers import format_interval, format_numbers
 from pipeline.features import views
-from pipeline.files import aside, put, write_json
+from pipeline.files import aside, new_folder, put, write_json
 from pipeline.models.fitting import Spent, peak_memory, stops_early
 from pipeline.problems import Predictions, Problem
 from pipeline.progress import Bar, console
@@ -47,6 +48,9 @@ def main(cfg: schema.Train) -> None:
     other models. Under DVC a failed model is a result of the stage, so that evaluate still runs.
     """
     task, model = cfg.task, cfg.model
+    if model.unsupported:
+        leave_out(task.name, model)
+        return
     view = paths.features_folder(task.name) / model.view
     about = views.about(view, paths.ingested_folder(task.name))
     kind = experiment.problem_of(task, about["target"])
@@ -72,6 +76,13 @@ def main(cfg: schema.Train) -> None:
         # metric is enough; deviations and intervals are in the manifest and the run.
         shown = {one.name: scores[one.name] for one in kind.reported if one.name in scores}
         keep(folder, shown, task.name, model.name, run.id)
+
+
+def leave_out(task: str, model: schema.Model) -> None:
+    """Write nothing in the place of a model, for DVC, which runs each model of each task."""
+    print(f"{task}: {model.unsupported}")
+    with new_folder(paths.model_folder(task, model.name)):
+        write_json(paths.validation_file(task, model.name), {})
 
 
 def plan_fits(rounds: list[str], seeds: list[int]) -> list[Fit]:
@@ -340,13 +351,12 @@ def summary(
 ) -> str:
     """Return one line about the score of a model on validation and the time of its fit."""
     if fits > 1:
-        spread = f"± {scores[f'{metric}_sd']:.3f} over {fits} fits, {fit_seconds:.1f} s each"
+        score, deviation = format_numbers(scores[metric], scores[f"{metric}_sd"])
+        spread = f"{score} ± {deviation} over {fits} fits, {fit_seconds:.1f} s each"
     else:
-        ends = "too few examples for an interval"
-        if f"{metric}_low" in scores:
-            ends = f"[{scores[f'{metric}_low']:.3f}, {scores[f'{metric}_high']:.3f}]"
-        spread = f"{ends}, fitted in {fit_seconds:.1f} s"
-    return f"{name}: validation {metric} {scores[metric]:.3f} {spread}"
+        ends = [scores.get(f"{metric}_{end}") for end in ("low", "high")]
+        spread = f"{format_interval(scores[metric], *ends)}, fitted in {fit_seconds:.1f} s"
+    return f"{name}: validation {metric} {spread}"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 
 from pipeline import command
 from pipeline.config import command_line, schema
-from pipeline.config.conf import options
+from pipeline.config.conf import options, supports
 from pipeline.errors import UserError
 from pipeline.progress import console
 from pipeline.sweep import study as studies
@@ -32,6 +32,8 @@ def main(cfg: schema.Train) -> None:
     failed = []
     for model in cfg.models:
         name = f"{cfg.task.name} {model}"
+        if not supports(model, cfg.task.kind):
+            continue
         if model not in options("sweep"):
             console.print(f"{name}: no space in conf/sweep/, its settings stay")
             continue

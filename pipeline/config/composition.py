@@ -128,7 +128,10 @@ def check_and_settle(whole: DictConfig) -> Any:
     if stage == "featurize":
         _take_source(whole)
     cfg = settle(whole)
-    if isinstance(cfg, Train):
+    if stage in ("train", "adopt"):
+        # DVC runs each model of each task.
+        if cfg.model.unsupported and not os.environ.get("DVC_STAGE"):
+            raise UserError(cfg.model.unsupported)
         check_targets(cfg.model.estimator, "model")
     if stage == "ingest":
         check_targets(cfg.task.source, "task.source")

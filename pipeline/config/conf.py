@@ -82,6 +82,12 @@ def trusted(*models: str) -> list[str]:
     return sorted({one for model in models for one in model_file(model).get("trusted", [])})
 
 
+def supports(model: str, kind: str) -> bool:
+    """Return whether the file of a model names an estimator for a kind of problem."""
+    target = model_file(model).get("_target_")
+    return not isinstance(target, dict) or kind in target
+
+
 def model_file(model: str) -> dict[str, Any]:
     """
     Read a file of conf/model/ as it is; empty when there is none.

@@ -28,6 +28,9 @@ class Kind:
     threshold: str | None = None
     points: dict[str, dict[str, Any]] | None = None
     calibrate: str | None = None
+    unit: str | None = None
+    coverage: float | None = None
+    learn_at_most: float | None = None
 
 
 @dataclass
@@ -87,6 +90,8 @@ class Model:
     trusted: list[str] = field(default_factory=list)
     # trials and seconds of the search that found the settings; empty if they are the defaults
     tuned: dict[str, Any] = field(default_factory=dict)
+    # why it is not for the task's kind of problem, if it is not
+    unsupported: str = ""
 
 
 @dataclass

@@ -53,7 +53,7 @@ def pick_settings(stage: str, cfg: Any) -> dict[str, Any]:
     plain = asdict(cfg)
     if "model" in plain:
         estimator = plain["model"].pop("estimator")
-        beside = {key: plain["model"].pop(key) for key in ("trusted", "tuned")}
+        beside = {key: plain["model"].pop(key) for key in ("trusted", "tuned", "unsupported")}
         plain["model"] |= estimator | {key: value for key, value in beside.items() if value}
     picked: dict[str, Any] = {}
     for key in SETTINGS[stage]:

@@ -7,8 +7,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from pipeline.config.conf import options
-from pipeline.config.schema import FAMILIES, Model, Train
+from pipeline.config.conf import options, supports
+from pipeline.config.schema import FAMILIES, Combine, Model, Train
 from pipeline.errors import UserError, nearest
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -47,6 +47,8 @@ def settle(whole: DictConfig) -> Any:
     for name in cfg.task.models:
         if name not in options("model"):
             raise UserError(f"task.models: unknown model '{name}'{nearest(name, options('model'))}")
+    if isinstance(cfg, Combine):
+        cfg.models = [name for name in cfg.models if supports(name, cfg.task.kind)]
     if isinstance(cfg, Train):
         if not NAME.fullmatch(cfg.sweep.study):
             raise UserError(
@@ -84,7 +86,8 @@ def settle_model(node: Any, name: str, task: Any) -> Model:
     Returns
     -------
     Model
-        With ``_target_`` and hyperparameters alone in ``estimator``.
+        With ``_target_`` and hyperparameters alone in ``estimator``, which is empty if the model
+        is not for the task's kind of problem.
 
     Raises
     ------
@@ -115,7 +118,8 @@ def settle_model(node: Any, name: str, task: Any) -> Model:
     if isinstance(estimator["_target_"], dict):
         by_kind = estimator["_target_"]
         if task.kind not in by_kind:
-            raise UserError(f"model {name} is for {', '.join(by_kind)}, not for {task.kind}")
+            why = f"model {name} is for {', '.join(by_kind)}, not for {task.kind}"
+            return Model(name, family, view, choice, {}, unsupported=why)
         estimator["_target_"] = by_kind[task.kind]
     trusted = estimator.pop("trusted", [])
     if not isinstance(trusted, list) or not all(isinstance(one, str) for one in trusted):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from pipeline.evaluation.numbers import format_numbers
+
 # What one page may hold of each plot, so that it stays far below 1 MB.
 POINTS_PER_PLOT = 12_000
 POINTS_PER_LINE = 160
@@ -139,7 +141,11 @@ def scatter(points: Sequence[Mapping[str, Any]], y: Scale) -> dict[str, Any]:
     placed = []
     for point in points:
         on_y = strip(y, point, "score")
-        text = f"{point['name']} {point['score']:.3f} ↓" if on_y["beyond"] else point["name"]
+        text = (
+            f"{point['name']} {format_numbers(point['score'])[0]} ↓"
+            if on_y["beyond"]
+            else point["name"]
+        )
         placed.append({**point, **on_y, "x": x(point["price"]), "y": on_y["at"], "text": text})
     for point, label in zip(placed, _labels(placed), strict=True):
         point["label"] = label

@@ -19,6 +19,7 @@ from pipeline.evaluation.comparison import Comparison
 from pipeline.evaluation.controls import NOTHING, ORDER
 from pipeline.evaluation.drift import differences
 from pipeline.evaluation.intervals import FEWEST_FOR_DIFFERENCE
+from pipeline.evaluation.numbers import format_interval, format_numbers
 from pipeline.evaluation.overlap import find_copies, long_texts
 from pipeline.evaluation.pairs import CANNOT_TELL, EQUIVALENT, WORSE, find_pair
 from pipeline.problems import Predictions, Problem
@@ -270,7 +271,8 @@ def train_far_better(evidence: Evidence) -> Iterator[Finding]:
         end = row[f"{evidence.metric}_{'high' if sign > 0 else 'low'}"]
         # False for what is not defined.
         if sign * (train - end) > sign * (end - chance):
-            found[model] = f"{model} ({train:.3f} on train, {row[evidence.metric]:.3f} on test)"
+            on_train, on_test = format_numbers(train, row[evidence.metric])
+            found[model] = f"{model} ({on_train} on train, {on_test} on test)"
     if found:
         yield Finding(
             WARNING,
@@ -305,9 +307,8 @@ def validation_far_better(evidence: Evidence) -> Iterator[Finding]:
             degrees = np.inf
         # False for what is not defined.
         if gap - stdtrit(degrees, 1 - alpha / 2) * error > evidence.matters:
-            found[model] = (
-                f"{model} ({score:.3f} on validation, {row[evidence.metric]:.3f} on test)"
-            )
+            on_validation, on_test = format_numbers(score, row[evidence.metric])
+            found[model] = f"{model} ({on_validation} on validation, {on_test} on test)"
     if found:
         yield Finding(
             WARNING,
@@ -394,11 +395,12 @@ def too_few(evidence: Evidence) -> Iterator[Finding]:
         return
     rarest, examples, units = count_rarest(evidence)
     of_groups = f" in {units:,} groups" if units < examples else ""
+    there = f"'{rarest}' has" if isinstance(rarest, str) else "the rarest quantile has"
     models = list(scores.index[undefined])
     yield Finding(
         WARNING,
         f"There are too few test examples for an interval of {metric}: "
-        f"'{rarest}' has {examples:,}{of_groups}.",
+        f"{there} {examples:,}{of_groups}.",
         "Add examples of it, or test all examples in turn with task.split.folds.",
         models,
     )
@@ -477,12 +479,13 @@ def count_rarest(evidence: Evidence) -> tuple[Any, int, int]:
 
 
 def _interval(pair: Mapping[str, Any]) -> str:
-    return f"{pair['difference']:+.3f} [{pair['low']:.3f}, {pair['high']:.3f}]"
+    plus = "+" if pair["difference"] > 0 else ""
+    return f"{plus}{format_interval(pair['difference'], pair['low'], pair['high'])}"
 
 
 def _describe(scores: pd.DataFrame, name: str, metric: str) -> str:
     row = scores.loc[name]
-    return f"{row[metric]:.3f} [{row[f'{metric}_low']:.3f}, {row[f'{metric}_high']:.3f}]"
+    return format_interval(row[metric], row[f"{metric}_low"], row[f"{metric}_high"])
 
 
 def _list(names: Any) -> str:

@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.evaluation.numbers import format_interval
 from pipeline.evaluation.tuning import DEFAULTS
 
 WIDTH = 80
@@ -82,11 +83,7 @@ def format_score(part: Mapping[str, Any] | None, value: str = "score") -> str:
     """
     if part is None or part[value] is None:
         return "–"
-    if part["low"] is None or part["high"] is None:
-        return f"{part[value]:.3f} [too few to tell]"
-    # Adding 0 turns -0.0 into 0.0.
-    number, low, high = (f"{round(part[key], 3) + 0.0:.3f}" for key in (value, "low", "high"))
-    return f"{number} [{low}, {high}]"
+    return format_interval(part[value], part["low"], part["high"])
 
 
 def format_seconds(seconds: float | None) -> str:

@@ -18,6 +18,7 @@ from pipeline.evaluation.layout import (
     format_score,
     format_seconds,
 )
+from pipeline.evaluation.numbers import format_numbers
 from pipeline.evaluation.pairs import turn
 from pipeline.evaluation.tuning import DEFAULTS
 from pipeline.evaluation.verdict import PRICES
@@ -139,7 +140,7 @@ def _environment(markdown: bool) -> Environment:
         "quiet": _quiet,
         "value": lambda value: "" if value is None else value,
         "percent": _format_share,
-        "decimals": lambda value: "–" if value is None else f"{value:.3f}",
+        "decimals": lambda value: "–" if value is None else format_numbers(value)[0],
         "seconds": format_seconds,
         "milliseconds": format_milliseconds,
         "bytes": format_bytes,

@@ -87,7 +87,7 @@ def score_slices(
         model: [kind.concatenate(ones)] for model, ones in tests.items()
     }
     found = []
-    for name, masks in _slices(together, columns, strata):
+    for name, masks in _slices(together, columns):
         if len(masks) < 2:
             continue
         by_round = pd.DataFrame({"round": number, "stratum": strata})
@@ -111,17 +111,21 @@ def score_slices(
 
 
 def _slices(
-    examples: pd.DataFrame, columns: Sequence[str], strata: np.ndarray
+    examples: pd.DataFrame, columns: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """Yield the name of each column to slice by, and a mask per value."""
     known = _columns(examples)
     for name in columns:
-        values = examples[known[name]]
-        numeric = kind_of(values) in ("double", "datetime") and values.nunique() > MOST_VALUES
-        yield name, _quarters(values) if numeric else _frequent(values)
+        yield name, _cut(examples[known[name]])
     for name in long_texts(examples):
         yield f"length of {name}", _quarters(pd.Series(count_words(examples[name])), " words")
-    yield "label", _frequent(pd.Series(strata))
+    yield "label", _cut(examples["label"])
+
+
+def _cut(values: pd.Series) -> dict[str, np.ndarray]:
+    """Return a mask per quarter of many numbers or times, and per value of others."""
+    numeric = kind_of(values) in ("double", "datetime") and values.nunique() > MOST_VALUES
+    return _quarters(values) if numeric else _frequent(values)
 
 
 def _frequent(values: pd.Series) -> dict[str, np.ndarray]:

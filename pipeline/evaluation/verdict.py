@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline.errors import UserError, nearest
 from pipeline.evaluation.comparison import Comparison
+from pipeline.evaluation.numbers import format_interval, format_numbers
 from pipeline.evaluation.pairs import BETTER, CANNOT_TELL, EQUIVALENT, WORSE, find_pair, turn
 
 # What "cheapest" can mean: the cost that decides, and how one model is cheaper than another.
@@ -132,11 +133,9 @@ def describe_variant(
         The models on the test examples, and on the changed ones.
     """
     kept, best = changed.scores[metric], changed.scores.index[0]
-    others = "" if best == take else f", and {best}, then the best, {kept[best]:.3f}"
-    return (
-        f"On {variant}, {take} has {metric} {kept[take]:.3f} instead of "
-        f"{whole.scores[metric][take]:.3f}{others}."
-    )
+    now, before, of_best = format_numbers(kept[take], whole.scores[metric][take], kept[best])
+    others = "" if best == take else f", and {best}, then the best, {of_best}"
+    return f"On {variant}, {take} has {metric} {now} instead of {before}{others}."
 
 
 def oriented(pairs: pd.DataFrame, first: str, second: str) -> dict[str, Any]:
@@ -227,11 +226,9 @@ def _two_digits(count: float) -> int:
 
 def _interval(pair: Mapping[str, Any]) -> str:
     """Format a difference with its interval."""
-    # Adding 0 turns -0.0 into 0.0.
-    value, low, high = (
-        f"{round(pair[name], 3) + 0.0:.3f}" for name in ("difference", "low", "high")
-    )
-    return f"{value} [{low}, {high}]" if isfinite(pair["low"]) else f"{value}, too few to tell"
+    if not isfinite(pair["low"]):
+        return f"{format_numbers(pair['difference'])[0]}, too few to tell"
+    return format_interval(pair["difference"], pair["low"], pair["high"])
 
 
 def _enumerate(parts: Sequence[str]) -> str:

@@ -1,25 +1,32 @@
 """Fit explainable boosting machines that stop on validation."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from interpret.glassbox import ExplainableBoostingClassifier
+from interpret.glassbox import ExplainableBoostingClassifier, ExplainableBoostingRegressor
+from sklearn.base import BaseEstimator
 
 from pipeline.models.fitting import Report, parameters
-from pipeline.models.reduction import ReducesSparse
+from pipeline.models.reduction import ReducesSparse, ReducesSparseClassifier
 
 
-class EBM(ReducesSparse, ExplainableBoostingClassifier):
+class StopsOnValidation(BaseEstimator):
     """
-    An explainable boosting machine (Lou et al. 2013) that takes validation examples.
+    A mixin for explainable boosting machines (Lou et al. 2013) that take validation examples.
 
     The parameters are those of `interpret.glassbox.ExplainableBoostingClassifier`. Sparse features
     are reduced first. As always with that class, bins and intercept are fitted on the validation
     examples too.
+
+    Attributes
+    ----------
+    LOSS : str
+        The name of the loss.
     """
 
     # Steps per point of the learning curve: each step adds to one feature only.
     STEPS = 100
+    LOSS: ClassVar[str]
 
     def fit(
         self,
@@ -36,12 +43,12 @@ class EBM(ReducesSparse, ExplainableBoostingClassifier):
         X : array or sparse matrix of shape (n_examples, n_features)
             Features of the training examples.
         y : array of shape (n_examples,)
-            Indices of the classes.
+            Indices of the classes, or numbers.
         validation : tuple of (X, y), optional
             Examples for early stopping, of every bag. Without them, the model splits them off
             itself, as `validation_size` says.
         report : callable, optional
-            Called with the step and the log loss on validation.
+            Called with the step and the loss on validation.
         """
         self.fit_reduction(X)
         X = self.reduce(X)
@@ -54,7 +61,7 @@ class EBM(ReducesSparse, ExplainableBoostingClassifier):
             if bag == 0:
                 steps += 1
                 if steps % self.STEPS == 0 and report is not None:
-                    report(steps, {"validation/log_loss": rest[-1]})
+                    report(steps, {f"validation/{self.LOSS}": rest[-1]})
             return False
 
         part = np.repeat([1, -1], [len(y), len(validation[1])]).astype(np.int8)
@@ -64,3 +71,15 @@ class EBM(ReducesSparse, ExplainableBoostingClassifier):
                 np.concatenate([y, validation[1]]),
                 bags=np.tile(part[:, np.newaxis], self.outer_bags),
             )
+
+
+class EBM(StopsOnValidation, ReducesSparseClassifier, ExplainableBoostingClassifier):
+    """An explainable boosting machine for classes."""
+
+    LOSS: ClassVar[str] = "log_loss"
+
+
+class EBMRegressor(StopsOnValidation, ReducesSparse, ExplainableBoostingRegressor):
+    """An explainable boosting machine for numbers."""
+
+    LOSS: ClassVar[str] = "squared_error"

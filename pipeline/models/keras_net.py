@@ -22,7 +22,7 @@ from pipeline.errors import UserError
 from pipeline.files import ZIP_DAMAGE, damaged, missing, read_json, write_archive, write_json
 from pipeline.models import keras_networks
 from pipeline.models.fitting import Report
-from pipeline.models.network_classifier import NetworkClassifier
+from pipeline.models.network_estimator import NetworkClassifier
 
 MODEL, RECIPE = "model.keras", "keras.json"
 VALIDATION = "validation/log_loss"

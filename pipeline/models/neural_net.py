@@ -1,4 +1,4 @@
-"""Wrap networks as scikit-learn classifiers."""
+"""Wrap PyTorch networks as scikit-learn estimators."""
 
 import functools
 import math
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -23,13 +23,23 @@ from pipeline import storage
 from pipeline.errors import nearest
 from pipeline.files import damaged, missing, read_json, write_json
 from pipeline.models.fitting import Report
-from pipeline.models.network_classifier import DTYPES, NetworkClassifier
+from pipeline.models.network_estimator import (
+    DTYPES,
+    NetworkClassifier,
+    NetworkEstimator,
+    NetworkRegressor,
+)
 from pipeline.models.networks.checks import check_shares
 from pipeline.models.networks.tables import MLP
-from pipeline.models.training import LOG_LOSS, cosine, train
+from pipeline.models.training import LOG_LOSS, Loss, Mean, cosine, train
 
 # Most numbers, and examples, that are predicted at once.
 MOST_NUMBERS, MOST_EXAMPLES = 2**20, 1024
+OBJECTIVES: dict[str, Mean] = {
+    "squared_error": functional.mse_loss,
+    "absolute_error": functional.l1_loss,
+    "huber": functional.huber_loss,
+}
 SCHEDULES = {"constant": None, "cosine": cosine}
 # What building a network from a damaged recipe can raise.
 DAMAGE = (RuntimeError, ImportError, KeyError, TypeError, AttributeError, ValueError)
@@ -39,9 +49,31 @@ WEIGHTS, RECIPE, PREPROCESSOR = "network.pt", "network.json", "preprocessor.skop
 PACKAGE, PLACES = __name__.partition(".")[0], ("models.", "tasks.")
 
 
-class NeuralNet(NetworkClassifier):
+class Target(NamedTuple):
     """
-    A PyTorch network as a scikit-learn classifier.
+    What a network learns to predict.
+
+    Attributes
+    ----------
+    values : Tensor of shape (n_examples,)
+        The targets of the training examples.
+    encode : callable
+        From further targets to such a tensor.
+    loss : Loss
+        What is reported, and decides when training stops.
+    objective : callable, optional
+        What is minimised, if not that.
+    """
+
+    values: Tensor
+    encode: Callable[[np.ndarray], Tensor]
+    loss: Loss
+    objective: Mean | None = None
+
+
+class TorchNetwork(NetworkEstimator):
+    """
+    A base class for PyTorch networks as scikit-learn estimators.
 
     Parameters
     ----------
@@ -61,14 +93,11 @@ class NeuralNet(NetworkClassifier):
     max_epochs : int
         Maximum number of passes over the training examples.
     patience : int
-        Epochs without a lower log loss on validation before training stops. The best
+        Epochs without a lower loss on validation before training stops. The best
         weights are then restored. Without validation all epochs are run.
     lr_schedule : str
         How the learning rate changes over `max_epochs`: ``constant``, or ``cosine``, along
         which it falls to 0.
-    label_smoothing : float
-        Share of the probability that is spread over all classes in training (Szegedy et al.,
-        CVPR 2016). Losses are reported without it.
     device : str
         A torch device, or ``auto``, which is a GPU if there is one.
     random_state : int, RandomState or None
@@ -76,8 +105,6 @@ class NeuralNet(NetworkClassifier):
 
     Attributes
     ----------
-    classes_ : ndarray
-        The labels, sorted. They are the columns of `predict_proba`.
     module_ : torch.nn.Module
         The trained network, on the CPU.
     n_epochs_ : int
@@ -94,7 +121,6 @@ class NeuralNet(NetworkClassifier):
         max_epochs: int = 100,
         patience: int = 10,
         lr_schedule: str = "constant",
-        label_smoothing: float = 0.0,
         device: str = "auto",
         random_state: Any = None,
     ) -> None:
@@ -106,7 +132,6 @@ class NeuralNet(NetworkClassifier):
         self.max_epochs = max_epochs
         self.patience = patience
         self.lr_schedule = lr_schedule
-        self.label_smoothing = label_smoothing
         self.device = device
         self.random_state = random_state
 
@@ -126,11 +151,11 @@ class NeuralNet(NetworkClassifier):
         X : array of shape (n_examples, ...)
             Input of the network.
         y : array of shape (n_examples,)
-            Labels.
+            Labels, or numbers.
         validation : tuple of (X, y), optional
             Examples for early stopping.
         report : callable, optional
-            Called with the epoch and the log loss on train and validation.
+            Called with the epoch and the loss on train and validation.
         checkpoint : Path, optional
             File to write the progress to. If it exists, training continues from it, and ends
             with the same weights as without a break.
@@ -139,14 +164,13 @@ class NeuralNet(NetworkClassifier):
         self.preprocessor_ = None
         if self.preprocessor is not None:
             self.preprocessor_ = clone(self.preprocessor).fit(X)
-        X, codes, encoder = self.fit_labels(self._preprocess(X), y)
+        X, target = self.fit_target(self._preprocess(X), y)
         device = _device(self.device)
-        training = _tensor(X), torch.from_numpy(codes)
+        training = _tensor(X), target.values
         held_out = None
         if validation is not None:
             inputs = _as_supported(self._preprocess(validation[0]))
-            held_out = _tensor(inputs), torch.from_numpy(encoder.transform(validation[1]))
-        smoothed = functools.partial(functional.cross_entropy, label_smoothing=self.label_smoothing)
+            held_out = _tensor(inputs), target.encode(validation[1])
         seed = self.draw_seed()
         # Forking the state of every accelerator would initialise all of them.
         random_states = [] if device.type == "cpu" else [device]
@@ -156,14 +180,14 @@ class NeuralNet(NetworkClassifier):
         ):
             torch.manual_seed(seed)
             self.dimensions_ = _network_class(self.network).dimensions(training[0])
-            self.module_ = self.network(n_outputs=len(self.classes_), **self.dimensions_)
+            self.module_ = self.network(n_outputs=self.count_outputs(), **self.dimensions_)
             load_pretrained = getattr(self.module_, "load_pretrained", None)
             if callable(load_pretrained):
                 load_pretrained()
             self.module_.to(device)
             self.n_epochs_ = train(
                 self.module_,
-                LOG_LOSS,
+                target.loss,
                 training,
                 held_out,
                 lr=self.lr,
@@ -174,10 +198,18 @@ class NeuralNet(NetworkClassifier):
                 report=report,
                 checkpoint=checkpoint,
                 schedule=SCHEDULES[self.lr_schedule],
-                objective=smoothed if self.label_smoothing else None,
+                objective=target.objective,
             )
         self.module_.cpu().eval()
         return self
+
+    def fit_target(self, X: Any, y: Any) -> tuple[np.ndarray, Target]:
+        """Check training examples, and return their inputs and what is learned."""
+        raise NotImplementedError
+
+    def count_outputs(self) -> int:
+        """Return how many numbers the network has to predict for an example."""
+        raise NotImplementedError
 
     def _preprocess(self, X: Any) -> Any:
         return X if self.preprocessor_ is None else self.preprocessor_.transform(X)
@@ -187,14 +219,13 @@ class NeuralNet(NetworkClassifier):
         check_scalar(self.weight_decay, "weight_decay", Real, min_val=0)
         for name in ("batch_size", "max_epochs", "patience"):
             check_scalar(getattr(self, name), name, Integral, min_val=1)
-        check_shares(label_smoothing=self.label_smoothing)
         if self.lr_schedule not in SCHEDULES:
             known = nearest(self.lr_schedule, SCHEDULES)
             raise ValueError(f"lr_schedule is unknown: {self.lr_schedule!r}{known}")
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+    def outputs(self, X: np.ndarray) -> Tensor:
         """
-        Predict the probability of each class.
+        Compute the outputs of the network.
 
         Parameters
         ----------
@@ -203,17 +234,15 @@ class NeuralNet(NetworkClassifier):
 
         Returns
         -------
-        ndarray of shape (n_examples, n_classes)
-            Rows sum to 1. Columns are in the order of ``classes_``.
+        Tensor of shape (n_examples, n_outputs)
+            In double precision.
         """
         check_is_fitted(self)
         X = self.check_inputs(self._preprocess(X))
         at_once = min(MOST_EXAMPLES, max(1, MOST_NUMBERS // math.prod(X.shape[1:])))
         with torch.inference_mode():
             batches = _tensor(X).split(at_once)
-            logits = torch.cat([self.module_(batch) for batch in batches])
-            probabilities: np.ndarray = torch.softmax(logits.double(), 1).numpy()
-        return probabilities
+            return torch.cat([self.module_(batch) for batch in batches]).double()
 
     def save(self, folder: Path, trusted: Collection[str] = ()) -> None:
         """
@@ -231,6 +260,7 @@ class NeuralNet(NetworkClassifier):
         network, preprocessor = parameters.pop("network"), parameters.pop("preprocessor")
         keywords = network.keywords if isinstance(network, functools.partial) else {}
         recipe = {
+            "estimator": type(self).__name__,
             "network": {"class": _place(_network_class(network), trusted), **keywords},
             "preprocessed": preprocessor is not None,
             "dimensions": self.dimensions_,
@@ -239,8 +269,8 @@ class NeuralNet(NetworkClassifier):
         }
         write_json(folder / RECIPE, recipe)
 
-    @classmethod
-    def load(cls, folder: Path, trusted: Collection[str] = ()) -> Self:
+    @staticmethod
+    def load(folder: Path, trusted: Collection[str] = ()) -> "TorchNetwork":
         """
         Read what `save` wrote.
 
@@ -256,11 +286,12 @@ class NeuralNet(NetworkClassifier):
         try:
             options = dict(recipe["network"])
             network = functools.partial(_find_network(options.pop("class"), trusted), **options)
-            self = cls(network, **recipe["parameters"])
+            estimator = {one.__name__: one for one in (NeuralNet, NeuralNetRegressor)}
+            self: Any = estimator[recipe["estimator"]](network, **recipe["parameters"])
             preprocessed = recipe["preprocessed"]
             self.restore_fit(recipe)
             self.dimensions_ = recipe["dimensions"]
-            self.module_ = network(n_outputs=len(self.classes_), **self.dimensions_).eval()
+            self.module_ = network(n_outputs=self.count_outputs(), **self.dimensions_).eval()
         except DAMAGE as error:
             raise damaged(folder / RECIPE, error) from None
         self.preprocessor_ = storage.load(folder / PREPROCESSOR, trusted) if preprocessed else None
@@ -269,7 +300,178 @@ class NeuralNet(NetworkClassifier):
             self.module_.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
         except (RuntimeError, OSError, EOFError, ValueError, TypeError, UnpicklingError) as error:
             raise damaged(weights, error) from None
-        return self
+        loaded: TorchNetwork = self
+        return loaded
+
+
+class NeuralNet(NetworkClassifier, TorchNetwork):
+    """
+    A PyTorch network as a scikit-learn classifier.
+
+    Parameters
+    ----------
+    label_smoothing : float
+        Share of the probability that is spread over all classes in training (Szegedy et al.,
+        CVPR 2016). Losses are reported without it.
+    **others
+        As for `TorchNetwork`. Training stops on the log loss.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        The labels, sorted. They are the columns of `predict_proba`.
+    module_, n_epochs_
+        As for `TorchNetwork`.
+    """
+
+    def __init__(
+        self,
+        network: Callable[..., torch.nn.Module] = MLP,
+        preprocessor: Any = None,
+        lr: float = 1e-3,
+        weight_decay: float = 1e-2,
+        batch_size: int = 32,
+        max_epochs: int = 100,
+        patience: int = 10,
+        lr_schedule: str = "constant",
+        label_smoothing: float = 0.0,
+        device: str = "auto",
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(
+            network,
+            preprocessor,
+            lr,
+            weight_decay,
+            batch_size,
+            max_epochs,
+            patience,
+            lr_schedule,
+            device,
+            random_state,
+        )
+        self.label_smoothing = label_smoothing
+
+    def fit_target(self, X: Any, y: Any) -> tuple[np.ndarray, Target]:
+        """Check training examples, and return their inputs and the codes of their labels."""
+        check_shares(label_smoothing=self.label_smoothing)
+        X, codes, encoder = self.fit_labels(X, y)
+        smoothed = functools.partial(functional.cross_entropy, label_smoothing=self.label_smoothing)
+        return X, Target(
+            torch.from_numpy(codes),
+            lambda labels: torch.from_numpy(encoder.transform(labels)),
+            LOG_LOSS,
+            smoothed if self.label_smoothing else None,
+        )
+
+    def count_outputs(self) -> int:
+        """Return the number of classes."""
+        return len(self.classes_)
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """
+        Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : array of shape (n_examples, ...)
+            Input of the network.
+
+        Returns
+        -------
+        ndarray of shape (n_examples, n_classes)
+            Rows sum to 1. Columns are in the order of ``classes_``.
+        """
+        probabilities: np.ndarray = torch.softmax(self.outputs(X), 1).numpy()
+        return probabilities
+
+
+class NeuralNetRegressor(NetworkRegressor, TorchNetwork):
+    """
+    A PyTorch network as a scikit-learn regressor.
+
+    Parameters
+    ----------
+    objective : str
+        What is minimised, of standardised targets: ``squared_error``, ``absolute_error``, or
+        ``huber``, which is squared up to one standard deviation and absolute above.
+    **others
+        As for `TorchNetwork`. Training stops on the squared error.
+
+    Attributes
+    ----------
+    mean_, scale_ : float
+        Mean and standard deviation of the targets.
+    module_, n_epochs_
+        As for `TorchNetwork`.
+    """
+
+    def __init__(
+        self,
+        network: Callable[..., torch.nn.Module] = MLP,
+        preprocessor: Any = None,
+        lr: float = 1e-3,
+        weight_decay: float = 1e-2,
+        batch_size: int = 32,
+        max_epochs: int = 100,
+        patience: int = 10,
+        lr_schedule: str = "constant",
+        objective: str = "squared_error",
+        device: str = "auto",
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(
+            network,
+            preprocessor,
+            lr,
+            weight_decay,
+            batch_size,
+            max_epochs,
+            patience,
+            lr_schedule,
+            device,
+            random_state,
+        )
+        self.objective = objective
+
+    def fit_target(self, X: Any, y: Any) -> tuple[np.ndarray, Target]:
+        """Check training examples, and return their inputs and their standardised targets."""
+        if self.objective not in OBJECTIVES:
+            known = nearest(self.objective, OBJECTIVES)
+            raise ValueError(f"objective is unknown: {self.objective!r}{known}")
+        X, y = self.fit_numbers(X, y)
+        # Losses are reported in the unit of the target.
+        scale, objective = self.scale_**2, OBJECTIVES[self.objective]
+        squared_error = Loss(
+            "squared_error", lambda out, target: scale * functional.mse_loss(out[:, 0], target)
+        )
+
+        def encode(numbers: np.ndarray) -> Tensor:
+            return torch.from_numpy(self.standardise(numbers).astype(np.float32))
+
+        return X, Target(
+            encode(y), encode, squared_error, lambda out, target: objective(out[:, 0], target)
+        )
+
+    def count_outputs(self) -> int:
+        """Return 1."""
+        return 1
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """
+        Predict numbers.
+
+        Parameters
+        ----------
+        X : array of shape (n_examples, ...)
+            Input of the network.
+
+        Returns
+        -------
+        ndarray of shape (n_examples,)
+        """
+        standardised: np.ndarray = self.outputs(X)[:, 0].numpy()
+        return standardised * self.scale_ + self.mean_
 
 
 def _device(name: str) -> torch.device:

@@ -1,4 +1,4 @@
-"""Let classifiers that read dense features only learn from sparse ones."""
+"""Let models that read dense features only learn from sparse ones."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from pipeline.features.reduction import Reduction
 
 class ReducesSparse(BaseEstimator):
     """
-    A mixin for classifiers: sparse features are reduced before they are read.
+    A mixin for models: sparse features are reduced before they are read.
 
     `fit` of the class calls `fit_reduction`, and fits on what `reduce` returns.
     """
@@ -20,15 +20,19 @@ class ReducesSparse(BaseEstimator):
         self.reduction_ = Reduction().fit(X)
 
     def reduce(self, X: Any) -> np.ndarray:
-        """Return the features that the classifier reads."""
+        """Return the features that the model reads."""
         return self.reduction_.transform(X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the target."""
+        predicted: np.ndarray = super().predict(self.reduce(X))
+        return predicted
+
+
+class ReducesSparseClassifier(ReducesSparse):
+    """The same for classifiers."""
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict the probability of each class."""
         probabilities: np.ndarray = super().predict_proba(self.reduce(X))
         return probabilities
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict the most probable class."""
-        classes: np.ndarray = super().predict(self.reduce(X))
-        return classes

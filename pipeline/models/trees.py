@@ -2,26 +2,22 @@
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from lightgbm import LGBMClassifier
+from lightgbm import LGBMClassifier, LGBMRegressor
 from lightgbm.basic import LGBMDeprecationWarning, LightGBMError
 from lightgbm.callback import CallbackEnv
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import (
-    ExtraTreesClassifier,
-    HistGradientBoostingClassifier,
-    RandomForestClassifier,
-)
-from sklearn.metrics import log_loss
+from sklearn import ensemble
+from sklearn.base import BaseEstimator
+from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.utils import check_scalar
 
 from pipeline.models.fitting import Report, parameters
-from pipeline.models.reduction import ReducesSparse
+from pipeline.models.reduction import ReducesSparse, ReducesSparseClassifier
 
 # Parameters that LightGBM itself checks only after writing to standard error: the type, the least
 # and the greatest value, and which of these are included.
@@ -47,16 +43,21 @@ def _value_errors() -> Iterator[None]:
         raise ValueError(reason) from None
 
 
-class LightGBM(LGBMClassifier):
+class BoostedInRounds(BaseEstimator):
     """
-    LightGBM that takes validation examples and reports its losses.
+    A mixin for LightGBM that takes validation examples and reports its losses.
 
     The parameters are LightGBM's. ``early_stopping_round`` is the number of rounds without a
-    lower log loss on validation before it stops. The best round is then used. Without
-    validation all rounds are run.
+    lower loss on validation before it stops. The best round is then used. Without validation
+    all rounds are run.
+
+    Attributes
+    ----------
+    LOSSES : dict of str to str
+        The loss that each of LightGBM's metrics is reported as.
     """
 
-    LOSSES = ("binary_logloss", "multi_logloss")
+    LOSSES: ClassVar[Mapping[str, str]]
 
     def fit(
         self,
@@ -73,11 +74,11 @@ class LightGBM(LGBMClassifier):
         X : array or sparse matrix of shape (n_examples, n_features)
             Features of the training examples.
         y : array of shape (n_examples,)
-            Labels.
+            Labels, or numbers.
         validation : tuple of (X, y), optional
             Examples for early stopping.
         report : callable, optional
-            Called with the round and the log loss on train and validation.
+            Called with the round and the loss on train and validation.
 
         Raises
         ------
@@ -101,15 +102,16 @@ class LightGBM(LGBMClassifier):
                 return super().fit(X, y)
 
         def record(env: CallbackEnv) -> None:
-            for _, loss, _, _ in env.evaluation_result_list:
-                if loss not in self.LOSSES:
+            for _, name, _, _ in env.evaluation_result_list:
+                if name not in self.LOSSES:
                     raise ValueError(
-                        f"LightGBM stops on the log loss of a classifier, not on '{loss}': "
-                        "leave metric and objective out"
+                        f"{type(self).__name__} stops on {' or '.join(self.LOSSES)}, "
+                        f"not on '{name}': set metric to {next(iter(self.LOSSES))}"
                     )
             if report is not None:
                 losses = {
-                    f"{split}/log_loss": loss for split, _, loss, _ in env.evaluation_result_list
+                    f"{split}/{self.LOSSES[name]}": loss
+                    for split, name, loss, _ in env.evaluation_result_list
                 }
                 report(env.iteration + 1, losses)
 
@@ -125,8 +127,23 @@ class LightGBM(LGBMClassifier):
             )
 
 
-class GrownInSteps(ClassifierMixin, BaseEstimator):
-    """A mixin for forests that grow in steps and report their log loss on validation after each."""
+class LightGBM(BoostedInRounds, LGBMClassifier):
+    """LightGBM for classes, which stops on the log loss and reports it."""
+
+    LOSSES: ClassVar[Mapping[str, str]] = {
+        "binary_logloss": "log_loss",
+        "multi_logloss": "log_loss",
+    }
+
+
+class LightGBMRegressor(BoostedInRounds, LGBMRegressor):
+    """LightGBM for numbers, which stops on the squared error and reports it."""
+
+    LOSSES: ClassVar[Mapping[str, str]] = {"l2": "squared_error"}
+
+
+class GrownInSteps(BaseEstimator):
+    """A mixin for forests that grow in steps and report their loss on validation after each."""
 
     STEPS = 10
 
@@ -145,11 +162,11 @@ class GrownInSteps(ClassifierMixin, BaseEstimator):
         X : array or sparse matrix of shape (n_examples, n_features)
             Features of the training examples.
         y : array of shape (n_examples,)
-            Labels.
+            Labels, or numbers.
         validation : tuple of (X, y), optional
             Examples to score. They do not influence the fit.
         report : callable, optional
-            Called with the number of trees and the log loss on validation.
+            Called with the number of trees and the loss on validation.
         """
         if validation is None or report is None:
             return super().fit(X, y)
@@ -165,30 +182,62 @@ class GrownInSteps(ClassifierMixin, BaseEstimator):
                     # Every step sees the same data, so the class weights are right.
                     warnings.filterwarnings("ignore", "class_weight presets")
                     super().fit(X, y)
-                votes += sum(
-                    tree.predict_proba(validation[0]) for tree in self.estimators_[scored:]
-                )
+                votes += sum(map(self._vote(validation[0]), self.estimators_[scored:]))
                 scored = int(trees)
-                loss = log_loss(validation[1], votes / scored, labels=self.classes_)
-                report(scored, {"validation/log_loss": loss})
+                report(scored, self._losses(validation[1], votes / scored))
         return self
 
 
-class RandomForest(GrownInSteps, RandomForestClassifier):
+class ForestOfClasses(GrownInSteps):
+    """A mixin for forests whose trees vote with the probabilities of classes."""
+
+    def _vote(self, X: Any) -> Callable[[Any], np.ndarray]:
+        return lambda tree: tree.predict_proba(X)
+
+    def _losses(self, y: np.ndarray, votes: np.ndarray) -> dict[str, float]:
+        return {"validation/log_loss": log_loss(y, votes, labels=self.classes_)}
+
+
+class ForestOfNumbers(GrownInSteps):
+    """A mixin for forests whose trees vote with numbers."""
+
+    def _vote(self, X: Any) -> Callable[[Any], np.ndarray]:
+        return lambda tree: tree.predict(X)
+
+    def _losses(self, y: np.ndarray, votes: np.ndarray) -> dict[str, float]:
+        return {"validation/squared_error": mean_squared_error(y, votes)}
+
+
+class RandomForest(ForestOfClasses, ensemble.RandomForestClassifier):
     """A random forest that reports its progress."""
 
 
-class ExtraTrees(GrownInSteps, ExtraTreesClassifier):
+class RandomForestRegressor(ForestOfNumbers, ensemble.RandomForestRegressor):
+    """A random forest for numbers that reports its progress."""
+
+
+class ExtraTrees(ForestOfClasses, ensemble.ExtraTreesClassifier):
     """Extremely randomised trees that report their progress."""
 
 
-class HistGradientBoosting(ReducesSparse, HistGradientBoostingClassifier):
-    """
-    scikit-learn's histogram gradient boosting, which takes validation examples.
+class ExtraTreesRegressor(ForestOfNumbers, ensemble.ExtraTreesRegressor):
+    """Extremely randomised trees for numbers that report their progress."""
 
-    With ``early_stopping`` it stops after ``n_iter_no_change`` rounds without a lower log loss on
-    validation. As scikit-learn does, it keeps these rounds.
+
+class HistogramBoosting(BaseEstimator):
     """
+    A mixin for scikit-learn's histogram gradient boosting that takes validation examples.
+
+    With ``early_stopping`` it stops after ``n_iter_no_change`` rounds without a lower loss on
+    validation. As scikit-learn does, it keeps these rounds.
+
+    Attributes
+    ----------
+    LOSS : tuple of (str, float)
+        The name of the loss, and what scikit-learn's is multiplied by.
+    """
+
+    LOSS: ClassVar[tuple[str, float]]
 
     def fit(
         self,
@@ -205,11 +254,11 @@ class HistGradientBoosting(ReducesSparse, HistGradientBoostingClassifier):
         X : array or sparse matrix of shape (n_examples, n_features)
             Features of the training examples.
         y : array of shape (n_examples,)
-            Labels.
+            Labels, or numbers.
         validation : tuple of (X, y), optional
             Examples for early stopping. Without them all rounds are run.
         report : callable, optional
-            Called after the fit with each round and its log loss on train and validation.
+            Called after the fit with each round and its loss on train and validation.
         """
         self.fit_reduction(X)
         if validation is None:
@@ -217,8 +266,27 @@ class HistGradientBoosting(ReducesSparse, HistGradientBoostingClassifier):
                 return super().fit(self.reduce(X), y)
         super().fit(self.reduce(X), y, X_val=self.reduce(validation[0]), y_val=validation[1])
         if report is not None:
+            name, times = self.LOSS
             # The first scores are those before the first round.
             scores = zip(self.train_score_[1:], self.validation_score_[1:], strict=True)
             for step, (train, held_out) in enumerate(scores, 1):
-                report(step, {"train/log_loss": -train, "validation/log_loss": -held_out})
+                losses = {f"train/{name}": -times * train, f"validation/{name}": -times * held_out}
+                report(step, losses)
         return self
+
+
+class HistGradientBoosting(
+    HistogramBoosting, ReducesSparseClassifier, ensemble.HistGradientBoostingClassifier
+):
+    """Histogram gradient boosting for classes."""
+
+    LOSS: ClassVar[tuple[str, float]] = ("log_loss", 1.0)
+
+
+class HistGradientBoostingRegressor(
+    HistogramBoosting, ReducesSparse, ensemble.HistGradientBoostingRegressor
+):
+    """Histogram gradient boosting for numbers."""
+
+    # scikit-learn's loss is half the squared error
+    LOSS: ClassVar[tuple[str, float]] = ("squared_error", 2.0)

@@ -1,20 +1,23 @@
 """Fit XGBoost with validation, and report its losses."""
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
-from xgboost import XGBClassifier
+from xgboost import XGBClassifier, XGBRegressor
 from xgboost.callback import TrainingCallback
 
 from pipeline.models.fitting import Report, parameters
 
+Validation = tuple[Any, np.ndarray]
+
 
 class XGBoost(XGBClassifier):
     """
-    XGBoost that takes validation examples and reports its losses.
+    XGBoost for classes that takes validation examples and reports its losses.
 
     The parameters are XGBoost's. With ``early_stopping_rounds`` it stops after as many rounds
-    without a lower log loss on validation. The best round is then used. Without validation all
+    without a lower loss on validation. The best round is then used. Without validation all
     rounds are run.
     """
 
@@ -22,7 +25,7 @@ class XGBoost(XGBClassifier):
         self,
         X: Any,
         y: np.ndarray,
-        validation: tuple[Any, np.ndarray] | None = None,
+        validation: Validation | None = None,
         report: Report | None = None,
     ) -> Self:
         """
@@ -39,22 +42,53 @@ class XGBoost(XGBClassifier):
         report : callable, optional
             Called with the round and the log loss on train and validation.
         """
-        if validation is None:
-            with parameters(self, early_stopping_rounds=None):
-                return super().fit(X, y)
-        callbacks = [] if report is None else [_Curve(report)]
-        with parameters(self, callbacks=callbacks):
-            return super().fit(X, y, eval_set=[(X, y), validation], verbose=False)
+        curve = None if report is None else _Curve(report, "log_loss", 1)
+        return _fit(self, super().fit, X, y, validation, curve)
+
+
+# Not a class of its own for what the two share: XGBoost finds its parameters in the first base.
+class XGBoostRegressor(XGBRegressor):
+    """The same for numbers."""
+
+    def fit(
+        self,
+        X: Any,
+        y: np.ndarray,
+        validation: Validation | None = None,
+        report: Report | None = None,
+    ) -> Self:
+        """Fit the model as `XGBoost.fit` does, to numbers, and report the squared error."""
+        # XGBoost's loss is its root.
+        curve = None if report is None else _Curve(report, "squared_error", 2)
+        return _fit(self, super().fit, X, y, validation, curve)
 
 
 class _Curve(TrainingCallback):
-    """Report the losses of each round."""
+    """Report the losses of each round under a name: XGBoost's, to a power."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, name: str, power: int) -> None:
         self.report = report
+        self.name = name
+        self.power = power
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
         """Report the losses on the two sets, in their order. Training goes on."""
-        train, held_out = (next(iter(losses.values()))[-1] for losses in evals_log.values())
-        self.report(epoch + 1, {"train/log_loss": train, "validation/log_loss": held_out})
+        losses = [next(iter(found.values()))[-1] ** self.power for found in evals_log.values()]
+        names = (f"train/{self.name}", f"validation/{self.name}")
+        self.report(epoch + 1, dict(zip(names, losses, strict=True)))
         return False
+
+
+def _fit(
+    model: Any,
+    fit: Callable[..., Any],
+    X: Any,
+    y: np.ndarray,
+    validation: Validation | None,
+    curve: _Curve | None,
+) -> Any:
+    if validation is None:
+        with parameters(model, early_stopping_rounds=None):
+            return fit(X, y)
+    with parameters(model, callbacks=[] if curve is None else [curve]):
+        return fit(X, y, eval_set=[(X, y), validation], verbose=False)

@@ -21,6 +21,8 @@ from pipeline.errors import UserError, nearest
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Variance = Callable[[Any, np.ndarray], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -101,6 +103,8 @@ class Metric:
     unseen : callable, optional
         For a bounded metric: from `Predictions` to the variance that draws do not show, because
         what would change the score has not happened.
+    of_target : bool, default=False
+        Whether scores are in the unit of the target.
     """
 
     function: Callable[[Any, np.ndarray], np.ndarray]
@@ -108,8 +112,9 @@ class Metric:
     greater_is_better: bool = True
     needs: frozenset[str] = frozenset()
     bounded: bool = False
-    variance: Callable[[Any, np.ndarray], np.ndarray] | None = None
+    variance: Variance | None = None
     unseen: Callable[[Any], float] | None = None
+    of_target: bool = False
 
     def __call__(self, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
         """Compute the score of each draw."""
@@ -129,8 +134,9 @@ def metric(
     *needs: str,
     greater_is_better: bool = True,
     bounded: bool = False,
-    variance: Callable[[Any, np.ndarray], np.ndarray] | None = None,
+    variance: Variance | None = None,
     unseen: Callable[[Any], float] | None = None,
+    of_target: bool = False,
 ) -> Callable[[Callable[[Any, np.ndarray], np.ndarray]], Metric]:
     """
     Decorate a function to make it a metric of the same name.
@@ -141,15 +147,27 @@ def metric(
         What the metric needs of a problem or its examples.
     greater_is_better : bool, default=True
         Whether higher scores are better.
-    bounded, variance, unseen
+    bounded, variance, unseen, of_target
         As for `Metric`.
     """
 
     def decorate(function: Callable[[Any, np.ndarray], np.ndarray]) -> Metric:
         name, needed = function.__name__, frozenset(needs)
-        return Metric(function, name, greater_is_better, needed, bounded, variance, unseen)
+        return Metric(
+            function, name, greater_is_better, needed, bounded, variance, unseen, of_target
+        )
 
     return decorate
+
+
+def variance_of_share(count: Callable[[Any], int]) -> Variance:
+    """Return the variance of a share among as many examples as `count` finds."""
+
+    def variance(predictions: Any, true: np.ndarray) -> np.ndarray:
+        n = count(predictions)
+        return true * (1 - true) / n if n else np.full(np.shape(true), np.nan)
+
+    return variance
 
 
 def metrics_in(names: Mapping[str, Any]) -> dict[str, Metric]:
@@ -412,6 +430,17 @@ class Problem(ABC):
         if not isinstance(found, Metric):
             raise UserError(f"'{name}' is not a metric: decorate it with pipeline.problems.metric")
         return found
+
+    def margin(self, matters: float) -> float:
+        """
+        Return the smallest difference in the deciding metric that matters.
+
+        Parameters
+        ----------
+        matters : float
+            What the task says of it.
+        """
+        return matters
 
     # For fitting models and predicting
 

@@ -12,7 +12,14 @@ import pandas as pd
 from scipy.special import softmax
 
 from pipeline.errors import ModelError, UserError, nearest
-from pipeline.problems import Metric, Predictions, Problem, metric, metrics_in
+from pipeline.problems import (
+    Metric,
+    Predictions,
+    Problem,
+    metric,
+    metrics_in,
+    variance_of_share,
+)
 from pipeline.requirements import PROJECT, packages
 
 if TYPE_CHECKING:
@@ -20,11 +27,13 @@ if TYPE_CHECKING:
 
 # Estimators of these packages take the names of classes as labels. Others may need 0, 1, 2, ...
 TAKE_NAMES = {PROJECT, "sklearn", "lightgbm", "numpy", "scipy", "torch"}
-Variance = Callable[[Any, np.ndarray], np.ndarray]
 Points = tuple[tuple[float, ...], ...]
 TEMPERATURE = "temperature"
 # What to do about the predicted class: an entry of the target, and a column of predictions.
 ADVICE = "advice"
+# A target with more different numbers than this may be a quantity rather than classes, which have
+# at least so many examples each on average.
+MOST_NUMBERS, EXAMPLES_PER_CLASS = 20, 5
 # Tolerance for the range of probabilities, and for the sum of a row.
 TOLERANCE = 1e-5
 MOST_THRESHOLDS = 200
@@ -32,7 +41,7 @@ EXAMPLES_PER_BIN = 20
 MOST_BINS = 10
 # Draws for the interval of the calibration error, and numbers drawn at once.
 CALIBRATION_DRAWS = 500
-MOST_NUMBERS = 2_000_000
+NUMBERS_AT_ONCE = 2_000_000
 # Most leaves of the tree that shows what a single column tells, and the share of a leaf.
 LEAVES, LEAF_SHARE = 8, 0.05
 # Curves with more points are thinned, so that plots stay small.
@@ -220,16 +229,6 @@ def confusion(predictions: ClassPredictions) -> np.ndarray:
     n_classes = predictions.probabilities.shape[1]
     cells = predictions.actual * n_classes + predictions.predicted
     return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
-
-
-def variance_of_share(count: Callable[[ClassPredictions], int]) -> Variance:
-    """Return the variance of a share among as many examples as `count` finds."""
-
-    def variance(predictions: ClassPredictions, true: np.ndarray) -> np.ndarray:
-        n = count(predictions)
-        return true * (1 - true) / n if n else np.full(np.shape(true), np.nan)
-
-    return variance
 
 
 def count_positive(predictions: ClassPredictions) -> int:
@@ -465,7 +464,7 @@ class Classification(Problem):
     # For ingesting examples
 
     def check_target(self, target: pd.Series) -> pd.Series:
-        """Check that every label is a text that is not empty."""
+        """Check that every label is a text that is not empty, and no quantity."""
         strange = [not isinstance(label, str) or not label for label in target]
         if any(strange):
             example = target.index[strange.index(True)]
@@ -476,6 +475,7 @@ class Classification(Problem):
                 f"column 'label', example {example}: {what}{more}, but a class is a text "
                 "that is not empty"
             )
+        _check_no_quantity(target)
         return target
 
     def check_enough(
@@ -814,6 +814,21 @@ class Classification(Problem):
         return figure
 
 
+def _check_no_quantity(target: pd.Series) -> None:
+    """Raise an error for many different numbers, with fractions or hardly repeated."""
+    values = target.unique()
+    if len(values) <= MOST_NUMBERS:
+        return
+    numbers = pd.to_numeric(pd.Series(values), errors="coerce")
+    hardly_repeated = len(values) > len(target) / EXAMPLES_PER_CLASS
+    if numbers.notna().all() and ((numbers % 1).any() or hardly_repeated):
+        raise UserError(
+            f"column 'label' holds {len(values):,} different numbers in {len(target):,} examples, "
+            "as a quantity does: predict it by regression, which for tables of your own is "
+            "task=table_regression, or make a few classes of it, such as low and high"
+        )
+
+
 def _fault(probabilities: np.ndarray, shape: tuple[int, int]) -> str | None:
     """Return what is wrong with probabilities, or None."""
     if probabilities.shape != shape:
@@ -887,14 +902,14 @@ def calibration_error(
     error = np.abs((claimed - happened) @ in_bin).sum() / n
     rng = np.random.default_rng(seed)
     simulated = np.empty(CALIBRATION_DRAWS)
-    at_once = max(1, MOST_NUMBERS // n)
+    at_once = max(1, NUMBERS_AT_ONCE // n)
     for start in range(0, CALIBRATION_DRAWS, at_once):
         drawn = rng.random((min(at_once, CALIBRATION_DRAWS - start), n)) < claimed
         simulated[start : start + at_once] = np.abs((claimed - drawn) @ in_bin).sum(1) / n
     simulated *= np.sqrt(_inflation(claimed, happened, bins, units))
     of_units = np.zeros((len(names), in_bin.shape[1]))
     np.add.at(of_units, (units, bins), claimed - happened)
-    at_once = max(1, MOST_NUMBERS // len(names))
+    at_once = max(1, NUMBERS_AT_ONCE // len(names))
     resampled = []
     for start in range(0, CALIBRATION_DRAWS, at_once):
         weights = rng.poisson(1, (min(at_once, CALIBRATION_DRAWS - start), len(names)))

@@ -24,10 +24,8 @@ from pipeline.sources.examples import (
     origin_of,
 )
 
-# A label with more different numbers than this may be a quantity rather than classes.
-MOST_NUMBERS = 20
-# Classes repeat: there are at least this many rows per class on average.
-ROWS_PER_CLASS = 5
+# In a table with fewer rows a column may count them by chance.
+FEWEST_ROWS = 20
 # Rows with equal inputs are no copies when a larger share of them than this differ in the label.
 MOST_CONTRADICTIONS = 0.1
 # A text column is probably meant to hold numbers if a larger share than MOSTLY of its first
@@ -97,8 +95,7 @@ def read(
     Raises
     ------
     UserError
-        If a file cannot be read, a column cannot be used, or the label is missing in a
-        row or is a quantity.
+        If a file cannot be read, a column cannot be used, or the label is missing in a row.
     """
     if group is not None and time is not None:
         raise UserError(
@@ -241,7 +238,6 @@ def examples(
     columns |= {name: _plain(files[0], name, whole[name]) for name in others}
     if "time" in roles:
         _check_time(files[0], roles["time"], columns[roles["time"]])
-    _check_label(files[0], roles["label"], columns[roles["label"]])
     inputs = {
         f"{name}_" if name in META else name: column
         for name, column in columns.items()
@@ -296,7 +292,7 @@ def row_numbers(examples: pd.DataFrame) -> tuple[list[str], list[str]]:
     shuffled: list[str] = []
     count = np.arange(len(examples))
     for name in inputs_of(examples):
-        if len(count) > MOST_NUMBERS and pd.api.types.is_float_dtype(examples[name]):
+        if len(count) > FEWEST_ROWS and pd.api.types.is_float_dtype(examples[name]):
             values = examples[name].to_numpy()
             ranked = np.sort(values)
             if not np.array_equal(ranked - ranked[0], count):
@@ -468,21 +464,4 @@ def _check_time(file: Path, name: str, column: pa.ChunkedArray) -> None:
         raise UserError(
             f"{file}: task.source.time: column '{name}' holds neither times such as 2024-12-31 or "
             f"2024-12-31 23:59:59, nor numbers, but '{first}'"
-        )
-
-
-def _check_label(file: Path, name: str, column: pa.ChunkedArray) -> None:
-    """Raise an error for a quantity: many different numbers, with fractions or hardly repeated."""
-    values = column.unique().drop_null()
-    if len(values) <= MOST_NUMBERS:
-        return
-    try:
-        numbers = values.cast(pa.float64()).to_numpy()
-    except pa.ArrowException:
-        return
-    if (numbers % 1).any() or len(numbers) > len(column) / ROWS_PER_CLASS:
-        raise UserError(
-            f"{file}: label '{name}' holds {len(numbers):,} different numbers, but a "
-            "table's label names classes: make a few of them, such as low and high, or set "
-            "task.source.label to another column"
         )

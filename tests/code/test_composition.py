@@ -21,6 +21,7 @@ from pipeline.config.settings import merge, pick_settings
 from pipeline.config.targets import EXTRAS, build
 from pipeline.errors import UserError
 from pipeline.paths import CONF, ROOT
+from pipeline.problems import kinds
 from pipeline.sweep import space
 
 
@@ -31,12 +32,23 @@ def choices(group):
 TASKS, MODELS, SWEEPS = choices("task"), choices("model"), choices("sweep")
 
 
-def marked(models):
-    """Mark the models that need an extra."""
+def pairs(models):
+    """Return each model with each task of its kind, and mark those that need an extra."""
+    extras = {"keras_net": "keras"} | {name: name for name in EXTRAS.values()}
     return [
-        pytest.param(model, marks=pytest.mark.extra(model)) if model in EXTRAS.values() else model
+        pytest.param(
+            model, task, marks=[pytest.mark.extra(extras[model])] if model in extras else []
+        )
         for model in models
+        for task in TASKS
+        if conf.supports(model, kind_of(task))
     ]
+
+
+def kind_of(task):
+    """Return the kind of problem that a task's file builds on."""
+    bases = yaml.safe_load((CONF / f"task/{task}.yaml").read_text("utf-8"))["defaults"]
+    return next(kind for kind in kinds() if f"base/{kind}" in bases)
 
 
 @pytest.fixture(autouse=True)
@@ -110,8 +122,7 @@ def test_an_architecture_that_no_task_names_is_taken_with_its_space(task, archit
     build(composed("train", *asked).model.estimator)
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("model", marked(sorted(set(SWEEPS) & set(MODELS))))
+@pytest.mark.parametrize(("model", "task"), pairs(sorted(set(SWEEPS) & set(MODELS))))
 def test_a_model_takes_every_key_of_its_space(task, model):
     cfg = composed("train", f"task={task}", f"model={model}", f"+sweep={model}")
     searched = space.parse(space.configured_ranges(cfg))
@@ -120,14 +131,13 @@ def test_a_model_takes_every_key_of_its_space(task, model):
         for parameter in searched
         if parameter.condition is None
     ]
-    assert len(values) > 1
+    assert values
     assert hasattr(
         build(composed("train", f"task={task}", f"model={model}", *values).model.estimator), "fit"
     )
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("model", marked(MODELS))
+@pytest.mark.parametrize(("model", "task"), pairs(MODELS))
 def test_every_model_can_be_built_for_every_task(task, model):
     cfg = composed("train", f"task={task}", f"model={model}", "seed=7")
 
@@ -135,9 +145,27 @@ def test_every_model_can_be_built_for_every_task(task, model):
 
     assert (cfg.task.name, cfg.model.name) == (task, model)
     assert cfg.model.view in cfg.task.views
+    assert cfg.task.kind == kind_of(task)
     assert hasattr(built, "fit")
     if "random_state" in built.get_params() and model != "baseline":
         assert built.get_params()["random_state"] == 7
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "other"),
+    [
+        ("logistic_regression", "table_regression", "classification"),
+        ("linear", "genre", "regression"),
+        ("keras_net", "table_regression", "classification"),
+    ],
+)
+def test_a_model_of_another_kind_is_refused_by_hand_and_left_out_of_a_board(model, task, other):
+    expected = f"model {model} is for {other}, not for {kind_of(task)}"
+    with pytest.raises(UserError, match=expected):
+        composed("train", f"task={task}", f"model={model}")
+
+    board = composed("evaluate", f"task={task}", f"models=[baseline,{model}]")
+    assert board.models == ["baseline"]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -288,7 +316,7 @@ def test_a_model_may_have_a_target_for_each_kind_of_problem(own_conf):
     found = composed("train", "task=genre", "model=line").model
     assert found.estimator["_target_"] == "sklearn.linear_model.LogisticRegression"
     with pytest.raises(UserError, match="model line is for classification, not for regression"):
-        composed("train", "task=genre", "model=line", "task.kind=regression")
+        composed("train", "task=table_regression", "model=line")
 
 
 def test_the_readmes_example_of_a_model_is_all_that_it_takes(own_conf):

@@ -63,7 +63,7 @@ def configured(extra):
 
 
 def build(extra, **options):
-    module, _, name = configured(extra)["_target_"].rpartition(".")
+    module, _, name = configured(extra)["_target_"]["classification"].rpartition(".")
     return getattr(importlib.import_module(module), name)(**SETTINGS[extra] | options)
 
 

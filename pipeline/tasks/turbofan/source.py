@@ -13,7 +13,7 @@ from pipeline.sources.examples import META_PREFIX, Source
 READINGS = [f"setting_{n}" for n in range(1, 4)] + [f"sensor_{n}" for n in range(1, 22)]
 
 
-def read(manifest: Path, horizon: int, window: int) -> Source:
+def read(manifest: Path, horizon: int | None, window: int) -> Source:
     """
     Read the sensors of each engine up to each of its cycles.
 
@@ -22,8 +22,9 @@ def read(manifest: Path, horizon: int, window: int) -> Source:
     manifest : Path
         CSV with the columns ``file``, ``url`` and ``sha256``, and a row for each of the files
         ``train``, ``test`` and ``remaining``.
-    horizon : int
+    horizon : int or None
         An engine ``fails`` if it has at most this many cycles left, and ``runs`` otherwise.
+        None to predict the cycles left.
     window : int
         Maximum number of cycles per example, including the present one.
 
@@ -70,7 +71,7 @@ def read(manifest: Path, horizon: int, window: int) -> Source:
 
 
 def examples(
-    readings: pd.DataFrame, prefix: str, remaining: np.ndarray, horizon: int, window: int
+    readings: pd.DataFrame, prefix: str, remaining: np.ndarray, horizon: int | None, window: int
 ) -> pd.DataFrame:
     """
     Return a row for each engine and cycle.
@@ -95,13 +96,16 @@ def examples(
     after_last = remaining[engine.ngroup()]
     time_to_event = after_last + engine.cumcount(ascending=False).to_numpy()
     group = prefix + "-" + readings["engine"].astype(str).str.zfill(3)
+    label = time_to_event
+    if horizon is not None:
+        label = np.where(time_to_event <= horizon, "fails", "runs")
     ends = np.arange(1, len(readings) + 1)
     starts = ends - np.minimum(engine.cumcount() + 1, window)
     return pd.DataFrame(
         {
             "example_id": group + "-" + readings["cycle"].astype(str).str.zfill(3),
             **{name: windows(readings[name], starts, ends) for name in READINGS},
-            "label": np.where(time_to_event <= horizon, "fails", "runs"),
+            "label": label,
             "group": group,
             f"{META_PREFIX}time_to_event": time_to_event,
         }

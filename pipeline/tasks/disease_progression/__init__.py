@@ -1,0 +1,1 @@
+"""Diabetes: is the tumour malignant or benign."""
