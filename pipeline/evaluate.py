@@ -294,6 +294,7 @@ def describe(
         "task": task.name,
         "kind": task.kind,
         "metric": kind.deciding.name,
+        "unit": kind.unit_of(kind.deciding),
         "greater_is_better": kind.deciding.greater_is_better,
         "metrics": [one.name for one in kind.reported],
         "target": kind.target,

@@ -38,7 +38,8 @@ def console_page(board: Mapping[str, Any]) -> str:
     for part, of_part in board["slices"].items():
         legend = LEGEND.format(share=board["confidence"], tested=describe_test(board, part))
         why = [f"{row['model']}: {row['failed']}" for row in of_part["rows"] if row["failed"]]
-        title = f"{board['task']}: {metric} on {part}"
+        unit = f" in {board['unit']}" if board.get("unit") else ""
+        title = f"{board['task']}: {metric}{unit} on {part}"
         page = console_table(title, format_board(board, part), legend)
         pages.append("\n".join([page, *why]))
     doubts = [

@@ -217,6 +217,7 @@ def _report(board: Board) -> Values:
         "task": board["task"],
         "kind": board.get("kind", ""),
         "metric": metric,
+        "unit": board.get("unit"),
         "metrics": names,
         "greater": greater,
         "facts": _facts(board),
@@ -286,7 +287,7 @@ def _facts(board: Board) -> list[str]:
         facts.append(f"differences are in {board['metric']}")
         facts.append(f"[ ]: {board['confidence']:.0%} intervals from {board['resamples']:,} draws")
     if board.get("matters"):
-        facts.append(f"differences below {board['matters']:g} do not matter")
+        facts.append(f"differences below {board['matters']:.3g} do not matter")
     if looks := board.get("looks"):
         times = "once" if looks == 1 else f"{looks:,} times"
         facts.append(f"test examples looked at {times}")
@@ -468,5 +469,10 @@ def _hard(example: Board, order: Sequence[str]) -> Values:
     """Group the models by what they predict for an example."""
     answers: dict[Any, list[str]] = {}
     for model in sorted(example["predicted"], key=order.index):
-        answers.setdefault(example["predicted"][model], []).append(model)
-    return {"inputs": {}, **example, "answers": answers}
+        answers.setdefault(_short(example["predicted"][model]), []).append(model)
+    return {"inputs": {}, **example, "actual": _short(example["actual"]), "answers": answers}
+
+
+def _short(target: Any) -> Any:
+    """Shorten a number."""
+    return format_numbers(target)[0] if isinstance(target, float) else target

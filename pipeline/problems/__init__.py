@@ -431,6 +431,10 @@ class Problem(ABC):
             raise UserError(f"'{name}' is not a metric: decorate it with pipeline.problems.metric")
         return found
 
+    def unit_of(self, metric: Metric) -> str | None:
+        """Return the unit of the scores of a metric, if they have one."""
+        return None
+
     def margin(self, matters: float) -> float:
         """
         Return the smallest difference in the deciding metric that matters.

@@ -391,7 +391,7 @@ class Regression(Problem):
             if different < FEW_VALUES
             else ""
         )
-        return f"{target.min():g} to {target.max():g}{unit}, mean {target.mean():.4g}{few}"
+        return f"{target.min():,.6g} to {target.max():,.6g}{unit}, mean {target.mean():,.6g}{few}"
 
     # For a target
 
@@ -425,6 +425,10 @@ class Regression(Problem):
         if need == CUT:
             return f"{what} is about a target that is cut: set task.learn_at_most"
         return super().lack(what, need)
+
+    def unit_of(self, metric: Metric) -> str | None:
+        """Return the unit of the target, for metrics in it."""
+        return self.unit if metric.of_target else None
 
     def margin(self, matters: float) -> float:
         """

@@ -54,4 +54,4 @@ def test_the_target_as_it_is_and_cut_are_both_told(board):
 
     # The mean of the cut target of train, against 7 to 145 cycles.
     assert found["rmse"]["score"] > found["rmse_cut"]["score"] > 40
-    assert board["metric"] == "rmse_cut"
+    assert (board["metric"], board["unit"]) == ("rmse_cut", "cycles")
