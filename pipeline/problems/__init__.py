@@ -372,6 +372,7 @@ class Problem(ABC):
             As for `on`.
         """
         if self.metric is not None and self.metric not in self.metrics:
+            self.find(self.metric)
             raise UserError(
                 f"task.metric '{self.metric}' is not among task.metrics "
                 f"[{', '.join(self.metrics)}]: add it"
@@ -404,6 +405,11 @@ class Problem(ABC):
         """All reported metrics, including the deciding one."""
         return tuple(self.find(name) for name in self.metrics)
 
+    @property
+    def metric_names(self) -> list[str]:
+        """The names of metrics that `find` knows without a path."""
+        return list(self.METRICS)
+
     def find(self, name: str) -> Metric:
         """
         Find a metric.
@@ -422,7 +428,9 @@ class Problem(ABC):
             return self.METRICS[name]
         module, _, attribute = name.rpartition(".")
         if not module.replace(".", "").isidentifier():
-            raise UserError(f"unknown metric '{name}'{nearest(name, self.METRICS)}")
+            others = [kind for kind in kinds() if name in class_of(kind).METRICS]
+            of_others = f", which is one of {' and '.join(others)}" * bool(others)
+            raise UserError(f"unknown metric '{name}'{of_others}{nearest(name, self.metric_names)}")
         try:
             found = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
@@ -696,6 +704,12 @@ def kinds() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
+def class_of(kind: str) -> type[Problem]:
+    """Return the class of a kind of problem."""
+    found: type[Problem] = getattr(importlib.import_module(f"{__name__}.{kind}"), kind.capitalize())
+    return found
+
+
 def problem(kind: str, settings: Mapping[str, Any] | None = None) -> Problem:
     """
     Return the problem of a kind.
@@ -715,9 +729,7 @@ def problem(kind: str, settings: Mapping[str, Any] | None = None) -> Problem:
     """
     if kind not in kinds():
         raise UserError(f"task.kind: unknown '{kind}'{nearest(kind, kinds())}")
-    kind_class: type[Problem] = getattr(
-        importlib.import_module(f"{__name__}.{kind}"), kind.capitalize()
-    )
+    kind_class = class_of(kind)
     chosen = {name: value for name, value in (settings or {}).items() if value is not None}
     takes = {one.name for one in fields(kind_class)} - {"target"}
     for name in chosen:

@@ -573,18 +573,16 @@ class Classification(Problem):
             return f"{what} needs a {need}: there are {', '.join(self.classes)}"
         return super().lack(what, need)
 
+    @property
+    def metric_names(self) -> list[str]:
+        """The names of metrics, including F1 of each class."""
+        return [*super().metric_names, *(f"f1_{label}" for label in self.classes)]
+
     def find(self, name: str) -> Metric:
         """Find a metric. ``f1_<class>`` is the F1 of one class."""
-        of_a_class = {f"f1_{label}": code for code, label in enumerate(self.classes)}
-        if name in self.METRICS or name not in of_a_class:
-            try:
-                return super().find(name)
-            except UserError:
-                if "." in name:
-                    raise
-                names = [*self.METRICS, *of_a_class]
-                raise UserError(f"unknown metric '{name}'{nearest(name, names)}") from None
-        code = of_a_class[name]
+        if name in self.METRICS or name not in self.metric_names:
+            return super().find(name)
+        code = self.classes.index(name.removeprefix("f1_"))
         return Metric(
             lambda predictions, weights: f1_of(predictions, weights, code),
             name,

@@ -387,7 +387,7 @@ class Regression(Problem):
         target, unit = examples["label"], f" {self.unit}" if self.unit else ""
         different = target.nunique()
         few = (
-            f", only {different} different values: if they are classes, set task.kind"
+            f", only {different} different values: if they are classes, take a task for classes"
             if different < FEW_VALUES
             else ""
         )

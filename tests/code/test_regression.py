@@ -258,7 +258,8 @@ def test_what_matters_is_a_share_of_the_deviation_for_metrics_in_the_unit_of_the
     ("settings", "expected"),
     [
         ({"metrics": ("rmsee",)}, r"unknown metric 'rmsee'; did you mean 'rmse'\?"),
-        ({"metrics": ("roc_auc",)}, "unknown metric 'roc_auc'"),
+        ({"metrics": ("roc_auc",)}, "metric 'roc_auc', which is one of classification; known: "),
+        ({"metric": "roc_auc", "metrics": ("rmse",)}, "'roc_auc', which is one of class"),
         ({"metrics": ("coverage",)}, "coverage is about intervals: set task.coverage"),
         ({"metrics": ("rmse_cut",)}, "set task.learn_at_most"),
         ({"coverage": 1.0}, "task.coverage: 1.0 is not between 0 and 1"),
