@@ -82,7 +82,7 @@ def test_a_metric_is_a_function_with_its_name_and_its_needs():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (settings("acuracy"), "'acuracy' is not among task.metrics"),
+        (settings("acuracy"), "'acuracy'; did you mean 'accuracy'?"),
         (settings("acuracy", ["acuracy"]), "'acuracy'; did you mean 'accuracy'?"),
         (settings(metrics=["accuracy", "f1_marco"]), "did you mean 'f1_macro'?"),
         (settings(metrics=["accuracy", "f1_bening"]), "did you mean 'f1_benign'?"),
