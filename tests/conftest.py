@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 collect_ignore = [
     f"tasks/{folder.name}"
     for folder in (ROOT / "tests/tasks").iterdir()
-    if not (ROOT / "conf/task" / f"{folder.name}.yaml").is_file()
+    if not [*(ROOT / "conf/task").glob(f"{folder.name}*.yaml")]
 ]
 GIT_IDENTITY = {
     f"GIT_{who}_{what}": value

@@ -92,8 +92,8 @@ def make_plan(settings: Any, examples: pd.DataFrame, has_test: bool) -> Plan:
         why = "a split by time is the same each time" if in_time else "there are no folds"
         raise UserError(f"task.split.repeats: {repeats}, but {why}: set it to 1")
     return Plan(
-        test=folds or _parts(settings.test),
-        validation=_parts(settings.validation),
+        test=folds or nearest_part(settings.test),
+        validation=nearest_part(settings.validation),
         folds=folds is not None,
         repeats=repeats or 1,
         seed=settings.seed,
@@ -179,7 +179,7 @@ def _advise_moving(plan: Plan, in_time: bool, has_test: bool) -> Callable[[list[
     return advise
 
 
-def _parts(share: float) -> int:
+def nearest_part(share: float) -> int:
     """Return the k whose 1/k is nearest to a share."""
     below = int(1 / share)
     return min((below, below + 1), key=lambda k: abs(1 / k - share))
@@ -249,13 +249,13 @@ def _blocks(time: pd.Series, folds: int) -> Iterator[tuple[np.ndarray, np.ndarra
 
 def _hold_out(examples: pd.DataFrame, parts: int, seed: int) -> np.ndarray:
     if "time" in examples:
-        return _latest(examples["time"], parts)
+        return latest(examples["time"], parts)
     chosen = np.zeros(len(examples), dtype=bool)
     chosen[next(_splitter(examples, parts, seed))[1]] = True
     return chosen
 
 
-def _latest(time: pd.Series, parts: int) -> np.ndarray:
+def latest(time: pd.Series, parts: int) -> np.ndarray:
     """Return the latest of equal parts as a mask. Examples of one time stay together."""
     border = time.sort_values().iloc[-(len(time) // parts)]
     if border == time.min():

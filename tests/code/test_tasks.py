@@ -1,4 +1,8 @@
-"""A task can be deleted: its code, its data and its file in conf/task/ are all that there is."""
+"""
+A task can be deleted: its code, its data and its file in conf/task/ are all that there is.
+
+A folder of code may serve several tasks, whose names begin with its own.
+"""
 
 import shutil
 import subprocess
@@ -43,8 +47,10 @@ def test_without_the_three_things_of_each_task_all_other_tests_are_collected(tmp
             shutil.copy(ROOT / name, tmp_path / name)
     for task in TASKS:
         shutil.rmtree(tmp_path / "pipeline/tasks" / task)
-        shutil.rmtree(tmp_path / "data" / task)
-        (tmp_path / "conf/task" / f"{task}.yaml").unlink()
+        for folder in (tmp_path / "data").glob(f"{task}*"):
+            shutil.rmtree(folder)
+        for file in (tmp_path / "conf/task").glob(f"{task}*.yaml"):
+            file.unlink()
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider"],

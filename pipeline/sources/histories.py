@@ -1,0 +1,221 @@
+"""Describe each rating by what was known before it: of its user, of its item, of both."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+# Ratings that a mean is pulled towards what is expected with.
+DAMPING = 5.0
+# Numbers of last ratings of a user whose mean tells how strict the user is of late.
+RECENT = (5, 20)
+SECONDS_PER_DAY = 86_400
+# Residuals are rounded to multiples of this, a power of two. Sums of them are then exact in any
+# order, so that a feature cannot depend on what comes later, not even in its last digit.
+GRAIN = 2.0**-20
+
+
+class Span(NamedTuple):
+    """
+    What is known of each of n keys at a moment: rows in the order of their `Past`.
+
+    Attributes
+    ----------
+    start, end : ndarray of int, shape (n,)
+        Position of the first row, and the one after the last.
+    """
+
+    start: np.ndarray
+    end: np.ndarray
+
+    @property
+    def number(self) -> np.ndarray:
+        """Number of rows."""
+        return self.end - self.start
+
+
+class Past:
+    """
+    Rows with keys and times, to ask for those of a key that are before a moment.
+
+    Parameters
+    ----------
+    keys : ndarray of int, shape (n,)
+        At least 0.
+    moments : ndarray of int, shape (n,)
+        Times, numbered in their order.
+    """
+
+    def __init__(self, keys: np.ndarray, moments: np.ndarray) -> None:
+        self.after = int(moments.max(initial=0)) + 2
+        codes = keys * self.after + moments
+        self.order = np.argsort(codes)
+        self.codes = codes[self.order]
+        # For each row, and the end, the first row of the same key and moment.
+        self.heads = np.append(np.searchsorted(self.codes, self.codes), len(keys))
+
+    def before(self, keys: np.ndarray, moments: np.ndarray) -> Span:
+        """
+        Return which rows of keys are strictly before moments.
+
+        Parameters
+        ----------
+        keys, moments : ndarray of int, shape (n,)
+            In any order. A key need not have a row. A moment is at most the one after the last
+            of the rows.
+        """
+        codes = keys * self.after + moments
+        # Searching in order is several times as fast, since it stays in the processor's cache.
+        order = np.argsort(codes)
+        start, end = np.empty((2, len(codes)), np.int64)
+        end[order] = np.searchsorted(self.codes, codes[order])
+        start[order] = np.searchsorted(self.codes, keys[order] * self.after)
+        return Span(start, end)
+
+    def latest(self, span: Span, most: int) -> Span:
+        """Return the last rows, and with the earliest of these all others of its moment."""
+        return Span(self.heads[np.maximum(span.start, span.end - most)], span.end)
+
+    def total(self, values: np.ndarray, span: Span) -> np.ndarray:
+        """Sum values of rows, given in the order that the rows had at first."""
+        sums = np.append(0, np.cumsum(values[self.order]))
+        return sums[span.end] - sums[span.start]
+
+    def edges(self, values: np.ndarray, span: Span) -> tuple[np.ndarray, np.ndarray]:
+        """Return the values of the first and of the last row, nan if there is none."""
+        ordered = np.append(values[self.order].astype(np.float64), np.nan)
+        known = span.number > 0
+        first, last = (
+            np.where(known, ordered[place], np.nan) for place in (span.start, span.end - 1)
+        )
+        return first, last
+
+
+def describe(
+    ratings: pd.DataFrame,
+    tags: Mapping[str, pd.Series],
+    limit: np.ndarray,
+    liked: float,
+    middle: float,
+) -> pd.DataFrame:
+    """
+    Describe each rating by what was known of its user and its item before it.
+
+    Parameters
+    ----------
+    ratings : DataFrame
+        A row per rating with ``user``, ``item``, ``rating``, and ``time`` in whole seconds.
+    tags : mapping of str to Series
+        By what they tell, such as ``genre``, the tags of items: a row per item and tag, indexed
+        by item.
+    limit : ndarray of int, shape (n,)
+        The moment that each rating is described at, at most its own time. Only what is
+        strictly before counts, so that ratings of one second do not tell of each other.
+    liked : float
+        The rating from which an item is liked.
+    middle : float
+        What is expected before anything is known: the middle of the scale.
+
+    Returns
+    -------
+    DataFrame
+        A row per rating. What is not known is missing. For ``user`` and ``item`` each:
+
+        - ``_count``, ``_mean``, ``_deviation``, ``_liked``: number, mean and standard deviation
+          of the ratings, and the share of those that are at least `liked`.
+        - ``_offset``: mean of the ratings less what the other side led to expect then, damped.
+        - ``_first``, ``_last``: days since the first and the last rating.
+
+        ``user_recent_5`` and ``user_recent_20`` are means of the user's last ratings. For each of
+        `tags`, as means over those of the item, ``_share`` is the share of the user's ratings
+        that have the tag, and ``_offset`` the damped mean of what these are above or below what
+        user and item led to expect.
+    """
+    time = ratings["time"].to_numpy(np.int64)
+    rating = ratings["rating"].to_numpy(np.float64)
+    clock, now = np.unique(time, return_inverse=True)
+    everyone = np.zeros(len(ratings), np.int64)
+    sides = {side: pd.factorize(ratings[side])[0].astype(np.int64) for side in ("user", "item")}
+    pasts = {side: Past(keys, now) for side, keys in sides.items()}
+    then = {side: past.before(sides[side], now) for side, past in pasts.items()}
+    asked, known = now, then
+    if not np.array_equal(limit, time):
+        asked = np.searchsorted(clock, limit)
+        known = {side: past.before(sides[side], asked) for side, past in pasts.items()}
+
+    # What each rating was above or below what was expected at its own time.
+    overall = Past(everyone, now)
+    of_all = overall.before(everyone, now)
+    mean = _damped(overall.total(rating, of_all), of_all.number, middle)
+    surprise, offset = {}, {}
+    for side, other in (("user", "item"), ("item", "user")):
+        of_other = pasts[other].total(rating, then[other])
+        surprise[side] = _rounded(rating - _damped(of_other, then[other].number, mean))
+        of_side = pasts[side].total(surprise[side], then[side])
+        offset[side] = _damped(of_side, then[side].number, 0.0)
+    unexplained = _rounded(rating - mean - offset["user"] - offset["item"])
+
+    columns: dict[str, np.ndarray] = {}
+    for side, past in pasts.items():
+        span = known[side]
+        facts = rating, rating**2, (rating >= liked).astype(np.float64)
+        average, square, share = (_ratio(past.total(one, span), span.number) for one in facts)
+        first, last = past.edges(time, span)
+        columns |= {
+            f"{side}_count": span.number.astype(np.float64),
+            f"{side}_mean": average,
+            f"{side}_deviation": np.sqrt(np.maximum(square - average**2, 0)),
+            f"{side}_liked": share,
+            f"{side}_offset": _damped(past.total(surprise[side], span), span.number, 0.0),
+            f"{side}_first": (time - first) / SECONDS_PER_DAY,
+            f"{side}_last": (time - last) / SECONDS_PER_DAY,
+        }
+    for most in RECENT:
+        span = pasts["user"].latest(known["user"], most)
+        recent = pasts["user"].total(rating, span)
+        columns[f"user_recent_{most}"] = _ratio(recent, span.number)
+    for name, of_items in tags.items():
+        row, tag = _tags_of(ratings["item"], of_items)
+        tastes = sides["user"][row] * (tag.max(initial=0) + 1) + tag
+        taste = Past(tastes, now[row])
+        span = taste.before(tastes, asked[row])
+        liking = _damped(taste.total(unexplained[row], span), span.number, 0.0)
+        n_tags, rated, total = (
+            np.bincount(row, weights, minlength=len(ratings))
+            for weights in (None, span.number, liking)
+        )
+        columns[f"{name}_share"] = _ratio(rated, n_tags * columns["user_count"])
+        columns[f"{name}_offset"] = _ratio(total, n_tags)
+    return pd.DataFrame(columns, index=ratings.index)
+
+
+def _tags_of(items: pd.Series, tags: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return a row for each rating and tag of its item: number of the rating, code of the tag."""
+    codes, names = pd.factorize(items)
+    place = names.get_indexer(tags.index)
+    tags, place = tags[place >= 0], place[place >= 0]
+    order = np.argsort(place, kind="stable")
+    tag = pd.factorize(tags)[0].astype(np.int64)[order]
+    counts = np.bincount(place, minlength=len(names))
+    starts = np.cumsum(counts) - counts
+    row = np.repeat(np.arange(len(items)), counts[codes])
+    within = np.arange(len(row)) - np.repeat(
+        np.cumsum(counts[codes]) - counts[codes], counts[codes]
+    )
+    return row, tag[starts[codes][row] + within]
+
+
+def _ratio(total: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Divide, and return nan where there is nothing to divide by."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(count > 0, total / count, np.nan)
+
+
+def _damped(total: np.ndarray, count: np.ndarray, expected: np.ndarray | float) -> np.ndarray:
+    """Return a mean that is pulled towards what is expected, the more the fewer there are."""
+    return (total + DAMPING * expected) / (count + DAMPING)
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    return np.round(values / GRAIN) * GRAIN

@@ -1,0 +1,1 @@
+"""Films that people rated."""
