@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
+from pipeline.conformal import conformal_quantile
 from pipeline.errors import ModelError, UserError, nearest
 from pipeline.problems import (
     Metric,
@@ -29,8 +30,12 @@ if TYPE_CHECKING:
 TAKE_NAMES = {PROJECT, "sklearn", "lightgbm", "numpy", "scipy", "torch"}
 Points = tuple[tuple[float, ...], ...]
 TEMPERATURE = "temperature"
+# What metrics can need: sets of classes.
+SETS = "sets"
 # What to do about the predicted class: an entry of the target, and a column of predictions.
 ADVICE = "advice"
+# The classes that may be true, a column of predictions, and what is between them.
+SET, BETWEEN = "set", " | "
 # A target with more different numbers than this may be a quantity rather than classes, which have
 # at least so many examples each on average.
 MOST_NUMBERS, EXAMPLES_PER_CLASS = 20, 5
@@ -67,6 +72,8 @@ class ClassPredictions(Predictions):
         Points for each true class (row) and predicted class (column).
     classes : tuple of str
         Labels, for metrics that name classes.
+    set_from : float or ndarray of shape (n,), optional
+        The lowest probability at which a class is in the set of those that may be true.
     meta : mapping of str to ndarray of shape (n,)
         As for `Predictions`.
     """
@@ -76,6 +83,7 @@ class ClassPredictions(Predictions):
     threshold: float | np.ndarray | None = None
     points: Points | None = None
     classes: tuple[str, ...] = ()
+    set_from: float | np.ndarray | None = None
 
     @property
     def category(self) -> np.ndarray:
@@ -86,6 +94,13 @@ class ClassPredictions(Predictions):
     def predicted(self) -> np.ndarray:
         """Index of the predicted class."""
         return predict_classes(self.probabilities, self.positive, self.threshold, self.points)
+
+    @cached_property
+    def sets(self) -> np.ndarray:
+        """Whether each class is in the set of each example, of shape (n, n_classes)."""
+        if self.set_from is None:
+            raise UserError("there are no sets of classes: set task.coverage")
+        return class_sets(self.probabilities, self.predicted, self.set_from)
 
 
 class Decision(NamedTuple):
@@ -102,12 +117,15 @@ class Decision(NamedTuple):
         Points for each true class (row) and predicted class (column).
     temperature : float, default=1
         What `soften` is applied with first.
+    set_from : float, optional
+        The lowest probability at which a class is in the set of those that may be true.
     """
 
     positive: int = 0
     threshold: float | None = None
     points: Points | None = None
     temperature: float = 1.0
+    set_from: float | None = None
 
 
 def predict_classes(
@@ -144,6 +162,30 @@ def predict_classes(
     others = probabilities.copy()
     others[:, positive] = -1
     return np.where(probabilities[:, positive] >= threshold, positive, others.argmax(1))
+
+
+def class_sets(
+    probabilities: np.ndarray, predicted: np.ndarray, set_from: float | np.ndarray
+) -> np.ndarray:
+    """
+    Return the sets of classes that may be true (Sadinle, Lei and Wasserman, JASA 2019).
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n, n_classes)
+        Rows sum to 1.
+    predicted : ndarray of int, shape (n,)
+        The predicted class, which is always in the set.
+    set_from : float or ndarray of shape (n,)
+        The lowest probability at which another class is in the set.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, n_classes)
+    """
+    sets: np.ndarray = probabilities >= np.reshape(set_from, (-1, 1))
+    sets[np.arange(len(sets)), predicted] = True
+    return sets
 
 
 def best_threshold(metric: Metric, predictions: ClassPredictions) -> float:
@@ -387,6 +429,19 @@ def _by_probability(
     return positive, negative
 
 
+@metric(SETS, bounded=True, variance=variance_of_share(len))
+def coverage(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
+    """Compute the share of the examples whose class is in their set."""
+    held = predictions.sets[np.arange(len(predictions)), predictions.actual]
+    return weights @ held / weights.sum(1)
+
+
+@metric(SETS, greater_is_better=False)
+def set_size(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
+    """Compute the mean number of classes in a set."""
+    return weights @ predictions.sets.sum(1) / weights.sum(1)
+
+
 def ratio(part: np.ndarray, whole: np.ndarray, undefined: float = 0) -> np.ndarray:
     """Divide, and return `undefined` where the denominator is 0."""
     out = np.full(np.shape(part), float(undefined))
@@ -412,6 +467,9 @@ class Classification(Problem):
         class.
     calibrate : str, optional
         ``temperature`` to soften the probabilities of each model so that they fit validation.
+    coverage : float, optional
+        Share of the examples whose class is to be in the set of classes that may be true. Without
+        it there are no sets.
     """
 
     loss: ClassVar[str] = "log_loss"
@@ -450,6 +508,7 @@ class Classification(Problem):
     threshold: str | None = None
     points: Mapping[str, Mapping[str, float]] | None = None
     calibrate: str | None = None
+    coverage: float | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -544,6 +603,8 @@ class Classification(Problem):
                 raise UserError(f"task.threshold: {self.lack('a threshold', 'positive')}")
         if self.calibrate not in (None, TEMPERATURE):
             raise UserError(f"task.calibrate: unknown '{self.calibrate}': {TEMPERATURE} or null")
+        if self.coverage is not None and not 0 < self.coverage < 1:
+            raise UserError(f"task.coverage: {self.coverage} is not between 0 and 1")
         if self.points is None:
             return
         if self.threshold is not None:
@@ -562,13 +623,16 @@ class Classification(Problem):
     def has(self) -> frozenset[str]:
         """The positive class, the classes by name, and the columns for metrics."""
         positive = {"positive"} if self.positive is not None else set()
-        return super().has | positive | {f"class '{label}'" for label in self.classes}
+        sets = {SETS} if self.coverage is not None else set()
+        return super().has | positive | sets | {f"class '{label}'" for label in self.classes}
 
     def lack(self, what: str, need: str) -> str:
         """Return the message that something needs a positive class, or a class that is missing."""
         if need == "positive":
             classes = ", ".join(self.classes)
             return f"{what} is about one class: set task.positive to one of {classes}"
+        if need == SETS:
+            return f"{what} is about sets of classes: set task.coverage, such as to 0.9"
         if need.startswith("class "):
             return f"{what} needs a {need}: there are {', '.join(self.classes)}"
         return super().lack(what, need)
@@ -644,7 +708,7 @@ class Classification(Problem):
         raise ModelError(f"{name} has the classes {names}{order}; the data have {self.classes}")
 
     def decide(self, predictions: ClassPredictions) -> dict[str, Any]:
-        """Choose temperature and threshold, if the task asks for them, and add its points."""
+        """Choose temperature, threshold and sets, if the task asks for them, and add its points."""
         decision: dict[str, Any] = {}
         if self.calibrate is not None:
             decision[TEMPERATURE] = best_temperature(predictions)
@@ -656,6 +720,11 @@ class Classification(Problem):
         if self.points is not None:
             rows = [self.points.get(true, {}) for true in self.classes]
             decision["points"] = [[float(row.get(c, 0)) for c in self.classes] for row in rows]
+        if self.coverage is not None:
+            of_true = predictions.probabilities[np.arange(len(predictions)), predictions.actual]
+            most = conformal_quantile(1 - of_true, predictions.group, self.coverage)
+            # Of too few examples nothing can be promised but with all classes.
+            decision["set_from"] = 0.0 if most is None else float(1 - most)
         return decision
 
     def check_decision(self, decision: Mapping[str, Any]) -> None:
@@ -676,7 +745,7 @@ class Classification(Problem):
                 f"label '{strange[0]}' is not one of the classes {', '.join(self.classes)}: "
                 "no model was trained for it"
             )
-        code, threshold, points, temperature = self._parse_decision(decision or {})
+        code, threshold, points, temperature, set_from = self._parse_decision(decision or {})
         if threshold is not None and code != self.code:
             raise UserError(
                 f"the model's threshold is that of class '{self.classes[code]}', task.positive "
@@ -689,30 +758,38 @@ class Classification(Problem):
             threshold,
             points,
             tuple(self.classes),
+            set_from,
             meta=meta,
         )
 
     def frame(self, outputs: np.ndarray, decision: Mapping[str, Any]) -> pd.DataFrame:
         """Return the predicted class, the probability of each class, and what to do about it."""
-        positive, threshold, points, temperature = self._parse_decision(decision)
+        positive, threshold, points, temperature, set_from = self._parse_decision(decision)
         probabilities = soften(outputs, temperature)
         chosen = predict_classes(probabilities, positive, threshold, points)
         columns = list(self.columns())
         laid_out = pd.DataFrame(probabilities, columns=columns[1 : 1 + len(self.classes)])
         laid_out.insert(0, columns[0], np.array(self.classes)[chosen])
+        if set_from is not None:
+            sets = class_sets(probabilities, chosen, set_from)
+            names = np.array(self.classes, dtype=object)
+            laid_out[SET] = [BETWEEN.join(names[row]) for row in sets]
         if ADVICE in columns:
             laid_out[ADVICE] = laid_out[columns[0]].map(self.target[ADVICE])
         return laid_out
 
     def columns(self) -> dict[str, str]:
-        """Return ``label``, ``probability_<class>`` for each class, and ``advice`` if there is."""
+        """Return ``label``, ``probability_<class>`` for each class, and ``set`` and ``advice``."""
         chances = {f"probability_{label}": "double" for label in self.classes}
-        return {"label": "string"} | chances | ({ADVICE: "string"} if ADVICE in self.target else {})
+        others = {SET: self.coverage is not None, ADVICE: ADVICE in self.target}
+        there = {name: "string" for name, is_there in others.items() if is_there}
+        return {"label": "string"} | chances | there
 
     def _parse_decision(self, decision: Mapping[str, Any]) -> Decision:
         """Check a saved decision, and return it with classes by index."""
         found, n = Decision(), len(self.classes)
-        strange = sorted(set(decision) - {"positive", "threshold", "points", TEMPERATURE})
+        known = {"positive", "threshold", "points", TEMPERATURE, "set_from"}
+        strange = sorted(set(decision) - known)
         if strange:
             raise UserError(f"decision {dict(decision)} has the unknown key {strange[0]}")
         if "threshold" in decision or "positive" in decision:
@@ -730,20 +807,32 @@ class Classification(Problem):
             if not isinstance(temperature, float) or not temperature > 0:
                 raise UserError(f"decision {dict(decision)} has no temperature above 0")
             found = found._replace(temperature=temperature)
+        if "set_from" in decision:
+            set_from = decision["set_from"]
+            if not isinstance(set_from, float) or not 0 <= set_from <= 1:
+                raise UserError(f"decision {dict(decision)} has no probability for sets")
+            found = found._replace(set_from=set_from)
         return found
 
     # For comparing models
 
     def concatenate(self, parts: Sequence[ClassPredictions]) -> ClassPredictions:
-        """Return the predictions of several rounds as one, each example with its threshold."""
+        """Return the predictions of several rounds as one, each example with its decision."""
         first = parts[0]
+
+        def repeated(name: str) -> np.ndarray | None:
+            values = [getattr(part, name) for part in parts]
+            if values[0] is None:
+                return None
+            sizes = map(len, parts)
+            return np.concatenate([np.full(n, v) for n, v in zip(sizes, values, strict=True)])
+
         return dataclasses.replace(
             first,
             actual=np.concatenate([part.actual for part in parts]),
             probabilities=np.concatenate([part.probabilities for part in parts]),
-            threshold=None
-            if first.threshold is None
-            else np.concatenate([np.full(len(part), part.threshold) for part in parts]),
+            threshold=repeated("threshold"),
+            set_from=repeated("set_from"),
             meta={name: np.concatenate([part.meta[name] for part in parts]) for name in first.meta},
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from pipeline.conformal import conformal_radii
 from pipeline.errors import ModelError, UserError
 from pipeline.problems import (
     Metric,
@@ -29,8 +30,6 @@ GREATEST = 1e100
 FEW_VALUES = 10
 # A random split keeps the shares of at most so many quantiles, with so many groups in each.
 MOST_STRATA, GROUPS_PER_STRATUM = 10, 20
-# The widths of intervals differ by at most so many bands of predictions, of so many examples each.
-MOST_BANDS, EXAMPLES_PER_BAND = 10, 100
 # Relative errors are not reported where a target is nearer to 0 than this share of the mean size.
 NEAR_ZERO = 0.01
 # What metrics can need.
@@ -91,64 +90,6 @@ class NumberPredictions(Predictions):
         """Whether the true number is in the interval, as 0 or 1. nan without an interval."""
         held = (self.low <= self.learned) & (self.learned <= self.high)
         return np.where(np.isnan(self.low), np.nan, held)
-
-
-def conformal_radii(
-    error: np.ndarray, predicted: np.ndarray, group: np.ndarray, coverage: float
-) -> tuple[list[float], list[float]]:
-    """
-    Return how far true numbers may be from predictions, per band of predictions.
-
-    Split-conformal prediction (Lei et al., JASA 2018) in bands (Vovk et al., "Algorithmic Learning
-    in a Random World", 2005). Each group counts as one, however many examples it has; their
-    errors are pooled (Dunn, Wasserman and Ramdas, JASA 2023).
-
-    Parameters
-    ----------
-    error : ndarray of shape (n,)
-        Sizes of the errors for validation examples.
-    predicted : ndarray of shape (n,)
-        Predictions, which are cut into bands at their quantiles.
-    group : ndarray of shape (n,)
-        Groups. Examples of different groups are independent.
-    coverage : float
-        Share of the true numbers that are to be within the radius.
-
-    Returns
-    -------
-    edges : list of float
-        The bounds between bands, one fewer than there are bands.
-    radii : list of float
-        The radius of each band. Empty where there are too few groups.
-    """
-    needed = math.ceil(coverage / (1 - coverage))
-    codes, names = pd.factorize(group)
-    if len(names) < needed:
-        return [], []
-    for bands in range(MOST_BANDS, 0, -1):
-        edges = np.unique(np.quantile(predicted, np.linspace(0, 1, bands + 1)[1:-1]))
-        band = np.searchsorted(edges, predicted, side="right")
-        groups = pd.DataFrame({"band": band, "group": codes}).drop_duplicates()
-        sizes = np.bincount(band, minlength=len(edges) + 1)
-        of_groups = np.bincount(groups["band"], minlength=len(edges) + 1)
-        enough = sizes.min() >= EXAMPLES_PER_BAND and of_groups.min() >= 2 * needed
-        if enough or not len(edges):
-            break
-    radii = [
-        _radius(error[band == one], codes[band == one], coverage) for one in range(len(edges) + 1)
-    ]
-    return edges.tolist(), radii
-
-
-def _radius(error: np.ndarray, group: np.ndarray, coverage: float) -> float:
-    """Return the quantile of errors in which each group weighs the same, for one group more."""
-    _, codes, sizes = np.unique(group, return_inverse=True, return_counts=True)
-    order = np.argsort(error)
-    reached = np.cumsum(1 / sizes[codes[order]])
-    # A share of the groups and of the one to come; rounding must not ask for one more.
-    wanted = coverage * (len(sizes) + 1) * (1 - 1e-12)
-    place = int(np.searchsorted(reached, wanted))
-    return float(error[order[min(place, len(error) - 1)]])
 
 
 def mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -223,3 +223,76 @@ def test_a_decision_that_is_not_the_tasks_is_refused(decision, message):
 def test_a_label_that_no_model_was_trained_for_is_reported():
     with pytest.raises(UserError, match="label 'drama' is not one of the classes essay, novel"):
         GENRES.predictions(np.array(["novel", "drama"]), np.eye(3)[:2], {})
+
+
+def some_probabilities(n, seed):
+    """Return probabilities of three classes, and classes drawn from other, sharper ones."""
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(size=(n, 3))
+    claimed, true = (np.exp(times * scores) for times in (1, 2))
+    claimed, true = (one / one.sum(1, keepdims=True) for one in (claimed, true))
+    drawn = (true.cumsum(1) < rng.random((n, 1))).sum(1)
+    return claimed, np.array(["a", "b", "c"])[np.minimum(drawn, 2)]
+
+
+def test_sets_hold_the_class_of_the_promised_share():
+    kind = problem("classification", {"coverage": 0.9}).on({"classes": ["a", "b", "c"]})
+    held, sizes = [], []
+    for seed in range(100):
+        outputs, target = some_probabilities(300, seed)
+        decision, _ = kind.decided(target[:100], outputs[:100], {})
+        found = kind.predictions(target[100:], outputs[100:], {}, decision)
+        held.append(kind.METRICS["coverage"].once(found))
+        sizes.append(kind.METRICS["set_size"].once(found))
+
+    margin = 3 * np.std(held) / 10
+    assert 0.9 - margin < np.mean(held) < 0.9 + 1 / 101 + margin
+    assert 1 < np.mean(sizes) < 2
+
+
+def test_a_set_is_served_with_the_predicted_class_and_all_that_may_be_true():
+    kind = problem("classification", {"coverage": 0.9}).on({"classes": ["a", "b", "c"]})
+    outputs = np.array([[0.6, 0.3, 0.1], [0.3, 0.3, 0.4], [0.26, 0.5, 0.24]])
+
+    frame = problem("classification").on(kind.target).frame(outputs, {"set_from": 0.25})
+    strict = kind.frame(outputs, {"set_from": 0.9})
+
+    assert frame["set"].tolist() == ["a | b", "a | b | c", "a | b"]
+    assert strict["set"].tolist() == strict["label"].tolist() == ["a", "c", "b"]
+    assert list(frame) == list(kind.columns())
+
+
+def test_of_too_few_examples_a_set_holds_all_classes():
+    kind = problem("classification", {"coverage": 0.9}).on({"classes": ["a", "b", "c"]})
+    outputs, target = some_probabilities(8, 0)
+
+    decision, found = kind.decided(target, outputs, {})
+
+    assert decision == {"set_from": 0.0}
+    assert found.sets.all()
+    kind.check_decision(decision)
+    with pytest.raises(UserError, match="has no probability for sets"):
+        kind.check_decision({"set_from": 2.0})
+
+
+def test_sets_of_rounds_keep_their_own_decisions():
+    kind = problem("classification", {"coverage": 0.9}).on({"classes": ["a", "b", "c"]})
+    outputs, target = some_probabilities(40, 0)
+    parts = [kind.predictions(target, outputs, {}, {"set_from": one}) for one in (0.2, 0.5)]
+
+    both = kind.concatenate(parts)
+
+    np.testing.assert_array_equal(both.sets, np.concatenate([part.sets for part in parts]))
+    np.testing.assert_array_equal(both.take(np.arange(40, 80)).sets, parts[1].sets)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"metrics": ("set_size",)}, "set_size is about sets of classes: set task.coverage"),
+        ({"coverage": 90.0}, r"task\.coverage: 90\.0 is not between 0 and 1"),
+    ],
+)
+def test_a_wrong_setting_of_sets_is_reported(settings, expected):
+    with pytest.raises(UserError, match=expected):
+        problem("classification", settings).on({"classes": ["a", "b"]})

@@ -17,6 +17,14 @@ def of_the_positive(answers):
     return answers.actual == answers.positive, answers.predicted == answers.positive
 
 
+def sets(answers):
+    """Return the classes of each set, one example at a time."""
+    return [
+        {*np.flatnonzero(row >= 0.3), first}
+        for row, first in zip(answers.probabilities, answers.predicted, strict=True)
+    ]
+
+
 # The same facts in scikit-learn's words; `a` answers, `w` one weight an example.
 REFERENCE = {
     "accuracy": lambda a, w: sk.accuracy_score(a.actual, a.predicted, sample_weight=w),
@@ -46,6 +54,10 @@ REFERENCE = {
     "roc_auc": lambda a, w: sk.roc_auc_score(
         a.actual == a.positive, a.probabilities[:, a.positive], sample_weight=w
     ),
+    "coverage": lambda a, w: np.average(
+        [true in one for true, one in zip(a.actual, sets(a), strict=True)], weights=w
+    ),
+    "set_size": lambda a, w: np.average([len(one) for one in sets(a)], weights=w),
 }
 
 
@@ -58,7 +70,7 @@ def some_answers(n_classes, *, ties=False, lacking=None, positive=0, n=60):
     if ties:
         # Shares of 4 votes: few distinct values, and exact zeros for the log loss.
         probabilities = rng.multinomial(4, np.ones(n_classes) / n_classes, n) / 4
-    return ClassPredictions(actual, probabilities, positive)
+    return ClassPredictions(actual, probabilities, positive, set_from=0.3)
 
 
 @pytest.mark.parametrize("name", REFERENCE)

@@ -10,9 +10,10 @@ from sklearn import metrics as sk
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
+from pipeline.conformal import conformal_radii
 from pipeline.errors import ModelError, UserError
 from pipeline.problems import problem
-from pipeline.problems.regression import Regression, conformal_radii, error_by_size
+from pipeline.problems.regression import Regression, error_by_size
 
 METRICS = Regression.METRICS
 RNG = np.random.default_rng(3)
