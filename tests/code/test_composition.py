@@ -110,9 +110,19 @@ def test_an_architecture_that_no_task_names_is_taken_with_its_space(task, archit
     build(composed("train", *asked).model.estimator)
 
 
+def skip_unless_made_for(task, model):
+    """Skip a model that is not for the kind of problem of a task."""
+    kind = yaml.safe_load((CONF / f"task/{task}.yaml").read_text("utf-8")).get("kind")
+    target = yaml.safe_load((CONF / f"model/{model}.yaml").read_text("utf-8")).get("_target_")
+    for_kinds = target if isinstance(target, dict) else {"classification"}
+    if (kind or "classification") not in for_kinds:
+        pytest.skip(f"{model} is not for {kind or 'classification'}")
+
+
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", marked(sorted(set(SWEEPS) & set(MODELS))))
 def test_a_model_takes_every_key_of_its_space(task, model):
+    skip_unless_made_for(task, model)
     cfg = composed("train", f"task={task}", f"model={model}", f"+sweep={model}")
     searched = space.parse(space.configured_ranges(cfg))
     values = [
@@ -129,6 +139,7 @@ def test_a_model_takes_every_key_of_its_space(task, model):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", marked(MODELS))
 def test_every_model_can_be_built_for_every_task(task, model):
+    skip_unless_made_for(task, model)
     cfg = composed("train", f"task={task}", f"model={model}", "seed=7")
 
     built = build(cfg.model.estimator)
