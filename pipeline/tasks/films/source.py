@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError
+from pipeline.sources.catalogue import Catalogue
 from pipeline.sources.download import fetch, remotes
 from pipeline.sources.examples import Source
 from pipeline.sources.histories import describe
@@ -251,8 +252,8 @@ def histories(ratings: pd.DataFrame, inside: np.ndarray, share: float) -> pd.Dat
     Returns
     -------
     DataFrame
-        A row per user with ratings in the period: ``user``, ``seen``, ``liked`` (arrays, missing
-        if empty) and ``label``.
+        A row per user with ratings in the period, or of all if it is empty: ``user``, ``seen``,
+        ``liked`` (arrays, missing if empty) and ``label``.
     """
     place = places(ratings[inside]).reindex(ratings.index, fill_value=-1.0)
     after = inside & (place >= share).to_numpy()
@@ -262,7 +263,7 @@ def histories(ratings: pd.DataFrame, inside: np.ndarray, share: float) -> pd.Dat
         items = ratings[chosen].groupby("user")["item"]
         return items.agg(lambda one: one.to_numpy(np.float64)).astype(object)
 
-    users = np.unique(ratings["user"][inside])
+    users = np.unique(ratings["user"][inside] if inside.any() else ratings["user"])
     labels = listed(after & likes).map(lambda items: " ".join(map(str, items.astype(int))))
     return pd.DataFrame(
         {
@@ -272,3 +273,24 @@ def histories(ratings: pd.DataFrame, inside: np.ndarray, share: float) -> pd.Dat
             "label": labels.reindex(users, fill_value="").to_numpy(str),
         }
     )
+
+
+def catalogue(manifest: Path) -> Catalogue:
+    """
+    Read what each user has seen and liked by now, and the titles of films.
+
+    Parameters
+    ----------
+    manifest : Path
+        As for `load`.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be downloaded.
+    """
+    ratings, films, _ = load(manifest)
+    known = histories(ratings, np.zeros(len(ratings), dtype=bool), 0.0)
+    year = films["year"].map(lambda year: "" if np.isnan(year) else f" ({year:.0f})")
+    names = (films["title"] + year).to_dict()
+    return Catalogue(known.set_index(known["user"].astype(str)), names, "films")

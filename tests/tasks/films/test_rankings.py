@@ -115,3 +115,33 @@ def test_a_logged_model_shows_films_to_anyone(shown, model, monkeypatch):
     assert found["label"].str.split().str.len().tolist() == [10, 10]
     assert not {"1", "2"} & set(found["label"][0].split())
     assert found["scores"].str.split().str.len().tolist() == [10, 10]
+
+
+def test_what_is_recommended_has_titles_scores_and_reasons(shown, warm, mirror):
+    asked = ["task=films", "user=42", "n=4"]
+
+    printed = shown.must_warm(warm, "pipeline.predict", *asked, BAKEOFF_MIRROR=str(mirror))
+
+    lines = printed.splitlines()
+    assert [line.partition(".")[0] for line in lines] == ["1", "2", "3", "4"]
+    assert all(", because you liked " in line for line in lines)
+    assert "(19" in lines[0]
+    scores = [float(line.partition(", because")[0].rpartition(", ")[2]) for line in lines]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["user=9999"], "user: '9999' is unknown; there are 610, such as 1 and 610"),
+        (["user=42", "n=0"], "n: 0 is not a whole number from 1 to 9,742, the number of films"),
+        (["user=42", "n=9743"], "n: 9743 is not a whole number from 1 to 9,742"),
+        ([], "user: name the user to recommend to, as in user=42"),
+    ],
+)
+def test_what_cannot_be_recommended_is_said_in_a_line(shown, warm, mirror, asked, said):
+    done = shown.warm(warm, "pipeline.predict", "task=films", *asked, BAKEOFF_MIRROR=str(mirror))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {said}")
+    assert done.stderr.count("\n") == 1
