@@ -55,6 +55,8 @@ class Task(Kind):
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
     # what the task sets for a model, read before the command line
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # a function that tells the histories of users and the names of items, for recommending
+    catalogue: dict[str, Any] | None = None
     # what a sweep of a model searches beside conf/sweep/<model>.yaml
     spaces: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -144,6 +146,17 @@ class Evaluate(Combine):
     confidence: float = MISSING
 
 
+@dataclass
+class Predict(Stage):
+    """What to show to one user."""
+
+    # the name of a user, as the catalogue has it
+    user: Any = None
+    n: Any = 10
+    # the model that recommends; None: the one that the board recommends
+    by: str | None = None
+
+
 SCHEMAS = {
     "ingest": Stage,
     "featurize": Stage,
@@ -152,5 +165,6 @@ SCHEMAS = {
     "evaluate": Evaluate,
     "adopt": Adopt,
     "tune": Train,
+    "predict": Predict,
 }
 FAMILIES = ("baseline", "classical", "deep", "ensemble")

@@ -181,7 +181,9 @@ RULES: dict[str, list[Rule]] = {
     "boolean": [],
     "datetime": [],
     "string": TEXT,
-    "sequence": [("must be a sequence of finite numbers", finite)],
+    "sequence": [
+        ("must be a sequence of finite numbers", lambda values: finite(values) | values.isna())
+    ],
     "binary": [("must be bytes", _is_bytes), ("must not be empty", lambda values: values != b"")],
 }
 

@@ -34,7 +34,7 @@ HEAVY = {
 # Modules and packages of the project, from top to bottom. A module imports from its own room and
 # from lower layers; rooms of one layer do not import each other.
 LAYERS = (
-    "compose ingest featurize train combine evaluate leaderboard adopt tune",
+    "compose ingest featurize train combine evaluate leaderboard adopt tune predict",
     "command",
     "sweep contestants",
     "experiment",

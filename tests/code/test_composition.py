@@ -46,9 +46,9 @@ def pairs(models):
 
 
 def kind_of(task):
-    """Return the kind of problem that a task's file builds on."""
-    bases = yaml.safe_load((CONF / f"task/{task}.yaml").read_text("utf-8"))["defaults"]
-    return next(kind for kind in kinds() if f"base/{kind}" in bases)
+    """Return the kind of problem that a task's file names or builds on."""
+    read = yaml.safe_load((CONF / f"task/{task}.yaml").read_text("utf-8"))
+    return read.get("kind") or next(k for k in kinds() if f"base/{k}" in read["defaults"])
 
 
 @pytest.fixture(autouse=True)

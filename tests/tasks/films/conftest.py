@@ -46,3 +46,9 @@ def shelf(tmp_path, monkeypatch):
     pd.DataFrame(rows).to_csv(tmp_path / "manifest.csv", index=False)
     monkeypatch.setenv("BAKEOFF_MIRROR", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def films(downloaded):
+    """Return the project with the histories of users ingested."""
+    return downloaded("films")

@@ -1,0 +1,147 @@
+"""What films to show: the histories of users, and what models make of them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.pyfunc import load_model
+
+from pipeline.errors import UserError
+from pipeline.tasks.films.source import histories, rankings
+
+MODELS = ["popularity", "ease"]
+
+
+def rated(*rows) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["user", "item", "rating", "time"])
+
+
+def test_a_history_is_what_came_before_what_is_to_be_ranked():
+    table = rated(
+        (1, 10, 5, 0), (1, 11, 2, 1), (1, 12, 4, 5), (1, 13, 1, 6), (1, 14, 4, 7), (1, 15, 5, 8)
+    )
+    inside = (table["time"] >= 5).to_numpy()
+
+    (row,) = histories(table, inside, 0.5).to_dict("records")
+
+    assert row["seen"].tolist() == [10, 11, 12, 13]
+    assert row["liked"].tolist() == [10, 12]
+    assert row["label"] == "14 15"
+    (frozen,) = histories(table, inside, 0).to_dict("records")
+    assert frozen["seen"].tolist() == [10, 11]
+    assert frozen["label"] == "12 14 15"
+
+
+def test_ratings_of_one_second_are_on_one_side():
+    table = rated((1, 10, 5, 1), (1, 11, 5, 2), (1, 12, 5, 2), (1, 13, 5, 2))
+
+    (row,) = histories(table, np.full(4, True), 0.5).to_dict("records")
+
+    assert row["label"] == ""
+    assert row["liked"].tolist() == [10, 11, 12, 13]
+
+
+def test_who_is_new_has_no_history():
+    (row,) = histories(rated((1, 10, 5, 1)), np.array([True]), 0).to_dict("records")
+
+    assert np.ndim(row["seen"]) == 0
+    assert pd.isna(row["seen"])
+    assert row["label"] == "10"
+
+
+@pytest.mark.parametrize(
+    ("reveal", "shares", "said"),
+    [
+        (1.0, [0.6, 0.8], r"reveal: 1.0 is not at least 0 and below 1"),
+        (0.5, [0.8, 0.6], r"shares: \[0.8, 0.6\] are not two rising shares"),
+    ],
+)
+def test_settings_out_of_range_are_refused(shelf, reveal, shares, said):
+    with pytest.raises(UserError, match=said):
+        rankings(shelf / "manifest.csv", reveal, shares)
+
+
+@pytest.fixture(scope="module")
+def shown(warm, films):
+    """Return the project with models trained and evaluated."""
+    for stage, *overrides in (
+        ("featurize",),
+        *(("train", f"model={model}") for model in MODELS),
+        ("evaluate", f"models=[{','.join(MODELS)}]"),
+    ):
+        films.must_warm(warm, f"pipeline.{stage}", "task=films", *overrides)
+    return films
+
+
+def test_no_one_is_to_be_shown_what_they_have_seen(films):
+    for name, part in films.parts("films").items():
+        for seen, label in zip(part["seen"], part["label"], strict=True):
+            before = set() if seen is None else {int(item) for item in seen}
+            assert not before & {int(item) for item in label.split()}, name
+
+
+def test_each_part_of_the_split_is_one_period(films):
+    parts = films.parts("films")
+
+    assert {name: set(part["time"]) for name, part in parts.items()} == {
+        "train": {0},
+        "validation": {1},
+        "test": {2},
+    }
+
+
+def test_ease_is_better_than_popularity(shown):
+    board = json.loads((shown.root / "reports/films/board.json").read_text("utf-8"))
+
+    scores = pd.read_csv(shown.root / "reports/films/leaderboard.csv").set_index("model")
+    assert scores["ndcg_10"]["ease"] > scores["ndcg_10"]["popularity"] + 0.02
+    assert scores["behind_low"]["popularity"] > 0
+    assert board["verdict"]["take"] == "ease"
+    assert "candidates are all films" in board["notes"][0]
+    assert "candidates are all films" in (shown.root / "reports/films/report.html").read_text()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_logged_model_shows_films_to_anyone(shown, model, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", shown.store)
+    monkeypatch.syspath_prepend(".")  # so that sys.path is put back afterwards
+    (run,) = (run for run in shown.runs("films") if run.info.run_name == model)
+    logged = load_model(f"runs:/{run.info.run_id}/model")
+    sent = pd.DataFrame({"seen": [[1.0, 2.0], None], "liked": [[1.0], None]})
+
+    found = logged.predict(sent)
+
+    assert found["label"].str.split().str.len().tolist() == [10, 10]
+    assert not {"1", "2"} & set(found["label"][0].split())
+    assert found["scores"].str.split().str.len().tolist() == [10, 10]
+
+
+def test_what_is_recommended_has_titles_scores_and_reasons(shown, warm, mirror):
+    asked = ["task=films", "user=42", "n=4"]
+
+    printed = shown.must_warm(warm, "pipeline.predict", *asked, BAKEOFF_MIRROR=str(mirror))
+
+    lines = printed.splitlines()
+    assert [line.partition(".")[0] for line in lines] == ["1", "2", "3", "4"]
+    assert all(", because you liked " in line for line in lines)
+    assert "(19" in lines[0]
+    scores = [float(line.partition(", because")[0].rpartition(", ")[2]) for line in lines]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["user=9999"], "user: '9999' is unknown; there are 610, such as 1 and 610"),
+        (["user=42", "n=0"], "n: 0 is not a whole number from 1 to 9,742, the number of films"),
+        (["user=42", "n=9743"], "n: 9743 is not a whole number from 1 to 9,742"),
+        ([], "user: name the user to recommend to, as in user=42"),
+    ],
+)
+def test_what_cannot_be_recommended_is_said_in_a_line(shown, warm, mirror, asked, said):
+    done = shown.warm(warm, "pipeline.predict", "task=films", *asked, BAKEOFF_MIRROR=str(mirror))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {said}")
+    assert done.stderr.count("\n") == 1
