@@ -110,17 +110,17 @@ def settle_model(node: Any, name: str, task: Any) -> Model:
     family, view = estimator.pop("family"), estimator.pop("view")
     if family not in FAMILIES:
         raise UserError(f"model.family: unknown family '{family}'{nearest(str(family), FAMILIES)}")
-    if view not in list(task.views):
-        raise UserError(
-            f"model {name} reads the view '{view}', which task {task.name} lacks"
-            + nearest(str(view), task.views)
-        )
     if isinstance(estimator["_target_"], dict):
         by_kind = estimator["_target_"]
         if task.kind not in by_kind:
             why = f"model {name} is for {', '.join(by_kind)}, not for {task.kind}"
             return Model(name, family, view, choice, {}, unsupported=why)
         estimator["_target_"] = by_kind[task.kind]
+    if view not in list(task.views):
+        raise UserError(
+            f"model {name} reads the view '{view}', which task {task.name} lacks"
+            + nearest(str(view), task.views)
+        )
     trusted = estimator.pop("trusted", [])
     if not isinstance(trusted, list) or not all(isinstance(one, str) for one in trusted):
         raise UserError(f"{file}: trusted: {trusted!r} is not a list of types")

@@ -80,7 +80,9 @@ def load(manifest: Path) -> MovieLens:
     return MovieLens(ratings, films, [asdict(one) for one in downloads])
 
 
-def likes(manifest: Path, cut: str, reveal: bool, split: dict[str, Any]) -> Source:
+def likes(
+    manifest: Path, cut: str, reveal: bool, split: dict[str, Any], stars: bool = False
+) -> Source:
     """
     Read for each rating whether the user liked the film, and what was known before.
 
@@ -97,6 +99,8 @@ def likes(manifest: Path, cut: str, reveal: bool, split: dict[str, Any]) -> Sour
         of them, of validation ratings the first of those.
     split : dict
         The keys of ``task.split``.
+    stars : bool, default=False
+        Whether the target is the rating itself.
 
     Returns
     -------
@@ -130,6 +134,7 @@ def likes(manifest: Path, cut: str, reveal: bool, split: dict[str, Any]) -> Sour
     known = describe(ratings, tags, limit, LIKED, MIDDLE)
     of_film = films.loc[ratings["item"]].reset_index(drop=True)
     user, film = ratings["user"].astype(str), ratings["item"].astype(str)
+    target = ratings["rating"]
     examples = pd.DataFrame(
         {
             "example_id": "user-" + user.str.zfill(3) + "-film-" + film.str.zfill(6),
@@ -139,7 +144,7 @@ def likes(manifest: Path, cut: str, reveal: bool, split: dict[str, Any]) -> Sour
             "year": of_film["year"],
             "genres": of_film["genres"].where(of_film["genres"] != "", None),
             **known.rename(columns=lambda name: name.replace("item_", "film_")),
-            "label": np.where(ratings["rating"] >= LIKED, "yes", "no"),
+            "label": target if stars else np.where(target >= LIKED, "yes", "no"),
             "group": "user-" + user.str.zfill(3),
             "time": place,
         }

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from pipeline import storage
 from pipeline.models.neural_net import NeuralNet
-from pipeline.tasks.films.baseline import UserAndFilmMeans
+from pipeline.tasks.films.baseline import UserAndFilmMeans, UserAndFilmMeansRegressor
 from pipeline.tasks.films.features import Coded, engineered, means
 from pipeline.tasks.films.network import Embeddings
 from pipeline.tasks.films.source import likes
@@ -90,6 +90,22 @@ def test_the_rule_knows_who_likes_much(tmp_path):
     found = storage.load(tmp_path / "rule.skops").predict_proba(X[1000:])
     assert roc_auc_score(y[1000:], found[:, 1]) > 0.9
     assert found.mean(0)[1] == pytest.approx((y[1000:] == "yes").mean(), abs=0.03)
+
+
+def test_the_rule_for_ratings_is_a_line_through_the_sum_of_the_means(tmp_path):
+    rng = np.random.default_rng(0)
+    user, film = rng.normal(3.5, 0.5, (2, 500))
+    many = np.full(500, 1e9)  # so that nothing is damped
+    X = np.column_stack([many, user, many, film])
+    y = 0.8 * (user + film) - 2
+
+    rule = UserAndFilmMeansRegressor().fit(X, y)
+
+    storage.dump(rule, tmp_path / "rule.skops")
+    found = storage.load(tmp_path / "rule.skops").predict(X[:5])
+    np.testing.assert_allclose(found, y[:5], atol=1e-6)
+    unknown = rule.predict(np.array([[0, np.nan, 0, np.nan]]))
+    np.testing.assert_allclose(unknown, 1.6 * np.mean([user, film]) - 2, atol=1e-6)
 
 
 def rated(n, seed) -> tuple[np.ndarray, np.ndarray]:

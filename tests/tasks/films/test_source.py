@@ -15,13 +15,20 @@ from pipeline.tasks.films.source import cuts, likes, load, parts, places
 SPLIT = {"test": 0.2, "validation": 0.2, "folds": None}
 
 
-def read(shelf, cut="global", reveal=True, **how):
-    return likes(shelf / "manifest.csv", cut, reveal, SPLIT | how)
+def read(shelf, cut="global", reveal=True, stars=False, **how):
+    return likes(shelf / "manifest.csv", cut, reveal, SPLIT | how, stars)
 
 
 def raw(shelf) -> pd.DataFrame:
     table = pd.read_csv(shelf / "example.org" / "ratings.csv")
     return table.sort_values(["timestamp", "userId", "movieId"], ignore_index=True)
+
+
+def test_the_target_is_the_rating_or_whether_it_is_four_stars(shelf):
+    stars = read(shelf, stars=True).examples["label"]
+
+    assert stars.tolist() == raw(shelf)["rating"].tolist()
+    assert read(shelf).examples["label"].tolist() == np.where(stars >= 4, "yes", "no").tolist()
 
 
 def test_titles_years_and_genres_are_read_apart(shelf):
