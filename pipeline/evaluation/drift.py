@@ -95,7 +95,7 @@ def _first_numbers(train: pd.Series, test: pd.Series) -> tuple[np.ndarray, np.nd
 def _differ_in_numbers(
     name: str, train: np.ndarray, test: np.ndarray, show: bool = True
 ) -> Difference:
-    medians = f" (median {np.median(train):.4g} in train, {np.median(test):.4g} in test)"
+    medians = f" (median {np.median(train):.3g} in train, {np.median(test):.3g} in test)"
     p_value = stats.ks_2samp(train, test, method="asymp").pvalue
     return Difference(f"{name}{medians if show else ''}", float(p_value))
 
