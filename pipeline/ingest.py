@@ -81,7 +81,8 @@ def clean(
         check(part, source.may_miss)
         if "label" not in part:
             raise UserError("column 'label' is missing")
-        target = kind.check_target(part["label"].set_axis(part["example_id"]))
+        target = part["label"].set_axis(part["example_id"]).rename(source.label)
+        target = kind.check_target(target)
         return part.assign(label=target.to_numpy())
 
     test = None if source.test is None else check_part(source.test)

@@ -104,9 +104,10 @@ class BoostedInRounds(BaseEstimator):
         def record(env: CallbackEnv) -> None:
             for _, name, _, _ in env.evaluation_result_list:
                 if name not in self.LOSSES:
+                    loss = next(iter(self.LOSSES.values())).replace("_", " ")
                     raise ValueError(
-                        f"{type(self).__name__} stops on {' or '.join(self.LOSSES)}, "
-                        f"not on '{name}': set metric to {next(iter(self.LOSSES))}"
+                        f"{type(self).__name__} stops on the {loss}, not on '{name}': leave "
+                        f"objective out, or set metric to {' or '.join(self.LOSSES)}"
                     )
             if report is not None:
                 losses = {

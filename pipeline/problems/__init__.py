@@ -224,7 +224,7 @@ class Problem(ABC):
         Parameters
         ----------
         target : Series of shape (n,)
-            Indexed by ``example_id``.
+            Indexed by ``example_id``. Its name is that of the user's column.
 
         Returns
         -------

@@ -531,7 +531,7 @@ class Classification(Problem):
             what = "is missing" if label is None or label != label else f"'{label}'"
             more = f" (and {sum(strange) - 1:,} more)" if sum(strange) > 1 else ""
             raise UserError(
-                f"column 'label', example {example}: {what}{more}, but a class is a text "
+                f"column '{target.name}', example {example}: {what}{more}, but a class is a text "
                 "that is not empty"
             )
         _check_no_quantity(target)
@@ -910,9 +910,10 @@ def _check_no_quantity(target: pd.Series) -> None:
     hardly_repeated = len(values) > len(target) / EXAMPLES_PER_CLASS
     if numbers.notna().all() and ((numbers % 1).any() or hardly_repeated):
         raise UserError(
-            f"column 'label' holds {len(values):,} different numbers in {len(target):,} examples, "
-            "as a quantity does: predict it by regression, which for tables of your own is "
-            "task=table_regression, or make a few classes of it, such as low and high"
+            f"column '{target.name}' holds {len(values):,} different numbers in "
+            f"{len(target):,} examples, as a quantity does: predict it by regression, which for "
+            "tables of your own is task=table_regression, or make a few classes of it, such as low "
+            "and high"
         )
 
 

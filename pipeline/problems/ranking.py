@@ -167,8 +167,8 @@ class Ranking(Problem):
         for example, label in target.items():
             if not isinstance(label, str) or not all(part.isdecimal() for part in label.split()):
                 raise UserError(
-                    f"column 'label', example {example}: '{str(label)[:40]}' is no list of items: "
-                    "whole numbers, separated by spaces"
+                    f"column '{target.name}', example {example}: '{str(label)[:40]}' is no list "
+                    "of items: whole numbers, separated by spaces"
                 )
         return target
 

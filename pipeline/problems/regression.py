@@ -259,7 +259,7 @@ class Regression(Problem):
         """Convert the target to floats, and check that each is a finite number."""
         if pd.api.types.is_datetime64_any_dtype(target):
             raise UserError(
-                "column 'label' holds times, but regression predicts numbers: "
+                f"column '{target.name}' holds times, but regression predicts numbers: "
                 "make it a number, such as days from a date"
             )
         numbers = pd.to_numeric(target, errors="coerce").astype(float)
@@ -269,7 +269,7 @@ class Regression(Problem):
             what = "is missing" if found is None or found != found else f"'{found}'"
             more = f" (and {wrong.sum() - 1:,} more)" if wrong.sum() > 1 else ""
             raise UserError(
-                f"column 'label', example {example}: {what}{more}, but regression predicts "
+                f"column '{target.name}', example {example}: {what}{more}, but regression predicts "
                 f"finite numbers, as 1234.5, of size {GREATEST:g} or less"
             )
         return numbers

@@ -59,6 +59,8 @@ class Source:
         What to do about each class. It is part of the target, and told beside a prediction.
     warnings : list of str
         Messages for the user, such as an input that equals the label one to one.
+    label : str, default="label"
+        What the user calls the target, for messages.
     """
 
     examples: pd.DataFrame
@@ -71,6 +73,7 @@ class Source:
     may_repeat: bool = False
     advice: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    label: str = "label"
 
 
 def origin_of(path: Path, sha256: str) -> dict[str, str]:

@@ -123,6 +123,7 @@ def read(
         test=parts[1] if test is not None else None,
         may_miss=True,
         may_repeat=alike > 0,
+        label=label,
         warnings=[
             *(
                 f"'{name}' has a meaning here: the input is called '{name}_'"

@@ -330,7 +330,7 @@ MISTAKES = {
     "not UTF-8": (GOOD.encode() + b"1,caf\xe9,,,no\n", "", ["not utf-8", "0xe9", "line 26"]),
     "empty file": ("", "", ["Empty"]),
     "header alone": ("a,label\n", "", ["no rows"]),
-    "a quantity": (GOOD, "task.source.label=a", ["'a'", "24 different", "names classes"]),
+    "a quantity": (GOOD, "task.source.label=a", ["'a'", "24 different", "task=table_regression"]),
     "missing label": (GOOD + "1,u,,p,\n", "", ["label", "1 of 25 rows (25"]),
     "group and time": (
         GOOD,

@@ -63,7 +63,8 @@ def predicted(kind=None, decision=None):
 
 
 def series(values):
-    return pd.Series(values, index=[f"e{number}" for number in range(len(values))])
+    index = [f"e{number}" for number in range(len(values))]
+    return pd.Series(values, index, name="price")
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
@@ -206,7 +207,10 @@ def test_texts_become_numbers():
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (["1", "red", "2"], "example e1: 'red', but regression predicts finite numbers"),
+        (
+            ["1", "red", "2"],
+            "column 'price', example e1: 'red', but regression predicts finite numbers",
+        ),
         (["1", "1,234", "x"], r"example e1: '1,234' \(and 1 more\)"),
         ([1.0, math.inf], "example e1: 'inf'"),
         ([1.0, None], "example e1: is missing"),

@@ -471,8 +471,9 @@ def test_a_file_that_is_not_there_is_reported_by_name(tmp_path):
 
 def checked(file, label):
     """Return the target of a table as ingest takes it for classes."""
-    examples = read(file, label).examples
-    return problem("classification").check_target(examples["label"])
+    source = read(file, label)
+    target = source.examples["label"].rename(source.label)
+    return problem("classification").check_target(target)
 
 
 def test_a_quantity_is_reported_to_be_regression(tmp_path):
@@ -480,7 +481,9 @@ def test_a_quantity_is_reported_to_be_regression(tmp_path):
     file = tmp_path / "diabetes.csv"
     load_diabetes(as_frame=True).frame.to_csv(file, index=False)
 
-    with pytest.raises(UserError, match=r"holds 214 different numbers.* task=table_regression"):
+    with pytest.raises(
+        UserError, match=r"column 'target' holds 214 different numbers.* task=table_regression"
+    ):
         checked(file, "target")
 
 

@@ -154,7 +154,8 @@ def test_a_target_without_what_it_needs_is_reported_by_its_name():
 def test_a_model_whose_package_is_not_installed_names_its_extra(extra, monkeypatch):
     model = "keras_net" if extra == "keras" else extra
     node = yaml.safe_load((ROOT / f"conf/model/{model}.yaml").read_text("utf-8"))
-    module, _, name = node["_target_"].rpartition(".")
+    target = node["_target_"]["classification"]
+    module, _, name = target.rpartition(".")
     (package,) = (package for package, its in EXTRAS.items() if its == extra)
     for imported in [one for one in sys.modules if one.startswith(f"{package}.")]:
         monkeypatch.delitem(sys.modules, imported)
@@ -163,7 +164,7 @@ def test_a_model_whose_package_is_not_installed_names_its_extra(extra, monkeypat
     monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.delattr(f"pipeline.models.{module.rpartition('.')[2]}", raising=False)
     with pytest.raises(UserError) as caught:
-        check_targets({"_target_": node["_target_"]}, "model")
+        check_targets({"_target_": target}, "model")
     assert str(caught.value) == (
         f"model._target_: '{module}.{name}' cannot be imported (it needs {package}, which is not "
         f"installed: pip install -e '.[{extra}]')"
