@@ -45,7 +45,7 @@ LAYERS = (
     "models sources",
     "problems features storage",
     "files progress requirements",
-    "consent errors paths process",
+    "conformal consent errors paths process",
 )
 ONLY_IN = {
     "mlflow": {"tracking"},
