@@ -5,8 +5,16 @@ import math
 import numpy as np
 import pandas as pd
 
+from pipeline.errors import UserError
+
 # Bands of predictions have radii of their own: at most so many, of so many examples each.
 MOST_BANDS, EXAMPLES_PER_BAND = 10, 100
+
+
+def check_coverage(coverage: float | None) -> None:
+    """Raise an error for a share that can be no promise."""
+    if coverage is not None and not 0 < coverage < 1:
+        raise UserError(f"task.coverage: {coverage} is not between 0 and 1")
 
 
 def fewest_groups(coverage: float) -> int:

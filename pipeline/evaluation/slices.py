@@ -87,7 +87,7 @@ def score_slices(
         model: [kind.concatenate(ones)] for model, ones in tests.items()
     }
     found = []
-    for name, masks in _slices(together, columns):
+    for name, masks in _slices(together, columns, strata):
         if len(masks) < 2:
             continue
         by_round = pd.DataFrame({"round": number, "stratum": strata})
@@ -111,7 +111,7 @@ def score_slices(
 
 
 def _slices(
-    examples: pd.DataFrame, columns: Sequence[str]
+    examples: pd.DataFrame, columns: Sequence[str], strata: np.ndarray
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """Yield the name of each column to slice by, and a mask per value."""
     known = _columns(examples)
@@ -119,7 +119,9 @@ def _slices(
         yield name, _cut(examples[known[name]])
     for name in long_texts(examples):
         yield f"length of {name}", _quarters(pd.Series(count_words(examples[name])), " words")
-    yield "label", _cut(examples["label"])
+    # Of a target that is neither number nor class, such as a list, the strata tell most.
+    target = examples["label"]
+    yield "label", _cut(target if kind_of(target) == "double" else pd.Series(strata))
 
 
 def _cut(values: pd.Series) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ import functools
 import math
 import pkgutil
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -71,7 +72,7 @@ class Target(NamedTuple):
     objective: Mean | None = None
 
 
-class TorchNetwork(NetworkEstimator):
+class TorchNetwork(NetworkEstimator, ABC):
     """
     A base class for PyTorch networks as scikit-learn estimators.
 
@@ -203,13 +204,13 @@ class TorchNetwork(NetworkEstimator):
         self.module_.cpu().eval()
         return self
 
+    @abstractmethod
     def fit_target(self, X: Any, y: Any) -> tuple[np.ndarray, Target]:
         """Check training examples, and return their inputs and what is learned."""
-        raise NotImplementedError
 
+    @abstractmethod
     def count_outputs(self) -> int:
         """Return how many numbers the network has to predict for an example."""
-        raise NotImplementedError
 
     def _preprocess(self, X: Any) -> Any:
         return X if self.preprocessor_ is None else self.preprocessor_.transform(X)

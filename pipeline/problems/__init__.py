@@ -170,6 +170,12 @@ def variance_of_share(count: Callable[[Any], int]) -> Variance:
     return variance
 
 
+def join_meta(parts: Sequence[Predictions]) -> dict[str, np.ndarray]:
+    """Return the further columns of the examples of several rounds as one."""
+    names = parts[0].meta
+    return {name: np.concatenate([part.meta[name] for part in parts]) for name in names}
+
+
 def metrics_in(names: Mapping[str, Any]) -> dict[str, Metric]:
     """Return the metrics among the names of a module by the metrics' names."""
     return {one.name: one for one in names.values() if isinstance(one, Metric)}

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from pipeline.conformal import conformal_quantile
+from pipeline.conformal import check_coverage, conformal_quantile
 from pipeline.errors import ModelError, UserError, nearest
 from pipeline.problems import (
     Metric,
     Predictions,
     Problem,
+    join_meta,
     metric,
     metrics_in,
     variance_of_share,
@@ -603,8 +604,7 @@ class Classification(Problem):
                 raise UserError(f"task.threshold: {self.lack('a threshold', 'positive')}")
         if self.calibrate not in (None, TEMPERATURE):
             raise UserError(f"task.calibrate: unknown '{self.calibrate}': {TEMPERATURE} or null")
-        if self.coverage is not None and not 0 < self.coverage < 1:
-            raise UserError(f"task.coverage: {self.coverage} is not between 0 and 1")
+        check_coverage(self.coverage)
         if self.points is None:
             return
         if self.threshold is not None:
@@ -833,7 +833,7 @@ class Classification(Problem):
             probabilities=np.concatenate([part.probabilities for part in parts]),
             threshold=repeated("threshold"),
             set_from=repeated("set_from"),
-            meta={name: np.concatenate([part.meta[name] for part in parts]) for name in first.meta},
+            meta=join_meta(parts),
         )
 
     def misses(self, predictions: ClassPredictions) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from pipeline.errors import ModelError, UserError
-from pipeline.problems import Metric, Predictions, Problem, metric, metrics_in
+from pipeline.problems import Metric, Predictions, Problem, join_meta, metric, metrics_in
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -288,8 +288,7 @@ class Ranking(Problem):
             name: np.concatenate([getattr(part, name) for part in parts])
             for name in ("actual", "items", "hits", "relevant", "rarity")
         }
-        meta = {name: np.concatenate([part.meta[name] for part in parts]) for name in parts[0].meta}
-        return Rankings(**arrays, n_items=parts[0].n_items, meta=meta)
+        return Rankings(**arrays, n_items=parts[0].n_items, meta=join_meta(parts))
 
     def misses(self, predictions: Any) -> np.ndarray:
         """Return what is lacking of a perfect NDCG."""

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from pipeline.conformal import conformal_radii
+from pipeline.conformal import check_coverage, conformal_radii
 from pipeline.errors import ModelError, UserError
 from pipeline.problems import (
     Metric,
     Predictions,
     Problem,
+    join_meta,
     metric,
     metrics_in,
     variance_of_share,
@@ -339,8 +340,7 @@ class Regression(Problem):
     def check_settings(self) -> None:
         """Check the coverage, what is learned, and the metrics."""
         super().check_settings()
-        if self.coverage is not None and not 0 < self.coverage < 1:
-            raise UserError(f"task.coverage: {self.coverage} is not between 0 and 1")
+        check_coverage(self.coverage)
         low = self.target.get("low", -math.inf)
         if self.learn_at_most is not None and not self.learn_at_most > low:
             raise UserError(
@@ -505,7 +505,7 @@ class Regression(Problem):
             high=joined("high"),
             constant=joined("constant"),
             learned=joined("learned"),
-            meta={name: np.concatenate([part.meta[name] for part in parts]) for name in first.meta},
+            meta=join_meta(parts),
         )
 
     def misses(self, predictions: NumberPredictions) -> np.ndarray:

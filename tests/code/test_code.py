@@ -44,8 +44,8 @@ LAYERS = (
     "formats tasks",
     "models sources",
     "problems features storage",
-    "files progress requirements",
-    "conformal consent errors paths process",
+    "conformal files progress requirements",
+    "consent errors paths process",
 )
 ONLY_IN = {
     "mlflow": {"tracking"},

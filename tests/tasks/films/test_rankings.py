@@ -102,6 +102,14 @@ def test_ease_is_better_than_popularity(shown):
     assert "candidates are all films" in (shown.root / "reports/films/report.html").read_text()
 
 
+def test_users_are_cut_by_how_much_they_liked_afterwards(shown):
+    board = json.loads((shown.root / "reports/films/board.json").read_text("utf-8"))
+
+    (by_label,) = [one for one in board["by"] if one["name"] == "label"]
+    names = [row["value"] for row in by_label["rows"]]
+    assert set(names) == {"below 5 liked", "5 to 19 liked", "20 liked or more"}
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_a_logged_model_shows_films_to_anyone(shown, model, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", shown.store)
