@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UserError
@@ -33,6 +34,7 @@ ZIP_DAMAGE = (
     KeyError,
     NotImplementedError,
     RuntimeError,
+    TokenError,
     TypeError,
     ValueError,
     zipfile.BadZipFile,

@@ -13,6 +13,8 @@ PROJECT = __name__.partition(".")[0]
 OWN = {
     "network": f"{PROJECT}.models.neural_net.TorchNetwork",
     "keras": f"{PROJECT}.models.keras_net.KerasNet",
+    "forest": f"{PROJECT}.models.tree_files.SavesTrees",
+    "lightgbm": f"{PROJECT}.models.tree_files.SavesBooster",
 }
 # Any other estimator is written by skops.
 SKOPS, FILE = "skops", "estimator.skops"

@@ -6,6 +6,7 @@ The code and its caller decide which types are trusted, never the file itself.
 
 import importlib
 import io
+import json
 import re
 import zipfile
 from collections.abc import Collection
@@ -38,6 +39,7 @@ def _import_skops() -> Any:
 
 
 skops = _import_skops()
+UntrustedTypesFoundException = skops.exceptions.UntrustedTypesFoundException
 
 # Files call this project KNOWN_AS. The copy that a logged model brings has another name.
 KNOWN_AS, PROJECT = "pipeline", __name__.partition(".")[0]
@@ -53,9 +55,7 @@ TRUSTED = {
     "sklearn.neighbors._ball_tree.BallTree",
     "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "lightgbm.basic.Booster",
     "numpy.dtype",
-    "lightgbm.sklearn.LGBMClassifier",
     "sklearn.tree._tree.Tree",
 }
 
@@ -147,10 +147,12 @@ def load(path: Path, trusted: Collection[str] = ()) -> Any:
         raise missing(path)
     try:
         content = _rename_project(path.read_bytes())
-        untrusted = _list_untrusted(content, trusted)
-        if untrusted:
-            raise UserError(f"{path} holds types that are not trusted: {', '.join(untrusted)}")
-        return skops.loads(content, trusted=skops.get_untrusted_types(data=content))
+        safe = [name for name in _types(content) if name in trusted or _is_trusted(name)]
+        try:
+            return skops.loads(content, trusted=safe)
+        except UntrustedTypesFoundException:
+            untrusted = ", ".join(_list_untrusted(content, trusted))
+            raise UserError(f"{path} holds types that are not trusted: {untrusted}") from None
     except ZIP_DAMAGE as error:
         raise damaged(path, error) from None
 
@@ -168,6 +170,19 @@ def _rename_project(content: bytes) -> bytes:
                 part = re.sub(module, rb"\g<1>%s" % PROJECT.encode(), part)
             after.writestr(name, part)
     return renamed.getvalue()
+
+
+def _types(content: bytes) -> set[str]:
+    """Return the full names of the types that a file names."""
+    names = set()
+
+    def collect(node: dict[str, Any]) -> dict[str, Any]:
+        names.add(f"{node.get('__module__')}.{node.get('__class__')}")
+        return node
+
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        json.loads(archive.read("schema.json"), object_hook=collect)
+    return names
 
 
 def _list_untrusted(content: bytes, trusted: Collection[str]) -> list[str]:

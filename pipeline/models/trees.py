@@ -18,6 +18,7 @@ from sklearn.utils import check_scalar
 
 from pipeline.models.fitting import Report, parameters
 from pipeline.models.reduction import ReducesSparse, ReducesSparseClassifier
+from pipeline.models.tree_files import SavesBooster, SavesTrees
 
 # Parameters that LightGBM itself checks only after writing to standard error: the type, the least
 # and the greatest value, and which of these are included.
@@ -43,7 +44,7 @@ def _value_errors() -> Iterator[None]:
         raise ValueError(reason) from None
 
 
-class BoostedInRounds(BaseEstimator):
+class BoostedInRounds(SavesBooster):
     """
     A mixin for LightGBM that takes validation examples and reports its losses.
 
@@ -143,7 +144,7 @@ class LightGBMRegressor(BoostedInRounds, LGBMRegressor):
     LOSSES: ClassVar[Mapping[str, str]] = {"l2": "squared_error"}
 
 
-class GrownInSteps(BaseEstimator):
+class GrownInSteps(SavesTrees):
     """A mixin for forests that grow in steps and report their loss on validation after each."""
 
     STEPS = 10

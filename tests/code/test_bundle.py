@@ -65,7 +65,12 @@ def edit(folder, **changes):
     ("estimator", "form", "files", "distributions"),
     [
         (LogisticRegression(), "skops", ["estimator.skops"], set()),
-        (LightGBM(n_estimators=2, verbose=-1), "skops", ["estimator.skops"], {"lightgbm"}),
+        (
+            LightGBM(n_estimators=2, verbose=-1),
+            "lightgbm",
+            ["booster.txt", "estimator.skops"],
+            {"lightgbm"},
+        ),
         (
             NeuralNet(max_epochs=1, device="cpu"),
             "network",

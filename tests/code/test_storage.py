@@ -15,6 +15,7 @@ import sklearn.utils
 import skops.io as skops
 from lightgbm import LGBMRegressor
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -26,7 +27,6 @@ from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.features.text import TokenIds, WordCount, engineered
 from pipeline.models.baseline import WordCountRule
-from pipeline.models.trees import LightGBM, RandomForest
 
 TEXTS = pd.DataFrame(
     {
@@ -49,8 +49,7 @@ WORDS = np.array([[10], [500], [5000]], dtype=np.float32)
 FITS = {
     "logistic_regression": lambda: LogisticRegression().fit(NUMBERS, LABELS),
     "majority_class": lambda: DummyClassifier(strategy="prior").fit(NUMBERS, LABELS),
-    "random_forest": lambda: RandomForest(12, random_state=0).fit(NUMBERS, LABELS),
-    "lightgbm": lambda: LightGBM(n_estimators=5, verbose=-1, n_jobs=1).fit(NUMBERS, LABELS),
+    "random_forest": lambda: RandomForestClassifier(12, random_state=0).fit(NUMBERS, LABELS),
     "word_count_rule": lambda: WordCountRule().fit(WORDS, np.array(["poetry", "essay", "novel"])),
     "scaler": lambda: StandardScaler().fit(NUMBERS),
     "scaler_of_columns": lambda: StandardScaler().fit(pd.DataFrame(NUMBERS, columns=list("abcd"))),
@@ -128,7 +127,9 @@ def test_bytes_do_not_depend_on_the_hash_seed_of_the_process(tmp_path):
 
 def test_another_fit_gives_other_bytes(tmp_path):
     for place, trees in (("first", 12), ("second", 13)):
-        storage.dump(RandomForest(trees, random_state=0).fit(NUMBERS, LABELS), tmp_path / place)
+        storage.dump(
+            RandomForestClassifier(trees, random_state=0).fit(NUMBERS, LABELS), tmp_path / place
+        )
 
     assert (tmp_path / "first").read_bytes() != (tmp_path / "second").read_bytes()
 
