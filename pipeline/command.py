@@ -5,6 +5,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import hydra
@@ -25,18 +27,13 @@ def run(name: str) -> None:
     """
     Be the command of a stage: compose conf/<name>.yaml, check it, and call the stage's main.
 
-    Mistakes of the user's are reported in a line or two on standard error.
+    Mistakes of the user's are reported as `reporting` does.
 
     Parameters
     ----------
     name : str
         The stage: a module of this package, a primary config in conf/, and a
         key of `schema.SCHEMAS`.
-
-    Raises
-    ------
-    SystemExit
-        With code 1 on a mistake, 130 on Ctrl-C and 143 on SIGTERM.
     """
 
     def job(composed: DictConfig) -> None:
@@ -60,14 +57,33 @@ def run(name: str) -> None:
     # Hydra then raises what it would print, and this module words it.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     logging.getLogger("hydra").setLevel(logging.CRITICAL)
-    signal.signal(signal.SIGTERM, _terminated)
-    try:
+    with reporting(name):
         composition.register(name)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(job)()
+
+
+@contextmanager
+def reporting(stage: str) -> Iterator[None]:
+    """
+    Report mistakes of the user's in a line or two on standard error.
+
+    Parameters
+    ----------
+    stage : str
+        The stage whose settings are composed.
+
+    Raises
+    ------
+    SystemExit
+        With code 1 on a mistake, 130 on Ctrl-C and 143 on SIGTERM.
+    """
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
     except KeyboardInterrupt:
         _exit("interrupted", 130)
     except (UserError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        _exit(f"error: {_described(error, name)}", 1)
+        _exit(f"error: {_described(error, stage)}", 1)
     except ValueError as error:  # so Hydra refuses `task=null`
         if "Config group override" not in str(error):
             raise

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import bundle, command, experiment, paths, predictor, tracking
-from pipeline.config import conf, schema, targets
+from pipeline.config import command_line, conf, schema, targets
 from pipeline.config.settings import leaves, pick_settings
 from pipeline.contestants import TEST, TRAIN, Data, Scored, average_fit, predict_fit
 from pipeline.errors import UserError
@@ -336,7 +336,7 @@ def describe(
             "seeds": {"split": card["settings"]["task"]["split"]["seed"], "training": seeds},
             "versions": {"python": about.pop("python"), **versions(entries)},
             "machine": {key.removeprefix("machine."): value for key, value in about.items()},
-            "commands": [f"git checkout {code.commit}", f"dvc repro evaluate@{task.name}"],
+            "commands": [f"git checkout {code.commit}", command_line.repeats(task.name)],
         },
     }
 

@@ -41,11 +41,28 @@ class Fit(NamedTuple):
 
 
 def main(cfg: schema.Train) -> None:
+    """Fit a model on each round of its view of a task, score it on validation, and record it."""
+    fit_and_keep(cfg, command_line.publishes())
+
+
+def fit_and_keep(cfg: schema.Train, publish: bool) -> None:
     """
     Fit a model on each round of its view of a task, score it on validation, and record the run.
 
     If the model fails, the reason is written in its place, and evaluate shows it beside the
     other models. Under DVC a failed model is a result of the stage, so that evaluate still runs.
+
+    Parameters
+    ----------
+    cfg : schema.Train
+        Settings of the training.
+    publish : bool
+        Whether it is the model that is compared and that DVC keeps.
+
+    Raises
+    ------
+    ModelError
+        If the model fails, but not under DVC.
     """
     task, model = cfg.task, cfg.model
     if model.unsupported:
@@ -66,8 +83,8 @@ def main(cfg: schema.Train) -> None:
                 scores = train(model, settings, kind, about, view, run, folder)
         except ModelError as error:
             bundle.write_failed(folder, provenance(settings, about), str(error))
-            if command_line.publishes():
-                keep(folder, {}, task.name, model.name, run.id)
+            if publish:
+                keep(folder, {}, task.name, model.name, None)
             if STAGE not in os.environ:
                 raise
             print(f"{task.name} {model.name} failed: {error}", file=sys.stderr)
@@ -75,7 +92,7 @@ def main(cfg: schema.Train) -> None:
         # The model is moved only after the run has ended well. A column of `dvc metrics show` per
         # metric is enough; deviations and intervals are in the manifest and the run.
         shown = {one.name: scores[one.name] for one in kind.reported if one.name in scores}
-        keep(folder, shown, task.name, model.name, run.id)
+        keep(folder, shown, task.name, model.name, None if publish else run.id)
 
 
 def leave_out(task: str, model: schema.Model) -> None:
@@ -233,9 +250,11 @@ def fit_round(
     return fitted._replace(estimator=again.estimator, spent=again.spent)
 
 
-def keep(folder: Path, scores: Mapping[str, float], task: str, model: str, run_id: str) -> None:
-    """Move a model to its final folder, and write its scores."""
-    if command_line.publishes():
+def keep(
+    folder: Path, scores: Mapping[str, float], task: str, model: str, run_id: str | None
+) -> None:
+    """Move a model to the folder of its run, or without a run to its place; write its scores."""
+    if run_id is None:
         put(folder, paths.model_folder(task, model))
         write_json(paths.validation_file(task, model), scores)
         return

@@ -1,11 +1,14 @@
 """The command that runs: what its command line sets, and where its results go."""
 
 import os
+import shlex
+import sys
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from pipeline.config.conf import options
 from pipeline.config.settings import BESIDE, SETTINGS
 from pipeline.errors import UserError
 from pipeline.paths import CONF, ROOT
@@ -29,6 +32,13 @@ def publishes() -> bool:
         key for key in overridden_keys() if key not in ("task", "model", "tracking", "tracking.uri")
     ]
     return "DVC_STAGE" in os.environ or not own
+
+
+def repeats(task: str) -> str:
+    """Return the command that compares a task again: DVC's, or this one if the task has no file."""
+    if task in options("task"):
+        return f"dvc repro evaluate@{task}"
+    return shlex.join(["bakeoff", *sys.argv[1:]])
 
 
 def run_folder(task: str, model: str, run_id: str) -> Path:

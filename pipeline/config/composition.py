@@ -29,14 +29,23 @@ from pipeline.files import read_json
 from pipeline.paths import CONF, ROOT
 
 
-def register(stage: str) -> None:
+def register(stage: str, tasks: Mapping[str, Mapping[str, Any]] | None = None) -> None:
     """
     Register with Hydra what a stage composes beside the files of conf/.
 
     That is its schema, params.yaml, and for each task and model what the task's file sets
     for the model, with the architecture that it names.
+
+    Parameters
+    ----------
+    stage : str
+        A key of `SCHEMAS`.
+    tasks : mapping of str to mapping, optional
+        Tasks that have no file in conf/task/, by name: what their file would hold.
     """
     store = ConfigStore.instance()
+    for name, node in (tasks or {}).items():
+        store.store(name, dict(node), "task")
     store.store("schema", SCHEMAS[stage])
     store.store("params", params())
     if not issubclass(SCHEMAS[stage], Train):
@@ -45,8 +54,9 @@ def register(stage: str) -> None:
         name: _readable(CONF / "architecture" / f"{name}.yaml") for name in options("architecture")
     }
     models = {name: _readable(CONF / "model" / f"{name}.yaml") for name in options("model")}
-    for task in options("task"):
-        settings = _set_by(CONF / "task" / f"{task}.yaml")
+    nodes = {name: _readable(CONF / "task" / f"{name}.yaml") for name in options("task")}
+    for task, task_node in (nodes | dict(tasks or {})).items():
+        settings = _set_by(task_node)
         for model, node in models.items():
             # What is no mapping is reported when the schema is applied.
             own = dict(settings[model]) if isinstance(settings.get(model), Mapping) else {}
@@ -66,12 +76,13 @@ def _readable(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _set_by(path: Path) -> dict[str, Any]:
-    """Return what a task's file, and those that it builds on, set for models."""
-    node, models = _readable(path), dict[str, Any]()
+def _set_by(node: Mapping[str, Any], folder: Path = CONF / "task") -> dict[str, Any]:
+    """Return what a task's file in a folder, and those that it builds on, set for models."""
+    models = dict[str, Any]()
     for base in node.get("defaults") or []:
         if isinstance(base, str) and base != "_self_":
-            models = merge(models, _set_by(path.parent / f"{base}.yaml"))
+            path = folder / f"{base}.yaml"
+            models = merge(models, _set_by(_readable(path), path.parent))
     own = node.get("models")
     return merge(models, own) if isinstance(own, dict) else models
 
@@ -123,11 +134,29 @@ def check_and_settle(whole: DictConfig) -> Any:
         that were written.
     """
     stage = str(HydraConfig.get().job.config_name)
-    _require_git()
+    require_git()
     check_overridden(stage)
     if stage == "featurize":
         _take_source(whole)
     cfg = settle(whole)
+    check_stage(stage, cfg)
+    if stage == "ingest":
+        cfg.task.source = anchor_paths(cfg.task.source, "task.source", overridden_keys())
+    if os.environ.get("DVC_STAGE"):
+        _check_written(stage, cfg)
+    return cfg
+
+
+def check_stage(stage: str, cfg: Any) -> None:
+    """
+    Check, before a stage begins, what its settings name.
+
+    Raises
+    ------
+    UserError
+        If a ``_target_`` cannot be imported or does not take its keys, or if the model is not
+        for the task's kind of problem.
+    """
     if stage in ("train", "adopt"):
         # DVC runs each model of each task.
         if cfg.model.unsupported and not os.environ.get("DVC_STAGE"):
@@ -135,12 +164,8 @@ def check_and_settle(whole: DictConfig) -> Any:
         check_targets(cfg.model.estimator, "model")
     if stage == "ingest":
         check_targets(cfg.task.source, "task.source")
-        cfg.task.source = anchor_paths(cfg.task.source, "task.source", overridden_keys())
     if stage == "featurize":
         check_targets(cfg.task.views, "task.views")
-    if os.environ.get("DVC_STAGE"):
-        _check_written(stage, cfg)
-    return cfg
 
 
 def _take_source(whole: DictConfig) -> None:
@@ -167,7 +192,8 @@ def _check_written(stage: str, cfg: Any) -> None:
         )
 
 
-def _require_git() -> None:
+def require_git() -> None:
+    """Check that the project is a git repository with a commit."""
     found = subprocess.run(
         ["git", "-C", str(ROOT), "rev-parse", "--verify", "HEAD"],
         capture_output=True,

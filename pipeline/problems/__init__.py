@@ -118,7 +118,8 @@ class Metric:
 
     def __call__(self, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
         """Compute the score of each draw."""
-        return self.function(predictions, weights)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.function(predictions, weights)
 
     def once(self, predictions: Predictions) -> float:
         """Compute the score of the examples with equal weights."""

@@ -88,9 +88,7 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Average over users. Those who liked nothing afterwards tell nothing."""
     known = ~np.isnan(values)
     weights = weights[:, known]
-    total = weights.sum(1)
-    with np.errstate(invalid="ignore"):
-        return np.where(total > 0, weights @ values[known] / total, np.nan)
+    return weights @ values[known] / weights.sum(1)
 
 
 @metric(bounded=True)

@@ -1,0 +1,281 @@
+"""
+Compare models on data of one's own in one command: bakeoff FILE --label COLUMN.
+
+All stages run in this process, on a task that has no file in conf/task/. What they write is what
+their commands write.
+"""
+
+import argparse
+import importlib
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from pipeline import command, paths
+from pipeline.config import composition, conf
+from pipeline.config.settings import with_value
+from pipeline.config.settling import NAME
+from pipeline.config.task_file import add_to_params, format_task, make_task
+from pipeline.errors import ModelError, UserError, nearest
+from pipeline.files import read_json, write_text
+from pipeline.progress import console
+from pipeline.sources.recognise import KINDS, recognise
+
+COLUMNS = ("label", "group", "time", "test", "ignore")
+# The model that stands where another is not for the kind of problem.
+STANDS_IN = {"logistic_regression": "linear"}
+# Settings that may follow two dashes, beside those of the task, and the stages that take them.
+FURTHER = {
+    "resamples": ("evaluate",),
+    "confidence": ("evaluate",),
+    "tracking.uri": ("train", "combine", "evaluate"),
+}
+
+
+def main() -> None:
+    """Recognise the data, train every model on them, compare, and print the board."""
+    arguments = parse(sys.argv[1:])
+    with command.reporting("train"):
+        composition.require_git()
+        name = name_of(arguments)
+        columns = {key: value for key in COLUMNS if (value := getattr(arguments, key))}
+        found = recognise(arguments.file, columns, arguments.kind)
+        console.print(f"{name}: {found.because}", markup=False)
+        settings, further = read_overrides(arguments.overrides)
+        if arguments.metric:
+            settings["metric"] = arguments.metric
+        task = make_task(found.template, found.kind, anchor(found.source), settings)
+        models = models_for(found.kind, arguments.models)
+        compare(name, task, models, further)
+        if arguments.keep:
+            keep(name, found.template, task)
+        console.print(next_steps(name, arguments.keep), markup=False)
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """Parse the command line; what follows two dashes are Hydra's overrides."""
+    parser = argparse.ArgumentParser(
+        "bakeoff",
+        description="Compare models on a table, a folder of texts or a folder of images.",
+        epilog="bakeoff titanic.csv --label survived --group ticket --ignore boat,body",
+        usage="bakeoff FILE --label COLUMN [options] [-- OVERRIDE ...]",
+    )
+    add = parser.add_argument
+    add("file", type=Path, metavar="FILE", help="a table, or a folder with a folder per class")
+    add("--label", metavar="COLUMN", help="the column to predict")
+    add("--group", metavar="COLUMN", help="rows with the same value stay together")
+    add("--time", metavar="COLUMN", help="the latest rows are held out")
+    add("--test", type=Path, metavar="FILE", help="a file whose rows are the test")
+    add("--ignore", type=_list, default=[], metavar="A,B", help="columns that no model may see")
+    add("--kind", choices=KINDS, help="kind of problem, if it is not the recognised one")
+    add("--models", type=_list, metavar="A,B", help="models of conf/model/ to train")
+    add("--metric", help="the metric that decides")
+    add("--name", help="of the task; by default that of the file")
+    add("--keep", action="store_true", help="make it a task of dvc repro")
+    end = words.index("--") if "--" in words else len(words)
+    arguments = parser.parse_args(words[:end])
+    arguments.overrides = words[end + 1 :]
+    return arguments
+
+
+def _list(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def name_of(arguments: argparse.Namespace) -> str:
+    """
+    Return the name of the task: what the user says, or the name of the file.
+
+    Raises
+    ------
+    UserError
+        If it is no name, or if it is that of a task of conf/task/.
+    """
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", arguments.file.resolve().name.partition(".")[0])
+    name = stem.strip("_-") if arguments.name is None else arguments.name
+    if not NAME.fullmatch(name):
+        raise UserError(f"--name: '{name}' is not a name: letters, digits, . _ -")
+    if name in conf.options("task"):
+        raise UserError(
+            f"{name} is a task of conf/task/: dvc repro evaluate@{name} compares its models; "
+            "--name gives this one another name"
+        )
+    return name
+
+
+def anchor(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keys of a source with paths below the project relative to it, and others absolute."""
+    anchored = dict(source)
+    for key in ("path", "test"):
+        if key in source:
+            path = Path(source[key]).resolve()
+            inside = path.is_relative_to(paths.ROOT)
+            anchored[key] = (path.relative_to(paths.ROOT) if inside else path).as_posix()
+    return anchored
+
+
+def read_overrides(overrides: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """
+    Read Hydra's overrides.
+
+    Returns
+    -------
+    task : dict
+        Nested settings of the task.
+    further : dict of str to str
+        The overrides of other keys.
+
+    Raises
+    ------
+    UserError
+        For a key that is neither.
+    """
+    task: dict[str, Any] = {}
+    further = {}
+    for override in OverridesParser.create().parse_overrides(overrides):
+        key = override.key_or_group
+        first, *rest = key.split(".")
+        if first == "task" and rest:
+            task = with_value(task, rest, override.value())
+        elif key in FURTHER:
+            further[key] = str(override.input_line)
+        else:
+            hint = nearest(key, ["task.<key>", *FURTHER])
+            if first == "model":
+                hint = f": say task.models.<model>.{override.input_line.removeprefix('model.')}"
+            raise UserError(f"{key} cannot be set here{hint}")
+    return task, further
+
+
+def models_for(kind: str, named: list[str] | None) -> list[str]:
+    """
+    Return the models to train: those that the user names, or those of params.yaml for a kind.
+
+    Raises
+    ------
+    UserError
+        If there is no model of a name.
+    """
+    if named is None:
+        models = conf.params()["models"]
+        fitting = [one if conf.supports(one, kind) else STANDS_IN.get(one) for one in models]
+        return [one for one in dict.fromkeys(fitting) if one is not None]
+    for one in named:
+        if one not in conf.options("model"):
+            raise UserError(f"--models: unknown model '{one}'{nearest(one, conf.options('model'))}")
+    return named
+
+
+def compare(
+    name: str, task: Mapping[str, Any], models: list[str], further: Mapping[str, str]
+) -> None:
+    """
+    Run every stage for a task.
+
+    Parameters
+    ----------
+    name : str
+        Name of the task.
+    task : mapping
+        What its file would hold.
+    models : list of str
+        Models to train. One that fails is left out, as evaluate then tells.
+    further : mapping of str to str
+        Overrides of keys beside the task's.
+
+    Raises
+    ------
+    UserError
+        If the data or a setting cannot be used. Settings of all stages are checked first.
+    """
+    stages = [("ingest", []), ("featurize", []), *(("train", [f"model={m}"]) for m in models)]
+    stages += [(stage, [f"models=[{','.join(models)}]"]) for stage in ("combine", "evaluate")]
+    with initialize_config_dir(str(paths.CONF), version_base="1.3"):
+        composed = [compose(stage, name, task, choices, further) for stage, choices in stages]
+    for (stage, choices), cfg in zip(stages, composed, strict=True):
+        try:
+            run(stage, cfg)
+        except ModelError as error:
+            print(f"{name} {' '.join(choices)} failed: {error}", file=sys.stderr)
+
+
+def run(stage: str, cfg: Any) -> None:
+    """Run a stage. It is imported here, so that help and mistakes need not wait for it."""
+    module = importlib.import_module(f"pipeline.{stage}")
+    if stage == "train":
+        module.fit_and_keep(cfg, publish=True)
+    else:
+        module.main(cfg)
+
+
+def compose(
+    stage: str, name: str, task: Mapping[str, Any], choices: list[str], further: Mapping[str, str]
+) -> Any:
+    """Compose and check the settings of a stage for a task without a file."""
+    composition.register(stage, {name: task})
+    own = [text for key, text in further.items() if stage in FURTHER[key]]
+    cfg = composition.compose_settings(stage, [f"task={name}", *choices, *own])
+    composition.check_stage(stage, cfg)
+    return cfg
+
+
+def keep(name: str, template: str, task: Mapping[str, Any]) -> None:
+    """
+    Make a task of dvc repro: copy its data, and write its file and its line in params.yaml.
+
+    Parameters
+    ----------
+    name : str
+        Name of the task.
+    template : str
+        The task of conf/task/ that it was made from.
+    task : mapping
+        What its file is to hold.
+    """
+    params = add_to_params(name)
+    home = paths.ROOT / "data" / name
+    source = dict(task["source"])
+    for key in ("path", "test"):
+        if source.get(key):
+            source[key] = copy_data(paths.ROOT / source[key], home)
+    title = f"Written by bakeoff, to be corrected: dvc repro evaluate@{name} compares its models."
+    text = format_task(title, template, {**task, "source": source})
+    write_text(paths.CONF / "task" / f"{name}.yaml", text)
+    write_text(paths.PARAMS, params)
+
+
+def copy_data(data: Path, home: Path) -> str:
+    """Copy a file into a folder, or a folder to its place; return the path below the project."""
+    if data.is_dir():
+        if data.resolve() != home:
+            shutil.copytree(data, home, dirs_exist_ok=True)
+        return home.relative_to(paths.ROOT).as_posix()
+    place = home / data.name
+    if data.resolve() != place:
+        home.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(data, place)
+    return place.relative_to(paths.ROOT).as_posix()
+
+
+def next_steps(name: str, kept: bool) -> str:
+    """Return what to do with a compared task."""
+    board = read_json(paths.report_folder(name) / "board.json", {"verdict": dict})
+    take = board["verdict"]["take"]
+    lines = [
+        f"All of it, in a browser: reports/{name}/report.html. Every run is in MLflow: make ui",
+        f"Predict with {take}: python -m pipeline.predict task={name} file=NEW.csv",
+        f"{name} is a task now, in conf/task/{name}.yaml, data/{name}/ and params.yaml: dvc repro"
+        if kept
+        else "Keep it as a task of dvc repro: the same command with --keep",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Recognise what a file or folder of the user's own holds, and which task would describe it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import UserError
+from pipeline.sources import table
+from pipeline.sources.image_folder import SUFFIXES
+
+CLASSIFICATION, REGRESSION = KINDS = ("classification", "regression")
+# A label of whole numbers names classes if there are at most so many.
+MOST_CLASSES = 20
+# A column holds texts, not categories, from so many characters on average and from this share of
+# values that differ. So many rows are looked at.
+TEXT_LENGTH, TEXT_SHARE, LOOKED_AT = 40, 0.5, 1000
+
+
+class Recognised(NamedTuple):
+    """
+    What a file or folder was taken for.
+
+    Attributes
+    ----------
+    template : str
+        The task of conf/task/ for data of this form.
+    kind : {"classification", "regression"}
+        Kind of problem.
+    source : dict
+        Keys of ``task.source`` that the template sets otherwise.
+    because : str
+        What it was taken for, and what to say if that is wrong.
+    """
+
+    template: str
+    kind: str
+    source: dict[str, Any]
+    because: str
+
+
+def recognise(path: Path, columns: Mapping[str, Any], kind: str | None = None) -> Recognised:
+    """
+    Recognise a table, a folder of texts or a folder of images.
+
+    Parameters
+    ----------
+    path : Path
+        A table as for `pipeline.sources.table`, or a folder with a folder per class.
+    columns : mapping
+        What the user named of ``label``, ``group``, ``time``, ``test`` and ``ignore``.
+    kind : {"classification", "regression"}, optional
+        Kind of problem. By default it is classification, unless the label holds numbers with
+        fractions, or more than 20 different numbers.
+
+    Returns
+    -------
+    Recognised
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or if the label is not named or not there.
+    """
+    if path.is_dir():
+        return _folder(path, columns, kind)
+    if path.is_file() and "label" not in columns:
+        names = table.load(path, {}).column_names
+        raise UserError(f"--label: name the column of {path} to predict: {', '.join(names)}")
+    roles = {key: columns[key] for key in ("label", "group", "time") if key in columns}
+    rows = table.load(path, roles, columns.get("ignore", []))
+    holds, is_number = _describe(rows[columns["label"]])
+    chosen = kind or (REGRESSION if is_number else CLASSIFICATION)
+    because = f"'{columns['label']}' holds {holds}: {chosen}{_otherwise(chosen, kind)}"
+    inputs = [name for name in rows.column_names if name not in roles.values()]
+    source = {"path": path.as_posix(), **columns}
+    if len(inputs) == 1 and not {"time", "test", "ignore"} & set(columns):
+        values = rows[inputs[0]].slice(0, LOOKED_AT).drop_null()
+        if _names_images(path, values):
+            return Recognised("image_folder", chosen, source | {"image": inputs[0]}, because)
+        if _holds_texts(values):
+            return Recognised("text_folder", chosen, source | {"text": inputs[0]}, because)
+    template = "table" if chosen == CLASSIFICATION else "table_regression"
+    return Recognised(template, chosen, source, because)
+
+
+def _folder(path: Path, columns: Mapping[str, Any], kind: str | None) -> Recognised:
+    if columns:
+        raise UserError(
+            f"--{next(iter(columns))}: {path} is a folder: its folders are the classes, and the "
+            "folders below them the groups"
+        )
+    suffixes = [file.suffix.lower() for file in path.glob("*/**/*") if file.is_file()]
+    images = sum(suffix in SUFFIXES for suffix in suffixes)
+    texts = suffixes.count(".txt")
+    if not images and not texts:
+        raise UserError(
+            f"{path} holds no texts or images: expected {path}/<class>/<text>.txt or "
+            f"{path}/<class>/<image>.jpg"
+        )
+    if kind == REGRESSION:
+        raise UserError(f"--kind: {path}: the classes of a folder are no numbers: leave --kind out")
+    template, what = ("image_folder", "images") if images > texts else ("text_folder", "texts")
+    because = f"{path} holds {max(images, texts):,} {what} in folders: {CLASSIFICATION}"
+    return Recognised(template, CLASSIFICATION, {"path": path.as_posix()}, because)
+
+
+def _otherwise(chosen: str, kind: str | None) -> str:
+    other = next(one for one in KINDS if one != chosen)
+    return "" if kind else f" (otherwise say --kind {other})"
+
+
+def _describe(label: pa.ChunkedArray) -> tuple[str, bool]:
+    """Describe the values of a label, and return whether they are numbers to predict."""
+    values = pc.unique(pc.utf8_trim_whitespace(label.cast(pa.string()).drop_null()))
+    numbers = pc.match_substring_regex(values, f"^{table.NUMBER}$")
+    whole = pc.match_substring_regex(values, r"^[+-]?\d+$")
+    if not len(values) or not pc.all(numbers).as_py():
+        return f"{len(values):,} values", False
+    if pc.all(whole).as_py():
+        return f"{len(values):,} whole numbers", len(values) > MOST_CLASSES
+    return f"{len(values):,} numbers", True
+
+
+def _names_images(path: Path, values: pa.ChunkedArray) -> bool:
+    """Return whether a column names images by their paths, relative to the table."""
+    if not pa.types.is_string(values.type) or not len(values):
+        return False
+    first = path.parent / values[0].as_py()
+    return first.suffix.lower() in SUFFIXES and first.is_file()
+
+
+def _holds_texts(values: pa.ChunkedArray) -> bool:
+    if not pa.types.is_string(values.type) or not len(values):
+        return False
+    length = pc.mean(pc.utf8_length(values)).as_py()
+    return length >= TEXT_LENGTH and len(pc.unique(values)) >= TEXT_SHARE * len(values)
