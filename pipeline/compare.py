@@ -48,8 +48,8 @@ def main() -> None:
         found = recognise(arguments.file, columns, arguments.kind)
         console.print(f"{name}: {found.because}", markup=False)
         settings, further = read_overrides(arguments.overrides)
-        if arguments.metric:
-            settings["metric"] = arguments.metric
+        options = {"metric": arguments.metric, "time_limit": arguments.time_limit}
+        settings |= {key: value for key, value in options.items() if value is not None}
         task = make_task(found.template, found.kind, anchor(found.source), settings)
         models = models_for(found.kind, arguments.models)
         compare(name, task, models, further)
@@ -76,6 +76,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     add("--kind", choices=KINDS, help="kind of problem, if it is not the recognised one")
     add("--models", type=_list, metavar="A,B", help="models of conf/model/ to train")
     add("--metric", help="the metric that decides")
+    add("--time-limit", metavar="5m", help="the most that all fits of a model may take together")
     add("--name", help="of the task; by default that of the file")
     add("--keep", action="store_true", help="make it a task of dvc repro")
     end = words.index("--") if "--" in words else len(words)

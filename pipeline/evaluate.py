@@ -437,6 +437,7 @@ def examine(
         tuned=[model for model, entry in entries.items() if entry.tuned],
         edges={model: edges(task, model, entry.manifest) for model, entry in entries.items()},
         unread={model: entry.manifest.get("unread", 0.0) for model, entry in entries.items()},
+        limited={model: entry.manifest.get("limited", 0) for model, entry in entries.items()},
         looks=board.get("looks", 0),
         matters=kind.margin(task.matters),
         confidence=cfg.confidence,

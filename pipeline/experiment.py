@@ -1,7 +1,7 @@
 """Run an experiment: fit a model on each round of a view of a task, and predict validation."""
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from sysconfig import get_path
@@ -15,10 +15,9 @@ from pipeline.config import schema, targets
 from pipeline.errors import ModelError, UserError
 from pipeline.features import views
 from pipeline.features.views import Features
-from pipeline.models.fitting import Spent, fit
+from pipeline.models.fitting import Report, Spent, fit
 from pipeline.problems import Predictions, Problem, problem
 
-Report = Callable[[int, Mapping[str, float]], None]
 STDLIB = get_path("stdlib")
 
 
@@ -136,7 +135,8 @@ def run(
     kind : Problem
         Problem of the task, for its target.
     report : callable
-        Called with each step of the fit and its losses. Its exceptions end the fit.
+        Called with each step of the fit and its losses. Its exceptions end the fit, and so does
+        true, with what was best so far.
     checkpoint : Path, optional
         File to write the progress to and to continue from.
 
@@ -154,10 +154,10 @@ def run(
     kind.check_estimator(estimator)
     raised: list[Exception] = []
 
-    def check_and_report(step: int, losses: Mapping[str, float]) -> None:
+    def check_and_report(step: int, losses: Mapping[str, float]) -> bool | None:
         _check_losses(estimator, step, losses, f"validation/{kind.loss}")
         try:
-            report(step, losses)
+            return report(step, losses)
         except Exception as error:
             raised.append(error)
             raise

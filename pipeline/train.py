@@ -8,6 +8,7 @@ model. It writes to ``runs/<task>/<model>/<run id>/``, or in a multirun to the f
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ from pipeline.evaluation.comparison import interval
 from pipeline.evaluation.numbers import format_interval, format_numbers
 from pipeline.features import views
 from pipeline.files import aside, new_folder, put, write_json
-from pipeline.models.fitting import Spent, peak_memory, stops_early
+from pipeline.models.fitting import Report, Spent, TimeLimit, peak_memory, stops_early
 from pipeline.problems import Predictions, Problem
 from pipeline.progress import Bar, console
 from pipeline.sources.rounds import FINAL
@@ -166,16 +167,20 @@ def train(
     """
     name = f"{settings['task']['name']} {model.name}"
     fits = plan_fits(about["rounds"], settings["task"]["seeds"])
+    limit = TimeLimit(settings["task"]["time_limit"], len(fits))
     scored: list[dict[str, Any]] = []
     spent: list[Spent] = []
+    limited = 0
     try:
         for number, one in enumerate(fits, 1):
             title = name if len(fits) == 1 else f"{name}, fit {number} of {len(fits)}"
             # Curves of other fits are in their manifests.
-            curve = Curve(run if one is fits[-1] else None, title, most_steps(model), kind.loss)
+            recorded_in = run if one is fits[-1] else None
+            curve = Curve(recorded_in, title, most_steps(model), kind.loss, limit.next_end())
             with curve.bar:
                 fitted = fit_round(model, kind, view / one.round, one, curve.add)
             spent.append(fitted.spent)
+            limited += curve.ended
             scores = experiment.scores(kind, fitted.predictions)
             entries = {
                 **provenance(settings, about),
@@ -187,7 +192,7 @@ def train(
                 scored.append({**one._asdict(), "scores": scores})
             if one is fits[-1]:
                 scores = validation_scores(kind, scored, fitted.predictions, settings["seed"])
-                entries |= {"scores": scores, "rounds": scored}
+                entries |= {"scores": scores, "rounds": scored, "limited": limited}
             place = folder / one.folder
             place.mkdir(parents=True, exist_ok=True)
             featurizer = view / one.round / views.FEATURIZER
@@ -209,12 +214,13 @@ def train(
     if len(joules) == len(spent):
         costs["energy_joules"] = float(np.mean(joules))
     run.log_training(manifest, folder, bundle.digest(folder), costs, model.trusted)
-    console.print(summary(name, kind.deciding.name, scores, len(scored), costs["fit_seconds"]))
+    line = summary(name, kind.deciding.name, scores, len(scored), costs["fit_seconds"])
+    console.print(f"{line}; the time limit ended {limited}" if limited else line)
     return scores
 
 
 def fit_round(
-    model: schema.Model, kind: Problem, features: Path, one: Fit, report: experiment.Report
+    model: schema.Model, kind: Problem, features: Path, one: Fit, report: Report
 ) -> experiment.Fitted:
     """
     Fit a model on a round.
@@ -278,17 +284,23 @@ class Curve:
         Maximum number of steps, if there is one.
     loss : str
         Name of the loss on validation to show.
+    end : float
+        When the fit has to end, on the clock of `time.monotonic`.
     """
 
-    def __init__(self, run: tracking.Run | None, title: str, most: int | None, loss: str) -> None:
+    def __init__(
+        self, run: tracking.Run | None, title: str, most: int | None, loss: str, end: float
+    ) -> None:
         self.run = run
         self.loss = loss
+        self.end = end
+        self.ended = False
         self.bar = Bar(title, most)
         self.points: list[dict[str, float]] = []
         self.best = np.inf
 
-    def add(self, step: int, losses: Mapping[str, float]) -> None:
-        """Add the losses of a step."""
+    def add(self, step: int, losses: Mapping[str, float]) -> bool:
+        """Add the losses of a step, and return whether the time of the fit is over."""
         self.points.append({"step": step} | {name: float(loss) for name, loss in losses.items()})
         if self.run is not None:
             self.run.log_curve(step, losses)
@@ -296,6 +308,9 @@ class Curve:
         self.best = min(self.best, now)
         title = f"validation {self.loss.replace('_', ' ')}"
         self.bar.step(step, f"{title} {now:.4f}, best {self.best:.4f}")
+        # A model that reports on has not ended.
+        self.ended = not self.ended and time.monotonic() >= self.end
+        return self.ended
 
 
 def most_steps(model: schema.Model) -> int | None:

@@ -43,6 +43,8 @@ class Task(Kind):
     source: dict[str, Any] = MISSING
     split: Split = MISSING
     seeds: list[int] = MISSING
+    # seconds once settled; a text such as 5m before
+    time_limit: Any = None
     views: dict[str, dict[str, Any]] = MISSING
     # of the comparison
     matters: float = MISSING

@@ -17,7 +17,7 @@ VERDICT = tuple(
 SETTINGS = {
     "ingest": ("task.name", "task.kind", "task.source", "task.split"),
     "featurize": ("task.name", "task.kind", "task.views"),
-    "train": ("seed", "task.name", *KIND, "task.seeds", "model"),
+    "train": ("seed", "task.name", *KIND, "task.seeds", "task.time_limit", "model"),
     "combine": ("seed", "models", "task.name", *KIND, "task.seeds"),
     "evaluate": ("seed", "models", "task.name", *KIND, *VERDICT, "resamples", "confidence"),
 }

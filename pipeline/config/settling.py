@@ -14,6 +14,8 @@ from pipeline.errors import UserError, nearest
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 # What numpy's and scikit-learn's random states take.
 HIGHEST_SEED = 2**32 - 1
+# Seconds of the units of durations.
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 # What pipeline.adopt writes about the search that found a model's settings.
 TUNED = {"trials", "seconds"}
 
@@ -47,6 +49,7 @@ def settle(whole: DictConfig) -> Any:
     for name in cfg.task.models:
         if name not in options("model"):
             raise UserError(f"task.models: unknown model '{name}'{nearest(name, options('model'))}")
+    cfg.task.time_limit = parse_duration("task.time_limit", cfg.task.time_limit)
     if isinstance(cfg, Combine):
         cfg.models = [name for name in cfg.models if supports(name, cfg.task.kind)]
     if isinstance(cfg, Train):
@@ -56,6 +59,31 @@ def settle(whole: DictConfig) -> Any:
             )
         cfg.model = settle_model(cfg.model, str(choices["model"]), cfg.task)
     return cfg
+
+
+def parse_duration(key: str, duration: Any) -> float | None:
+    """
+    Return the seconds of a duration.
+
+    Parameters
+    ----------
+    key : str
+        The key that it is the value of.
+    duration : number, str or None
+        Seconds, or a number with a unit: ``90s``, ``10m``, ``1.5h``. None is none.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or is not above 0.
+    """
+    if duration is None:
+        return None
+    read = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(duration))
+    seconds = float(read[1]) * UNITS[read[2]] if read else 0.0
+    if seconds <= 0:
+        raise UserError(f"{key}: '{duration}' is no duration: expected 90s, 10m or 1.5h")
+    return seconds
 
 
 def _check_keys(node: Any, where: str = "") -> None:

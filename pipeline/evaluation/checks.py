@@ -94,6 +94,8 @@ class Evidence:
         For each model that was tuned the settings that are at an end of their searched range.
     unread : mapping of str to float
         For each model the share of its inputs that it never reads, because they are too long.
+    limited : mapping of str to int
+        For each model the number of fits that the time limit ended.
     looks : int
         How often models were evaluated on this test, 0 if that is not known.
     matters, confidence, seed
@@ -114,6 +116,7 @@ class Evidence:
     tuned: Sequence[str]
     edges: Mapping[str, Sequence[str]]
     unread: Mapping[str, float]
+    limited: Mapping[str, int]
     looks: int
     matters: float
     confidence: float
@@ -382,6 +385,20 @@ def unread(evidence: Evidence) -> Iterator[Finding]:
             NOTE,
             f"A share of the texts is never read, because they are too long: {listed}.",
             "Raise the greatest length in the view of the task, such as task.views.raw.max_length.",
+            list(found),
+        )
+
+
+@check
+def time_limit(evidence: Evidence) -> Iterator[Finding]:
+    """Find models whose fits the time limit ended."""
+    found = {model: fits for model, fits in evidence.limited.items() if fits}
+    if found:
+        listed = _list(f"{model} in {fits} fits" for model, fits in found.items())
+        yield Finding(
+            WARNING,
+            f"The time limit ended trainings before they were done: {listed}.",
+            "Raise task.time_limit before these models are said to be worse.",
             list(found),
         )
 

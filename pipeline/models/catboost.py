@@ -89,8 +89,7 @@ class _Curve:
             if split in info.metrics
         }
         try:
-            if self.report is not None:
-                self.report(info.iteration, losses)
+            return self.report is None or not self.report(info.iteration, losses)
         except BaseException as error:
             self.raised = error
-        return self.raised is None
+            return False

@@ -61,7 +61,7 @@ class StopsOnValidation(BaseEstimator):
             if bag == 0:
                 steps += 1
                 if steps % self.STEPS == 0 and report is not None:
-                    report(steps, {f"validation/{self.LOSS}": rest[-1]})
+                    return bool(report(steps, {f"validation/{self.LOSS}": rest[-1]}))
             return False
 
         part = np.repeat([1, -1], [len(y), len(validation[1])]).astype(np.int8)

@@ -1,5 +1,6 @@
 """Fit any estimator, with progress and learning curves if it reports them."""
 
+import math
 import resource
 import sys
 import time
@@ -12,9 +13,11 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import has_fit_parameter
 
+from pipeline.errors import ModelError
 from pipeline.features.views import Features
 
-Report = Callable[[int, Mapping[str, float]], None]
+# Called with a step of a fit and its losses. True ends the fit with what was best so far.
+Report = Callable[[int, Mapping[str, float]], bool | None]
 # Examples per batch whose latency is measured, the most calls for each, and the seconds after
 # which no further call is made.
 SIZES = (1, 10, 100, 1000)
@@ -40,6 +43,49 @@ class Spent(NamedTuple):
     joules: float | None
 
 
+class TimeLimit:
+    """
+    Share the time that a model may take among its fits.
+
+    Parameters
+    ----------
+    seconds : float or None
+        Most seconds of all fits together. None is no limit.
+    fits : int
+        Number of fits.
+    """
+
+    def __init__(self, seconds: float | None, fits: int) -> None:
+        self.seconds = seconds
+        self.fits = fits
+        self.begun = 0
+        self.start = time.monotonic()
+
+    def next_end(self) -> float:
+        """
+        Return when the next fit has to end, on the clock of `time.monotonic`.
+
+        What a fit leaves over is shared by those after it.
+
+        Raises
+        ------
+        ModelError
+            If no time is left. Not every model can end a fit early.
+        """
+        if self.seconds is None:
+            return math.inf
+        now = time.monotonic()
+        left = self.start + self.seconds - now
+        if left <= 0:
+            raise ModelError(
+                f"the time limit of {self.seconds:g} s is over after {self.begun} of {self.fits} "
+                "fits: raise task.time_limit, or lower task.split.repeats or folds"
+            )
+        share = left / (self.fits - self.begun)
+        self.begun += 1
+        return now + share
+
+
 def fit(
     model: Any,
     train: Features,
@@ -57,7 +103,7 @@ def fit(
     train, validation : Features
         Examples to fit on, and for early stopping.
     report : callable
-        Called with a step and its losses.
+        Called with a step and its losses. A model ends its fit if it returns true.
     checkpoint : Path, optional
         File to write the progress to and to continue from, for a model whose ``fit`` has a
         parameter ``checkpoint``.

@@ -229,8 +229,8 @@ class Watch(keras.callbacks.Callback):
             probabilities = predict(self.model, X)
             labels = np.arange(probabilities.shape[1])
             losses[VALIDATION] = logs[VALIDATION] = log_loss(codes, probabilities, labels=labels)
-        if self.report is not None:
-            self.report(epoch + 1, losses)
+        if self.report is not None and self.report(epoch + 1, losses):
+            self.model.stop_training = True
 
 
 def predict(model: Any, X: np.ndarray) -> np.ndarray:

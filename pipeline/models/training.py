@@ -105,7 +105,7 @@ def train(
     patience : int
         Epochs without a lower loss on validation before training stops.
     report : callable, optional
-        Called with the epoch and its losses.
+        Called with the epoch and its losses. True ends the training.
     checkpoint : Path, optional
         File that keeps the progress. If it exists, training continues from it.
     schedule : callable, optional
@@ -146,14 +146,15 @@ def train(
         if validation is not None:
             losses[f"validation/{loss.name}"] = evaluate(module, loss, validation, batch_size)
         progress.curve.append(losses)
-        if report is not None:
-            report(len(progress.curve), losses)
+        ended = report is not None and report(len(progress.curve), losses)
         if losses.get(f"validation/{loss.name}", math.inf) < progress.best_loss:
             progress.best_loss = losses[f"validation/{loss.name}"]
             progress.best_epoch = len(progress.curve)
             progress.best_weights = copy.deepcopy(module.state_dict())
         if keep is not None:
             keep.write()
+        if ended:
+            break
     if progress.best_weights:
         module.load_state_dict(progress.best_weights)
     return len(progress.curve)

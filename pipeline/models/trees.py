@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from lightgbm import LGBMClassifier, LGBMRegressor
 from lightgbm.basic import LGBMDeprecationWarning, LightGBMError
-from lightgbm.callback import CallbackEnv
+from lightgbm.callback import CallbackEnv, EarlyStopException
 from sklearn import ensemble
 from sklearn.base import BaseEstimator
 from sklearn.metrics import log_loss, mean_squared_error
@@ -102,7 +102,10 @@ class BoostedInRounds(SavesBooster):
             with _value_errors(), parameters(self, **disabled):
                 return super().fit(X, y)
 
+        best = (np.inf, 0)
+
         def record(env: CallbackEnv) -> None:
+            nonlocal best
             for _, name, _, _ in env.evaluation_result_list:
                 if name not in self.LOSSES:
                     loss = next(iter(self.LOSSES.values())).replace("_", " ")
@@ -115,7 +118,10 @@ class BoostedInRounds(SavesBooster):
                     f"{split}/{self.LOSSES[name]}": loss
                     for split, name, loss, _ in env.evaluation_result_list
                 }
-                report(env.iteration + 1, losses)
+                held_out = next(losses[name] for name in losses if name.startswith("validation/"))
+                best = min(best, (held_out, env.iteration))
+                if report(env.iteration + 1, losses):
+                    raise EarlyStopException(best[1], env.evaluation_result_list)
 
         with warnings.catch_warnings(), _value_errors():
             # LightGBM 4.7 would have `eval_X` and `eval_y`, but encodes labels in `eval_set` only.
@@ -186,7 +192,8 @@ class GrownInSteps(SavesTrees):
                     super().fit(X, y)
                 votes += sum(map(self._vote(validation[0]), self.estimators_[scored:]))
                 scored = int(trees)
-                report(scored, self._losses(validation[1], votes / scored))
+                if report(scored, self._losses(validation[1], votes / scored)):
+                    break
         return self
 
 

@@ -72,11 +72,10 @@ class _Curve(TrainingCallback):
         self.power = power
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Report the losses on the two sets, in their order. Training goes on."""
+        """Report the losses on the two sets, in their order, and return whether training ends."""
         losses = [next(iter(found.values()))[-1] ** self.power for found in evals_log.values()]
         names = (f"train/{self.name}", f"validation/{self.name}")
-        self.report(epoch + 1, dict(zip(names, losses, strict=True)))
-        return False
+        return bool(self.report(epoch + 1, dict(zip(names, losses, strict=True))))
 
 
 def _fit(

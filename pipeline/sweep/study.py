@@ -11,7 +11,6 @@ further one begins, and those that began are run to their end.
 """
 
 import json
-import re
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,6 +32,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pipeline import paths
 from pipeline.config import schema
 from pipeline.config.settings import leaves, merge, pick_settings
+from pipeline.config.settling import parse_duration
 from pipeline.errors import UserError, address, nearest
 from pipeline.files import write_text
 
@@ -47,7 +47,6 @@ SPACE = "sweep.space."
 UNFINISHED = (TrialState.WAITING, TrialState.RUNNING)
 # Trials of a sweep with a budget.
 MOST_TRIALS = 1000
-UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 class Limit(NamedTuple):
@@ -246,32 +245,9 @@ def searched_ranges(settings: Mapping[str, Any]) -> dict[str, str]:
 
 def limit(cfg: schema.Train, points: list[dict[str, Any]] | None) -> Limit:
     """Return the end of the whole sweep. With a budget, `sweep.n_trials` does not count."""
-    seconds = parse_budget(cfg.sweep.budget)
+    seconds = parse_duration("sweep.budget", cfg.sweep.budget)
     most = cfg.sweep.n_trials if seconds is None else MOST_TRIALS
     return Limit(most if points is None else len(points), seconds)
-
-
-def parse_budget(budget: Any) -> float | None:
-    """
-    Return the seconds of a budget.
-
-    Parameters
-    ----------
-    budget : number, str or None
-        Seconds, or a number with a unit: ``90s``, ``10m``, ``1.5h``. None is no budget.
-
-    Raises
-    ------
-    UserError
-        If it cannot be read, or is not above 0.
-    """
-    if budget is None:
-        return None
-    read = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(budget))
-    seconds = float(read[1]) * UNITS[read[2]] if read else 0.0
-    if seconds <= 0:
-        raise UserError(f"sweep.budget: '{budget}' is no duration: expected 90s, 10m or 1.5h")
-    return seconds
 
 
 def begun_trials(study: optuna.Study, n_trials: int | None = None) -> list[FrozenTrial]:
@@ -321,7 +297,7 @@ def check(sweep: schema.Sweep) -> None:
         value = getattr(sweep, name)
         if value is not None and value < least:
             raise UserError(f"sweep.{name}: {value} is not at least {least}")
-    parse_budget(sweep.budget)
+    parse_duration("sweep.budget", sweep.budget)
     if not 0 <= sweep.max_failure_rate <= 1:
         raise UserError(f"sweep.max_failure_rate: {sweep.max_failure_rate} is not between 0 and 1")
 

@@ -23,8 +23,9 @@ from pipeline.config import composition, schema
 from pipeline.config.settings import leaves, with_value
 from pipeline.config.settling import settle_model
 from pipeline.errors import UserError
-from pipeline.experiment import Examples, Report
+from pipeline.experiment import Examples
 from pipeline.features import views
+from pipeline.models.fitting import Report
 from pipeline.problems import Problem
 from pipeline.process import alive, restored_variable
 from pipeline.sweep import study as studies

@@ -100,6 +100,7 @@ def weigh(rounds, answers=answer, seed=0):
         tuned=[],
         edges={m: [] for m in FAMILIES},
         unread=dict.fromkeys(FAMILIES, 0.0),
+        limited=dict.fromkeys(FAMILIES, 0),
         looks=1,
         **settings,
     )
@@ -292,6 +293,13 @@ def test_texts_that_are_cut_are_told_and_a_few_words_are_not(clean):
     assert found["models"] == ["other"]
     assert found["severity"] == "note"
     assert found["sentence"].endswith("too long: other 47%.")
+
+
+def test_trainings_that_the_time_limit_ended_are_told(clean):
+    found = only(replace(clean, limited={"good": 0, "other": 3, "rule": 0}), "time_limit")
+
+    assert (found["severity"], found["models"]) == ("warning", ["other"])
+    assert found["sentence"].endswith("before they were done: other in 3 fits.")
 
 
 def test_a_model_that_is_too_sure_is_not_calibrated():

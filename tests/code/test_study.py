@@ -5,7 +5,6 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.trial import TrialState
 
-from pipeline.errors import UserError
 from pipeline.sweep.study import (
     ERROR,
     PLACE,
@@ -15,7 +14,6 @@ from pipeline.sweep.study import (
     abandoned_trials,
     claim_trial,
     fail_trial,
-    parse_budget,
     spent,
     trial_id,
 )
@@ -110,17 +108,3 @@ def test_no_trial_begins_once_the_budget_is_spent_and_those_that_began_go_on(
     assert claimed(11) is None
     assert claimed(11.5) == 2
     assert spent(study.get_trials()) == 11
-
-
-@pytest.mark.parametrize(
-    ("budget", "seconds"),
-    [(None, None), (90, 90), (0.5, 0.5), ("90s", 90), ("10m", 600), ("1.5h", 5400)],
-)
-def test_a_budget_is_in_seconds(budget, seconds):
-    assert parse_budget(budget) == seconds
-
-
-@pytest.mark.parametrize("budget", ["m", "10 d", "-5", 0, "0m", True, "inf", "1e3"])
-def test_what_is_no_budget_is_refused(budget):
-    with pytest.raises(UserError, match="is no duration"):
-        parse_budget(budget)
