@@ -170,6 +170,37 @@ def predict_fit(data: Data, fit: Mapping[str, Any], folder: Path, trusted: list[
     return score_fit(data, fit, outputs, decision)
 
 
+def predict_rows(
+    data: Data,
+    fit: Mapping[str, Any],
+    folder: Path,
+    trusted: list[str],
+    part: str,
+    rows: pd.DataFrame,
+) -> Predictions:
+    """
+    Predict rows made of examples of a round.
+
+    Parameters
+    ----------
+    data, fit, folder, trusted
+        As for `predict_fit`.
+    part : str
+        Name of the rows, which have to be the same for all models of the round.
+    rows : DataFrame
+        Examples with ``label``.
+
+    Raises
+    ------
+    ModelError
+        If the model fails.
+    """
+    place = folder / fit["folder"]
+    outputs = data.outputs(fit["round"], {part: rows}, place, trusted)[part]
+    decision = bundle.read(place)["decision"]
+    return data.kind.predictions(rows["label"].to_numpy(), outputs, meta_of(rows), decision)
+
+
 def average_fit(data: Data, fit: Mapping[str, Any], others: Mapping[str, list[Scored]]) -> Scored:
     """
     Average what the members of an ensemble predicted in a round.

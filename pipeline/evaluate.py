@@ -16,7 +16,7 @@ import pandas as pd
 from pipeline import bundle, command, experiment, paths, predictor, tracking
 from pipeline.config import command_line, conf, schema, targets
 from pipeline.config.settings import leaves, pick_settings
-from pipeline.contestants import TEST, TRAIN, Data, Scored, average_fit, predict_fit
+from pipeline.contestants import TEST, TRAIN, Data, Scored, average_fit, predict_fit, predict_rows
 from pipeline.errors import UserError
 from pipeline.evaluation.board import (
     make_board,
@@ -29,6 +29,7 @@ from pipeline.evaluation.board import (
 from pipeline.evaluation.checks import Evidence, check_muted, run_checks
 from pipeline.evaluation.comparison import Comparison, check_interval, compare
 from pipeline.evaluation.controls import compare_tests, control_rows, fit_controls
+from pipeline.evaluation.importance import measure_importance, sample_validation, shuffle_columns
 from pipeline.evaluation.layout import console_page
 from pipeline.evaluation.page import write_report
 from pipeline.evaluation.photos import choose, describe_photo, image_input
@@ -47,6 +48,8 @@ from pipeline.sources.rounds import Rounds
 from pipeline.tracking.environment import machine
 from pipeline.tracking.git import revision
 
+# Families of models that are no baselines and no averages of others.
+SINGLES = ("classical", "deep")
 # What is read of the card of the ingested examples.
 CARD = {"settings": dict, "target": dict, "slices": dict, "split": dict, "origin": list}
 
@@ -404,7 +407,7 @@ def examine(
         confidence=cfg.confidence,
     )
     # The recommended model and the best network, but for averages of several.
-    singles = [m for m in comparison.scores.index if families[m] in ("classical", "deep")]
+    singles = [m for m in comparison.scores.index if families[m] in SINGLES]
     take = [m for m in singles if m == board["verdict"]["take"]]
     looked_into = list(dict.fromkeys([*take, *[m for m in singles if families[m] == "deep"][:1]]))
     fitted = fit_controls(kind, rounds, repeat, cfg.seed)
@@ -449,8 +452,43 @@ def examine(
         "by": score_slices(kind, tests, examples, task.slice_by, compare_all),
         "hard": find_hard(kind, contestants, predicted, pd.concat(examples)),
         "checks": run_checks(evidence, task.mute),
+        "importance": rank_columns(cfg, data, entries, repeat, share),
         "photos": show_photos(cfg, data, entries, repeat, pooled, predicted, looked_into),
     }
+
+
+def rank_columns(
+    cfg: schema.Evaluate, data: Data, entries: Mapping[str, Entry], repeat: list[str], share: float
+) -> dict[str, list[dict[str, Any]]]:
+    """Measure how much each column matters to each model, on validation; of one input nothing."""
+    kind, columns = data.kind, inputs_of(data.rounds.examples)
+    singles = {m: one for m, one in entries.items() if one.manifest["family"] in SINGLES}
+    if len(columns) < 2:
+        return {}
+    shuffled = {
+        name: shuffle_columns(
+            sample_validation(kind, data.rounds.part(name, "validation"), cfg.seed), cfg.seed
+        )
+        for name in repeat
+    }
+    found = {}
+    for model, entry in track(singles.items(), "shuffling columns", len(singles)):
+        folder, trusted = paths.model_folder(cfg.task.name, model), trusted_by(entry.manifest)
+        first = {fit["round"]: fit for fit in reversed(entry.manifest["rounds"])}
+        predicted = [
+            predict_rows(data, first[name], folder, trusted, "shuffled", shuffled[name])
+            for name in repeat
+        ]
+        found[model] = measure_importance(
+            predicted,
+            columns,
+            kind.deciding,
+            share=share,
+            matters=kind.margin(cfg.task.matters),
+            seed=cfg.seed,
+            confidence=cfg.confidence,
+        )
+    return found
 
 
 def show_photos(
@@ -559,6 +597,8 @@ def record(
     title = f"{cfg.task.name}, {model}, {TEST}"
     pooled = kind.concatenate([fit.predictions[TEST] for fit in entry.fits])
     entry.run.log_figure("test.png", kind.figure(title, pooled))
+    if importance := board["importance"].get(model):
+        entry.run.log_text("importance.csv", pd.DataFrame(importance).to_csv(index=False))
 
 
 @tracking.reword_errors()

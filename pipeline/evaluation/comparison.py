@@ -1,7 +1,6 @@
 """Compare models by scores and intervals, from one bootstrap that all models share."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from typing import NamedTuple
@@ -25,6 +24,7 @@ from pipeline.evaluation.pairs import (
     WORSE,
     compare_pairs,
     enough_for_differences,
+    find_same,
     represent,
 )
 from pipeline.evaluation.samples import Estimates, Round, Sample, mean_defined, sample_scores
@@ -184,7 +184,7 @@ def compare(
         confidence=confidence,
         enough=enough_for_differences(ways),
     )
-    pairs = decide(chosen, same=_same_pairs(rounds, chosen))
+    pairs = decide(chosen, same=find_same(rounds, combinations(chosen, 2)))
     beaten = {*pairs["second"][pairs["decision"] == BETTER]}
     beaten |= {*pairs["first"][pairs["decision"] == WORSE]}
     behind = pairs[pairs["first"] == ranked[0]].set_index("second")
@@ -291,21 +291,3 @@ def _interval(
         return score - times * error, score + times * error
     drawn = found.drawn[:, 0]
     return expanded_percentiles(drawn[~np.isnan(drawn)], times * np.sqrt(sample.inflation))
-
-
-def _same_pairs(rounds: Sequence[Round], models: Iterable[str]) -> set[tuple[str, str]]:
-    """Find the pairs of models that predict the same in every round."""
-
-    def same(one: Predictions, other: Predictions) -> bool:
-        names = [field.name for field in fields(one) if field.name != "meta"]
-        return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
-
-    return {
-        (first, second)
-        for first, second in combinations(models, 2)
-        if all(
-            len(one.test[first]) == len(one.test[second])
-            and all(map(same, one.test[first], one.test[second]))
-            for one in rounds
-        )
-    }

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from pipeline.evaluation import charts
 from pipeline.evaluation.across import FEWEST_TASKS, compare_over_tasks, format_over_tasks
 from pipeline.evaluation.board import BATCH
+from pipeline.evaluation.importance import order_columns
 from pipeline.evaluation.layout import (
     format_bytes,
     format_milliseconds,
@@ -28,6 +29,8 @@ Board = Mapping[str, Any]
 Values = dict[str, Any]
 
 HARD_EXAMPLES = 20
+# Columns whose importance is shown.
+IMPORTANT_COLUMNS = 20
 # Share of draws without a defined score from which on it is told.
 UNDEFINED = 0.01
 SEVERITIES = ("error", "warning", "note")
@@ -252,6 +255,7 @@ def _report(board: Board) -> Values:
             if name != "test"
         ],
         "by": board.get("by", []),
+        "importance": _importance(board.get("importance", {}), order),
         "hard": [_hard(example, order) for example in hard[:HARD_EXAMPLES]],
         "hard_count": len(hard),
         "photos": board.get("photos", []),
@@ -463,6 +467,19 @@ def _slice(name: str, part: Board, metrics: Sequence[str]) -> Values:
         for row in part["rows"]
     ]
     return {"name": name, "examples": part["examples"], "rows": rows}
+
+
+def _importance(
+    by_model: Mapping[str, Sequence[Board]], order: Sequence[str]
+) -> dict[str, dict[str, Board]]:
+    """Return by column and model how much the column matters, the most important ones first."""
+    found = {
+        model: {row["column"]: row for row in by_model[model]}
+        for model in order
+        if model in by_model
+    }
+    columns = order_columns(by_model)[:IMPORTANT_COLUMNS] if by_model else []
+    return {name: {model: rows[name] for model, rows in found.items()} for name in columns}
 
 
 def _hard(example: Board, order: Sequence[str]) -> Values:

@@ -1,6 +1,7 @@
 """Decide which models, and which families of models, differ."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
 from itertools import combinations
 from typing import Any
 
@@ -11,6 +12,7 @@ from scipy.special import ndtr
 from pipeline.evaluation.draws import Units
 from pipeline.evaluation.intervals import FEWEST_FOR_DIFFERENCE, FEWEST_UNITS, max_t, quantile
 from pipeline.evaluation.samples import Round, Sample
+from pipeline.problems import Predictions
 
 # Families that are no answer to the question which family is better.
 NO_CONTESTANTS = {"baseline", "ensemble"}
@@ -56,6 +58,7 @@ def compare_pairs(
     confidence: float,
     enough: bool = True,
     same: Collection[tuple[str, str]] = (),
+    pairs: Sequence[tuple[str, str]] | None = None,
 ) -> pd.DataFrame:
     """
     Decide for each pair by simultaneous intervals.
@@ -80,38 +83,58 @@ def compare_pairs(
         Whether there are enough examples for intervals.
     same : collection of tuple of str
         Pairs whose predictions are the same.
+    pairs : sequence of tuple of str, optional
+        The pairs to decide for; all by default.
 
     Returns
     -------
     DataFrame
         As `Comparison.pairs`.
     """
-    names = list(combinations(chosen, 2))
+    names = list(combinations(chosen, 2) if pairs is None else pairs)
     if not names:
         columns = ["first", "second", "difference", "low", "high", "decision"]
         return pd.DataFrame(columns=columns)
     first = np.stack([chosen[one] for one, _ in names], axis=1)
     second = np.stack([chosen[other] for _, other in names], axis=1)
-    found = sample.take(first, second)
-    known = (found.degrees >= 1) & enough
+    taken = sample.take(first, second)
+    known = (taken.degrees >= 1) & enough
     with np.errstate(invalid="ignore", divide="ignore"):
-        noise = np.nan_to_num(found.noise / found.error)[:, known]
-    reach = quantile(2 * ndtr(max_t(noise, confidence)) - 1, found.degrees)
-    width = np.where(known, reach * found.error, np.nan)
+        noise = np.nan_to_num(taken.noise / taken.error)[:, known]
+    reach = quantile(2 * ndtr(max_t(noise, confidence)) - 1, taken.degrees)
+    width = np.where(known, reach * taken.error, np.nan)
     width[[pair in same for pair in names]] = 0
-    value = sign * found.value
-    pairs = pd.DataFrame(names, columns=["first", "second"])
-    pairs["difference"], pairs["low"], pairs["high"] = value, value - width, value + width
-    pairs["decision"] = np.select(
+    value = sign * taken.value
+    found = pd.DataFrame(names, columns=["first", "second"])
+    found["difference"], found["low"], found["high"] = value, value - width, value + width
+    found["decision"] = np.select(
         [
-            pairs["low"].ge(-matters) & pairs["high"].le(matters),
-            pairs["low"] > 0,
-            pairs["high"] < 0,
+            found["low"].ge(-matters) & found["high"].le(matters),
+            found["low"] > 0,
+            found["high"] < 0,
         ],
         [EQUIVALENT, BETTER, WORSE],
         CANNOT_TELL,
     )
-    return pairs
+    return found
+
+
+def find_same(rounds: Sequence[Round], pairs: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Find the pairs of models that predict the same in every round."""
+
+    def same(one: Predictions, other: Predictions) -> bool:
+        names = [field.name for field in fields(one) if field.name != "meta"]
+        return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+
+    return {
+        (first, second)
+        for first, second in pairs
+        if all(
+            len(one.test[first]) == len(one.test[second])
+            and all(map(same, one.test[first], one.test[second]))
+            for one in rounds
+        )
+    }
 
 
 def turn(pair: Mapping[str, Any]) -> dict[str, Any]:
