@@ -41,6 +41,7 @@ KEYS = {
 KEYS_TRAINED = {
     "inputs": dict,
     "may_miss": bool,
+    "forms": dict,
     "example": list,
     "target": dict,
     "outputs": dict,

@@ -30,6 +30,8 @@ from pipeline.sources.rounds import FINAL, Rounds
 STEPS = 50
 FEWEST = 2
 VALIDATION = "validation"
+# What the manifest of an ensemble says as those of its members do.
+SHARED = ("inputs", "may_miss", "forms", "example", "target", "outputs")
 Fit = tuple[str, int]
 
 
@@ -271,7 +273,7 @@ def describe(
         for (name, seed), combined in by_fit.items()
     ]
     return entries | {
-        **{key: first[key] for key in ("inputs", "may_miss", "example", "target", "outputs")},
+        **{key: first[key] for key in SHARED},
         "decision": kept.decision,
         "scores": experiment.average_scores(kind, rounds),
         "rounds": rounds,

@@ -25,6 +25,7 @@ CARD = {
     "settings": dict,
     "inputs": list,
     "may_miss": bool,
+    "columns": dict,
     "target": dict,
     "origin": list,
     "split": dict,
@@ -119,10 +120,15 @@ def description(rounds: Rounds, card: dict[str, Any]) -> dict[str, Any]:
     dict
         Plain values: the names of the rounds, the kept one last; the kind of each input,
         whether values may be missing, two raw examples with times in ISO 8601 and bytes in
-        base64, the target, and the origin of the data.
+        base64, how texts write inputs where that is unusual, the target, and the origin of the
+        data.
     """
     inputs = rounds.part(rounds.kept, "train")[card["inputs"]]
     kinds = {name: kind_of(inputs[name]) for name in inputs}
+    forms = {
+        name: {key: value for key, value in column.items() if key != "kind"}
+        for name, column in card["columns"].items()
+    }
     first = inputs.head(2)
     encoded = {n: first[n].map(_encode, "ignore") for n, kind in kinds.items() if kind == "binary"}
     example = first.assign(**encoded).to_json(
@@ -133,6 +139,7 @@ def description(rounds: Rounds, card: dict[str, Any]) -> dict[str, Any]:
         "folds": card["split"]["folds"],
         "inputs": kinds,
         "may_miss": card["may_miss"],
+        "forms": {name: form for name, form in forms.items() if form},
         "example": json.loads(example),
         "target": card["target"],
         "origin": card["origin"],

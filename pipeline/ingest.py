@@ -128,9 +128,10 @@ def card(
     -------
     dict
         Plain values for ``card.json``: the origin, the inputs and whether their values may
-        be missing, the target as models need it, rows by the reason why they were dropped or
-        joined into one group, warnings, the folds and repeats, and for each part of each
-        round, and each slice, the number of examples and groups and a summary of the target.
+        be missing, what columns are taken for, the target as models need it, rows by the
+        reason why they were dropped or joined into one group, warnings, the folds and
+        repeats, and for each part of each round, and each slice, the number of examples and
+        groups and a summary of the target.
     """
 
     def summarize(part: pd.DataFrame) -> dict[str, Any]:
@@ -144,6 +145,7 @@ def card(
         "origin": source.origin,
         "inputs": inputs_of(examples),
         "may_miss": source.may_miss,
+        "columns": source.columns,
         "target": kind.describe(examples) | {"columns": columns} | advice,
         "dropped": dropped,
         "joined": source.joined,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline import bundle, consent, formats, storage
 from pipeline.errors import UserError
-from pipeline.features.inputs import conform
+from pipeline.features.inputs import Form, conform
 from pipeline.files import damaged
 from pipeline.problems import Problem, problem
 
@@ -31,6 +31,8 @@ class Predictor(NamedTuple):
         The kind of each column that a table of inputs must have.
     may_miss : bool
         Whether values of inputs may be missing.
+    forms : dict of str to Form
+        How texts write the values of inputs, where that is not the usual form.
     problem : Problem
         Problem of the task, for its target.
     decision : mapping
@@ -41,6 +43,7 @@ class Predictor(NamedTuple):
     estimator: Any
     inputs: dict[str, str]
     may_miss: bool
+    forms: dict[str, Form]
     problem: Problem
     decision: Mapping[str, Any]
 
@@ -75,8 +78,12 @@ class Predictor(NamedTuple):
         UserError
             If a column is missing, or a value is not of its kind.
         """
-        X = self.featurizer.transform(conform(examples, self.inputs, self.may_miss))
+        X = self.featurizer.transform(self.conform(examples))
         return X.astype(np.float32) if X.dtype == np.float64 else X
+
+    def conform(self, examples: pd.DataFrame) -> pd.DataFrame:
+        """Convert raw examples to the columns and types of training, as `inputs.conform` does."""
+        return conform(examples, self.inputs, self.may_miss, self.forms)
 
     def predict(self, examples: pd.DataFrame) -> pd.DataFrame:
         """
@@ -93,7 +100,7 @@ class Predictor(NamedTuple):
             As `Problem.frame` returns it. The first column, ``label``, is the prediction.
         """
         if examples.empty:  # estimators reject it
-            conform(examples, self.inputs, self.may_miss)
+            self.conform(examples)
             columns = self.problem.columns().items()
             return pd.DataFrame({name: pd.Series(dtype=TYPES[kind]) for name, kind in columns})
         return self.problem.frame(self.outputs(examples), self.decision)
@@ -201,6 +208,7 @@ def load_single(
         estimator,
         manifest["inputs"],
         manifest["may_miss"],
+        {name: Form(**form) for name, form in manifest["forms"].items()},
         kind,
         manifest["decision"],
     )

@@ -342,6 +342,7 @@ def interface(about: Mapping[str, Any], kind: Problem, fitted: experiment.Fitted
     return {
         "inputs": about["inputs"],
         "may_miss": about["may_miss"],
+        "forms": about["forms"],
         "unread": about["unread"],
         "example": about["example"],
         "target": about["target"],

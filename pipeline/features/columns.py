@@ -23,12 +23,15 @@ KINDS = {
     "date": "dates",
     "category": "categories",
     "text": "texts",
-    "identifier": "left out, another value in each row",
+    "identifier": "left out, another value in almost every row",
     "constant": "left out, one value only",
 }
 # A column of strings of several words holds texts, not categories, if it has more distinct ones
 # than this, or if more than half are distinct.
 MOST_CATEGORIES = 1000
+# A column of other strings is left out if more than this share of its rows differ.
+ALMOST = 0.9
+LETTERS, CODE = r"[^\W\d_]{2,}", r"[!-~]+"
 NAMES_SHOWN = 8
 EPOCH, DAY = pd.Timestamp("1970-01-01"), pd.Timedelta(days=1)
 
@@ -51,6 +54,9 @@ class Columns(TransformerMixin, BaseEstimator):
         Number of components that the words are reduced to by truncated SVD (latent
         semantic analysis, Deerwester et al. 1990). The features are then dense. By default
         words are not reduced, and the features are dense or sparse, whichever is smaller.
+    columns : dict of str to str, optional
+        Whether strings of an input are each a ``category`` or a ``text``, whatever they look
+        like. Other values decide nothing here.
 
     Attributes
     ----------
@@ -58,10 +64,17 @@ class Columns(TransformerMixin, BaseEstimator):
         The kind of each input, a key of `KINDS`.
     """
 
-    def __init__(self, max_categories: int, words: int, components: int | None = None) -> None:
+    def __init__(
+        self,
+        max_categories: int,
+        words: int,
+        components: int | None = None,
+        columns: dict[str, str] | None = None,
+    ) -> None:
         self.max_categories = max_categories
         self.words = words
         self.components = components
+        self.columns = columns
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:
         """
@@ -78,7 +91,8 @@ class Columns(TransformerMixin, BaseEstimator):
     def fit_transform(self, X: pd.DataFrame, y: object = None) -> np.ndarray | sparse.csr_matrix:
         """Fit, and return what `transform` returns for the same rows."""
         validate_data(self, X, skip_check_array=True)
-        self.kinds_ = {name: column_kind(X[name]) for name in X}
+        given = {n: k for n, k in (self.columns or {}).items() if k in ("category", "text")}
+        self.kinds_ = {name: given.get(name) or column_kind(X[name]) for name in X}
         one_hot = OneHot(
             max_categories=self.max_categories,
             handle_unknown="infrequent_if_exist",
@@ -153,8 +167,8 @@ def column_kind(values: pd.Series) -> str:
     -------
     str
         A key of `KINDS`. ``constant`` has one value only. ``identifier`` has a different
-        string of one word in each row. ``text`` has strings of several words that are
-        rarely repeated.
+        code, such as ``7590-VHVEG``, in almost every row. ``text`` has strings of several
+        words that are rarely repeated.
     """
     kind = kind_of(values)
     if kind in ("sequence", "binary"):
@@ -166,10 +180,11 @@ def column_kind(values: pd.Series) -> str:
         return "date"
     if kind != "string":
         return "number"
-    several_words = values.str.count(r"\w\w+").mean() >= 2
-    if several_words and distinct > min(values.count() / 2, MOST_CATEGORIES):
+    # A code has no space; a slug, an e-mail or a UUID is one of several words too.
+    words = values.str.count(LETTERS).mask(values.str.fullmatch(CODE).fillna(False), 1)
+    if words.mean() >= 2 and distinct > min(values.count() / 2, MOST_CATEGORIES):
         return "text"
-    return "identifier" if distinct == len(values) else "category"
+    return "identifier" if distinct > ALMOST * len(values) else "category"
 
 
 class DateParts(TransformerMixin, BaseEstimator):

@@ -1,8 +1,9 @@
 """Find the kinds of inputs, and convert a served table to them."""
 
 import base64
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,64 @@ EXPECTED = {
 }
 SHOWN = 40
 TRUTH = {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
+# What counts as missing wherever values may be: the words of pandas.read_csv.
+MISSING = (
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+    *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+)
+ISO = "ISO8601"
+
+
+class Form(NamedTuple):
+    """
+    How the texts of a column write its values.
+
+    Attributes
+    ----------
+    decimal : str
+        The mark before the fraction of a number.
+    thousands : str
+        The mark between groups of three digits, or nothing.
+    unit : str
+        What stands before or after each number, such as ``$`` or ``kg``, or nothing.
+    date_format : str
+        The format of dates, as for `datetime.datetime.strptime`, or `ISO`.
+    true, false : str
+        The words for true and false.
+    missing : sequence of str
+        Further words that stand for a missing value.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    unit: str = ""
+    date_format: str = ISO
+    true: str = "true"
+    false: str = "false"
+    missing: tuple[str, ...] = ()
+
+    def settings(self) -> dict[str, Any]:
+        """Return what differs from the usual form, as plain values."""
+        usual = Form._field_defaults
+        return {
+            key: list(value) if key == "missing" else value
+            for key, value in self._asdict().items()
+            if value != usual[key]
+        }
+
+    @property
+    def number(self) -> str:
+        """A regular expression for numbers without their unit."""
+        decimal = re.escape(self.decimal)
+        whole = r"\d+"
+        if self.thousands:
+            mark = re.escape(self.thousands)
+            # Groups of two digits are as in India: 1,23,456.
+            whole = rf"(?:[1-9]\d{{0,2}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}|\d+)"
+        return rf"[+-]?(?:{whole}(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?"
+
+
+USUAL = Form()
 
 
 def kind_of(values: pd.Series) -> str:
@@ -46,7 +105,12 @@ def kind_of(values: pd.Series) -> str:
     return "string"
 
 
-def conform(table: pd.DataFrame, kinds: Mapping[str, str], may_miss: bool) -> pd.DataFrame:
+def conform(
+    table: pd.DataFrame,
+    kinds: Mapping[str, str],
+    may_miss: bool,
+    forms: Mapping[str, Form] | None = None,
+) -> pd.DataFrame:
     """
     Convert a served table to the columns and types of the training examples.
 
@@ -68,7 +132,9 @@ def conform(table: pd.DataFrame, kinds: Mapping[str, str], may_miss: bool) -> pd
         - ``binary`` accepts bytes, and text that encodes them in base64, as JSON needs it.
     may_miss : bool
         Whether values may be missing. A blank text counts as missing unless a text is
-        expected.
+        expected. A text in `MISSING` counts as missing.
+    forms : mapping of str to Form, optional
+        How texts write the values of inputs, where that is not the usual form.
 
     Returns
     -------
@@ -97,9 +163,38 @@ def conform(table: pd.DataFrame, kinds: Mapping[str, str], may_miss: bool) -> pd
             continue
         if isinstance(values.dtype, pd.CategoricalDtype):
             values = values.astype(object)
-        columns[name] = CONVERT[kind](values)
-        _check(values, columns[name], kind, may_miss)
+        form = (forms or {}).get(name, USUAL)
+        columns[name] = convert(values, kind, form, may_miss)
+        _check(values, columns[name], kind, form, may_miss)
     return pd.DataFrame(columns, index=table.index)
+
+
+def convert(values: pd.Series, kind: str, form: Form, may_miss: bool) -> pd.Series:
+    """
+    Convert values to a kind. What cannot be converted becomes missing.
+
+    Parameters
+    ----------
+    values : Series
+        Of any type.
+    kind : str
+        A key of `EXPECTED`.
+    form : Form
+        How texts write values.
+    may_miss : bool
+        Whether a text may stand for a missing value.
+    """
+    if may_miss and not pd.api.types.is_numeric_dtype(values):
+        values = values.mask(_is_missing(values, form).to_numpy())
+    return CONVERT[kind](values, form)
+
+
+def _is_missing(values: pd.Series, form: Form) -> pd.Series:
+    """Return which values are words for a missing value."""
+    words = {*MISSING[1:], *form.missing}
+    if isinstance(values.dtype, pd.StringDtype):
+        return values.str.strip().isin(words)
+    return pd.Series([isinstance(v, str) and v.strip() in words for v in values], values.index)
 
 
 def finite(sequences: pd.Series) -> pd.Series:
@@ -123,11 +218,11 @@ def _is_finite(sequence: Any) -> bool:
     return numbers.ndim == 1 and len(numbers) > 0 and bool(np.isfinite(numbers).all())
 
 
-def _check(values: pd.Series, converted: pd.Series, kind: str, may_miss: bool) -> None:
+def _check(values: pd.Series, converted: pd.Series, kind: str, form: Form, may_miss: bool) -> None:
     """Raise an error for values that could not be converted, or that must not be missing."""
     wrong = converted.isna().to_numpy(copy=True)
     if may_miss:
-        wrong &= values.notna().to_numpy()
+        wrong &= (values.notna() & ~_is_missing(values, form)).to_numpy()
         wrong[wrong] = [str(value).strip() != "" for value in values[wrong]]
     if wrong.any():
         row = int(wrong.argmax())
@@ -136,24 +231,59 @@ def _check(values: pd.Series, converted: pd.Series, kind: str, may_miss: bool) -
         shown = "none" if none else f"'{str(value)[:SHOWN]}'"
         more = f" (and {wrong.sum() - 1:,} more)" if wrong.sum() > 1 else ""
         raise UserError(
-            f"column '{values.name}', row {row + 1:,}: expected {EXPECTED[kind]}, not {shown}{more}"
+            f"column '{values.name}', row {row + 1:,}: expected {expected(kind, form)}, "
+            f"not {shown}{more}"
         )
 
 
-def _numbers(values: pd.Series) -> pd.Series:
+def expected(kind: str, form: Form) -> str:
+    """Describe what values of a kind look like."""
+    if kind == "double" and (form.decimal, form.thousands) != (USUAL.decimal, USUAL.thousands):
+        return f"{EXPECTED[kind]}, as 1{form.thousands}234{form.decimal}5"
+    if kind == "datetime" and form.date_format != ISO:
+        return f"a date as {form.date_format}, or as in ISO 8601"
+    if kind == "boolean" and form.true != USUAL.true:
+        return f"{form.true} or {form.false}"
+    return EXPECTED[kind]
+
+
+def _numbers(values: pd.Series, form: Form) -> pd.Series:
     if pd.api.types.is_timedelta64_dtype(values):
         return values.dt.total_seconds()
     if pd.api.types.is_datetime64_any_dtype(values):
         return pd.Series(np.nan, values.index, dtype=np.float64)
+    plain = values
+    if not pd.api.types.is_numeric_dtype(values):
+        texts = values.where([isinstance(value, str) for value in values])
+        codes, distinct = pd.factorize(texts)
+        written = np.array([*(_plain(one, form) for one in distinct), None], dtype=object)
+        plain = values.astype(object).where(codes < 0, written[codes])
     try:
-        numeric = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        numeric = pd.to_numeric(plain, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     except OverflowError:  # of whole numbers beyond the greatest float
-        numeric = pd.to_numeric(values.map(str), errors="coerce").to_numpy(np.float64)
+        numeric = pd.to_numeric(plain.map(str), errors="coerce").to_numpy(np.float64)
     numbers = pd.Series(np.where(np.isfinite(numeric), numeric, np.nan))
     left = numbers.isna() & values.notna()
     if left.any():
         numbers[left] = _seconds(values[left].map(str).str.strip())
     return numbers
+
+
+def _plain(value: str, form: Form) -> str | None:
+    """Write a number in the usual form."""
+    text = tidy(value)
+    if form.unit:
+        text = tidy(text.replace(form.unit, "", 1))
+    if not re.fullmatch(form.number, text):
+        return None
+    return text.replace(form.thousands, "").replace(form.decimal, ".")
+
+
+def tidy(number: str) -> str:
+    """Strip a number that is a text, and write its signs and spaces in the usual way."""
+    text = re.sub(r"[\u00a0\u2007\u2009\u202f]", " ", number).strip().replace("\u2212", "-")
+    # As accountants write what is owed.
+    return re.sub(r"^\((.*\d.*)\)$", r"-\1", text)
 
 
 def _seconds(times: pd.Series) -> pd.Series:
@@ -163,24 +293,28 @@ def _seconds(times: pd.Series) -> pd.Series:
     return pd.to_timedelta(whole, errors="coerce").dt.total_seconds()
 
 
-def _booleans(values: pd.Series) -> pd.Series:
-    truth = values.map(lambda value: TRUTH.get(str(value).strip().lower(), np.nan))
+def _booleans(values: pd.Series, form: Form) -> pd.Series:
+    words = TRUTH | {form.true.lower(): 1.0, form.false.lower(): 0.0}
+    truth = values.map(lambda value: words.get(str(value).strip().lower(), np.nan))
     return truth.astype(np.float64 if truth.hasnans else bool)
 
 
-def _dates(values: pd.Series) -> pd.Series:
-    if pd.api.types.is_numeric_dtype(values):
+def _dates(values: pd.Series, form: Form) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(values) and form.date_format == ISO:
         dates = pd.Series(pd.NaT, values.index, dtype="datetime64[us]")
     elif pd.api.types.is_datetime64_any_dtype(values):
         dates = pd.to_datetime(values, utc=True).dt.tz_localize(None)
     else:
-        texts = values.map(str).str.strip()
-        dates = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+        texts = values.map(_text, na_action="ignore").astype("str").str.strip()
+        dates = pd.to_datetime(texts, format=form.date_format, utc=True, errors="coerce")
+        left = dates.isna() & texts.notna()
+        if form.date_format != ISO and left.any():
+            dates[left] = pd.to_datetime(texts[left], format=ISO, utc=True, errors="coerce")
         dates = dates.dt.tz_localize(None)
     return dates.astype("datetime64[us]")
 
 
-def _texts(values: pd.Series) -> pd.Series:
+def _texts(values: pd.Series, _: Form) -> pd.Series:
     if not isinstance(values.dtype, pd.StringDtype):
         values = values.map(_text, na_action="ignore")
     return values.astype("str")
@@ -194,11 +328,11 @@ def _text(value: Any) -> str | float:
     return str(value)
 
 
-def _sequences(values: pd.Series) -> pd.Series:
+def _sequences(values: pd.Series, _: Form) -> pd.Series:
     return values.where(finite(values))
 
 
-def _bytes(values: pd.Series) -> pd.Series:
+def _bytes(values: pd.Series, _: Form) -> pd.Series:
     return pd.Series([_decoded(value) for value in values], values.index, dtype=object)
 
 
@@ -213,7 +347,7 @@ def _decoded(value: Any) -> bytes | float:
     return np.nan
 
 
-CONVERT: dict[str, Callable[[pd.Series], pd.Series]] = {
+CONVERT: dict[str, Callable[[pd.Series, Form], pd.Series]] = {
     "double": _numbers,
     "boolean": _booleans,
     "datetime": _dates,

@@ -124,7 +124,8 @@ def about(view: Path, ingested: Path) -> dict[str, Any]:
     UserError
         If the view is missing or damaged, or other examples were ingested since.
     """
-    keys = {"digest": str, "settings": dict, "target": dict, "inputs": dict, "may_miss": bool}
+    keys: dict[str, type] = {"digest": str, "may_miss": bool}
+    keys |= dict.fromkeys(("settings", "target", "inputs", "forms"), dict)
     description: dict[str, Any] = read_json(view / ABOUT, keys)
     if ingested.is_dir() and dvc_digest(ingested) != description["digest"]:
         raise UserError(f"{ingested} has changed since it was featurized: featurize again")

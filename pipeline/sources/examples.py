@@ -61,6 +61,9 @@ class Source:
         Messages for the user, such as an input that equals the label one to one.
     label : str, default="label"
         What the user calls the target, for messages.
+    columns : dict of str to dict
+        What inputs are taken for, if that was recognised: ``kind``, and what is unusual about
+        the form of their texts, as `pipeline.features.inputs.Form` has it.
     """
 
     examples: pd.DataFrame
@@ -74,6 +77,7 @@ class Source:
     advice: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     label: str = "label"
+    columns: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def origin_of(path: Path, sha256: str) -> dict[str, str]:

@@ -68,10 +68,11 @@ def read(
 
 def _in_table(file: Path, named: dict[str, str | None]) -> pd.DataFrame:
     columns = {role: name for role, name in named.items() if name is not None}
-    rows = table.load(file, columns).select(list(columns.values()))
+    rows = table.load(file, columns, texts=list(columns.values())).select(list(columns.values()))
+    frame = table.plain(file, rows)
+    names = frame.pop(columns["image"])
     roles = {role: name for role, name in columns.items() if role != "image"}
-    (files,) = table.examples([file], [rows], roles)
-    names = files.pop(columns["image"])
+    (files,) = table.examples([file], [frame], roles, {})
     paths = [file.parent / str(name) for name in names]
     for row, (path, missing) in enumerate(zip(paths, names.isna(), strict=True), 1):
         if missing or not path.is_file():

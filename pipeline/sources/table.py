@@ -1,19 +1,24 @@
-"""Read a table of the user's own: CSV, Parquet or JSON-lines with a column to predict."""
+"""Read a table of the user's own: CSV, Parquet, JSON or Excel with a column to predict."""
 
+import gzip
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv, json, parquet
+from pyarrow import csv, parquet
+from pyarrow import json as json_lines
 
 from pipeline.errors import UserError, encoding_fault, nearest
+from pipeline.features.inputs import MISSING, USUAL, Form, convert, expected, kind_of
 from pipeline.files import sha256
+from pipeline.sources.columns import Column, Given, recognise, spelt_twice
 from pipeline.sources.examples import (
     CONTRADICTION,
     META,
@@ -28,14 +33,16 @@ from pipeline.sources.examples import (
 FEWEST_ROWS = 20
 # Rows with equal inputs are no copies when a larger share of them than this differ in the label.
 MOST_CONTRADICTIONS = 0.1
-# A text column is probably meant to hold numbers if a larger share than MOSTLY of its first
-# LOOKED_AT rows are numbers.
-LOOKED_AT, MOSTLY = 1000, 0.8
-NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
-COMMA = r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+"
 # Bytes that are parsed at once. A row may not have more.
 BLOCK = 1 << 24
 SHOWN = 5
+# A class may be called so, though as an input it is missing.
+NO_LABEL = [word for word in MISSING if word not in ("None", "<NA>")]
+# How files begin that are of another type than their name says, and what to call them.
+BEGINNINGS = {b"\x1f\x8b": ".csv.gz", b"PAR1": ".parquet", b"PK\x03\x04": ".xlsx"}
+# How texts in UTF-16 begin.
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+UNLABELLED = "no label"
 LEAK = (
     "column '{}' determines the label by itself: if it is not known when a prediction is wanted, "
     "add it to task.source.ignore"
@@ -45,18 +52,42 @@ NUMBERED = (
     "add it to task.source.ignore"
 )
 COUNTING = "column '{}' numbers the rows from first to last, and is left out"
-COMMAS = (
-    "column '{}' is taken for text: its numbers are written as '{}'; "
-    "save them with a point, as pandas.read_csv(..., decimal=',') and to_csv do"
+COUNTED = "taken for missing: {}"
+CLASSES = (
+    "'{}' and '{}' of '{}' differ only in case or spaces, and are taken for two classes: "
+    "if they are one, spell them alike"
 )
-ODD = (
-    "column '{}' is taken for text, though most of it is numbers: row {:,} holds '{}'; "
-    "leave such values empty"
+IN_ORDER = (
+    "the rows are in the order of '{}', but are split at random: if later rows are to be predicted "
+    "from earlier ones, set task.source.time={}"
+)
+HEADER = (
+    "{}: the first row looks like values, as '{}', not like names of columns: if it is one of the "
+    "examples, put a row of names above it"
 )
 ALIKE = (
     "{:,} rows have the same inputs as another, often under another label: "
     "they are taken for cases of their own, not for copies, and kept"
 )
+
+
+class Written(NamedTuple):
+    """
+    How a file is written.
+
+    Attributes
+    ----------
+    sep : str, optional
+        The mark between the values of CSV. By default it is found in the header.
+    encoding : str
+        The encoding of its text.
+    decimal : str, optional
+        The mark before the fractions of numbers. By default it is found in each column.
+    """
+
+    sep: str | None = None
+    encoding: str = "utf-8"
+    decimal: str | None = None
 
 
 def read(
@@ -66,6 +97,14 @@ def read(
     time: str | None = None,
     test: Path | None = None,
     ignore: list[str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    target: str = "category",
+    unlabelled: str = "error",
+    sep: str | None = None,
+    encoding: str = "utf-8",
+    decimal: str | None = None,
+    thousands: str | None = None,
+    date_format: str | None = None,
 ) -> Source:
     """
     Read a table whose columns are inputs, except those that the parameters name.
@@ -73,7 +112,7 @@ def read(
     Parameters
     ----------
     path : Path
-        A file ``.csv``, ``.tsv``, ``.parquet``, ``.jsonl`` or ``.ndjson``.
+        A file of a type in `READERS`, which may be compressed by gzip if it is text.
     label : str
         The column to predict.
     group : str, optional
@@ -85,6 +124,19 @@ def read(
         A file with the same columns, whose rows are the test examples.
     ignore : list of str, optional
         Columns to leave out.
+    columns : mapping of str to str, optional
+        What columns are to be taken for, as for `pipeline.sources.columns.recognise`.
+    target : {"category", "number"}, default="category"
+        What the column to predict holds.
+    unlabelled : {"error", "drop"}, default="error"
+        What happens to rows without a label.
+    sep, encoding, decimal
+        As for `Written`.
+    thousands : str, optional
+        The mark between the thousands of numbers. By default it is found in each column.
+    date_format : str, optional
+        The format of dates, as for `datetime.datetime.strptime`. By default it is found in
+        each column.
 
     Returns
     -------
@@ -102,16 +154,35 @@ def read(
             "task.source.group and task.source.time are both set: rows are held out "
             "by group or by time; set one of them to null"
         )
-    columns = {"label": label, "group": group, "time": time}
-    roles = {role: name for role, name in columns.items() if name is not None}
+    _check_choice("target", target, ("category", "number"))
+    _check_choice("unlabelled", unlabelled, ("error", "drop"))
+    named = {"label": label, "group": group, "time": time}
+    roles = {role: name for role, name in named.items() if name is not None}
+    given = _given(decimal, thousands, date_format)
+    how = Written(sep, encoding, given.decimal)
+    texts = [name for role, name in roles.items() if role == "group" or target == "category"]
+    texts = [name for name in texts if name != time]
+    texts += [name for name, kind in (columns or {}).items() if kind in ("category", "text")]
     files = [Path(path)]
-    tables = [load(files[0], roles, ignore or [])]
+    tables = [load(files[0], roles, ignore or [], texts, how)]
     if test is not None:
-        texts = [field.name for field in tables[0].schema if pa.types.is_string(field.type)]
+        texts += [field.name for field in tables[0].schema if pa.types.is_string(field.type)]
         files.append(Path(test))
-        tables.append(load(files[1], roles, ignore or [], texts))
+        tables.append(load(files[1], roles, ignore or [], texts, how))
         _check_same_columns(files, tables)
-    parts = examples(files, tables, roles)
+    frames = [plain(file, table) for file, table in zip(files, tables, strict=True)]
+    dropped = {}
+    if unlabelled == "drop":
+        kept = [frame[~frame[label].isin(NO_LABEL) & frame[label].notna()] for frame in frames]
+        without = sum(map(len, frames)) - sum(map(len, kept))
+        frames, dropped = kept, {UNLABELLED: without} if without else {}
+    wanted = {name: kind for name, kind in (columns or {}).items() if name not in roles.values()}
+    found = recognise(frames[0].drop(columns=list(roles.values())), wanted, given)
+    if "time" in roles:
+        found |= recognise(frames[0][[time]], {}, given)
+    if target == "number":
+        found |= recognise(frames[0][[label]], {}, given)
+    parts = examples(files, frames, roles, found, target)
     counting, shuffled = row_numbers(parts[0])
     parts = [part.drop(columns=counting) for part in parts]
     if not inputs_of(parts[0]):
@@ -121,10 +192,17 @@ def read(
         parts[0],
         [origin_of(file, sha256(file)) for file in files],
         test=parts[1] if test is not None else None,
+        dropped=dropped,
         may_miss=True,
         may_repeat=alike > 0,
         label=label,
+        columns={
+            input_name(name): column.settings()
+            for name, column in found.items()
+            if name not in (*roles.values(), *counting)
+        },
         warnings=[
+            *_header_doubts(files[0], tables[0]),
             *(
                 f"'{name}' has a meaning here: the input is called '{name}_'"
                 for name in META
@@ -133,14 +211,21 @@ def read(
             *(COUNTING.format(name) for name in counting),
             *(LEAK.format(name) for name in leaks(parts[0])),
             *(NUMBERED.format(name) for name in shuffled),
-            *nearly_numbers(parts[0]),
+            *(doubt for column in found.values() for doubt in column.doubts),
+            *_count_missing(found),
+            *_class_doubts(parts[0], label, target),
+            *([] if set(roles) & {"group", "time"} else _in_order(parts[0])),
             *([ALIKE.format(alike)] if alike else []),
         ],
     )
 
 
 def load(
-    file: Path, roles: Mapping[str, str], ignore: Sequence[str] = (), texts: Sequence[str] = ()
+    file: Path,
+    roles: Mapping[str, str],
+    ignore: Sequence[str] = (),
+    texts: Sequence[str] = (),
+    how: Written | None = None,
 ) -> pa.Table:
     """
     Read a table without changing its values.
@@ -154,8 +239,9 @@ def load(
     ignore : sequence of str
         Columns to leave out.
     texts : sequence of str
-        Columns of CSV to read as text even if they look like numbers. The columns of
-        `roles` are read as text anyway, except ``time``.
+        Columns of CSV to read as text even if they look like numbers.
+    how : Written, optional
+        How the file is written.
 
     Returns
     -------
@@ -170,20 +256,23 @@ def load(
     """
     if not file.is_file():
         raise UserError(f"{file} is not a file: task.source names a table, {', '.join(READERS)}")
-    kind = file.suffix.lower()
+    kind, how = _type_of(file), how or Written()
     if kind not in READERS:
         raise UserError(f"{file}: unknown type of file '{kind}'; known: {', '.join(READERS)}")
     try:
-        table = READERS[kind](file, [*texts, *_texts(roles)])
-        names = [name or f"column {i}" for i, name in enumerate(table.column_names, 1)]
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise _unreadable(file, str(error)) from None
+        table = READERS[kind](file, list(texts), how)
+        names = [str(name) or f"column {i}" for i, name in enumerate(table.column_names, 1)]
+    except (pa.ArrowException, UnicodeError, ValueError, OSError, EOFError) as error:
+        raise _unreadable(file, str(error), how) from None
     for name, count in Counter(names).items():
         if count > 1:
             raise UserError(f"{file}: {count} columns are called '{name}'; rename all but one")
     for key, name in [*roles.items(), *(("ignore", name) for name in ignore)]:
         if name not in names:
-            raise UserError(f"{file}: task.source.{key}: no column '{name}'{nearest(name, names)}")
+            asked = "".join(f"; {doubt}" for doubt in _header_doubts(file, table))
+            raise UserError(
+                f"{file}: task.source.{key}: no column '{name}'{nearest(name, names)}{asked}"
+            )
         if key != "ignore" and name in ignore:
             raise UserError(f"task.source.{key}: column '{name}' is also in task.source.ignore")
     table = table.rename_columns(names).drop_columns(sorted(set(ignore)))
@@ -197,12 +286,31 @@ def load(
         raise UserError(f"{file} holds no rows")
     for field in table.schema:
         if pa.types.is_binary(field.type):
-            raise _unreadable(file, f"column '{field.name}' holds bytes that are no text")
+            raise _unreadable(file, f"column '{field.name}' holds bytes that are no text", how)
     return table
 
 
+def plain(file: Path, table: pa.Table) -> pd.DataFrame:
+    """
+    Convert the columns of a table to floats, booleans, times and texts without space around.
+
+    Times of day and durations become seconds. Times become UTC. Empty texts become missing.
+
+    Raises
+    ------
+    UserError
+        If a column holds something else.
+    """
+    columns = {name: _plain(file, name, table[name]) for name in table.column_names}
+    return pa.table(columns).to_pandas(split_blocks=True, self_destruct=True)
+
+
 def examples(
-    files: Sequence[Path], tables: Sequence[pa.Table], roles: Mapping[str, str]
+    files: Sequence[Path],
+    frames: Sequence[pd.DataFrame],
+    roles: Mapping[str, str],
+    columns: Mapping[str, Column],
+    target: str = "category",
 ) -> list[pd.DataFrame]:
     """
     Convert the rows of tables to examples.
@@ -211,51 +319,58 @@ def examples(
     ----------
     files : sequence of Path
         The files of the tables: the examples to fit on, and optionally the test examples.
-    tables : sequence of pyarrow.Table
-        With the same columns.
+    frames : sequence of DataFrame
+        What `plain` returned, with the same columns. The index numbers the rows from 0.
     roles : mapping of str to str
-        The columns that are ``label``, and optionally ``group`` or ``time``.
+        The columns that are ``label``, and optionally ``group``, ``time`` or ``text``.
+    columns : mapping of str to Column
+        What the other columns, and ``time``, are taken for.
+    target : {"category", "number"}, default="category"
+        What the label is.
 
     Returns
     -------
     list of DataFrame
         ``example_id`` is the number of the row from 1, in the second table with the
-        prefix ``test-``. Numbers become floats, and so do booleans if some are missing.
-        Times of day and durations become seconds. Times become UTC. An input with a name
-        in `META` gets the suffix ``_``.
+        prefix ``test-``. Booleans become floats if some are missing. An input with a name in
+        `META` gets the suffix ``_``.
 
     Raises
     ------
     UserError
         If a column cannot be used.
     """
-    try:
-        whole = pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowException as error:
-        raise UserError(f"{files[-1]} does not fit {files[0]}: {_line(error)}") from None
-    texts = _texts(roles)
-    columns = {name: _text(whole[name].cast(pa.string())) for name in texts}
-    others = [name for name in whole.column_names if name not in texts]
-    columns |= {name: _plain(files[0], name, whole[name]) for name in others}
+    kinds = {name: _kind(column, [f[name] for f in frames]) for name, column in columns.items()}
     if "time" in roles:
-        _check_time(files[0], roles["time"], columns[roles["time"]])
-    inputs = {
-        f"{name}_" if name in META else name: column
-        for name, column in columns.items()
-        if name not in roles.values()
-    }
-    parts, start = [], 0
-    for file, table, prefix in zip(files, tables, ("", "test-"), strict=False):
-        rows = np.arange(1, len(table) + 1)
-        ids = pc.binary_join_element_wise(prefix, pa.array(rows).cast(pa.string()), "")
-        meta = {role: columns[name].slice(start, len(table)) for role, name in roles.items()}
-        for role, column in meta.items():
-            _check_complete(file, role, roles[role], column)
-        own = {name: column.slice(start, len(table)) for name, column in inputs.items()}
-        part = pa.table({"example_id": ids, "group": ids} | meta | own)
-        parts.append(part.to_pandas(split_blocks=True, self_destruct=True))
-        start += len(table)
+        _check_time(files[0], roles["time"], frames[0], columns[roles["time"]])
+    parts = []
+    for file, frame, prefix in zip(files, frames, ("", "test-"), strict=False):
+        ids = prefix + (frame.index + 1).astype(str)
+        part = {"example_id": ids, "group": ids}
+        for role, name in roles.items():
+            is_text = role in ("text", "group") or (role == "label" and target == "category")
+            values = _as_text(frame[name]) if is_text else frame[name]
+            if role != "text":
+                values = values.mask(values.isin(NO_LABEL))
+            _check_complete(file, role, name, values)
+            if not is_text and (role == "time" or columns[name].kind == "number"):
+                values = _converted(file, values, kinds[name], columns[name].form)
+            part[role] = values
+        for name, column in columns.items():
+            if name not in roles.values():
+                part[input_name(name)] = _converted(file, frame[name], kinds[name], column.form)
+        parts.append(pd.DataFrame(part).reset_index(drop=True))
+    for name in columns:
+        if name not in roles.values() and parts[0][input_name(name)].isna().all():
+            raise UserError(
+                f"{files[0]}: column '{name}' has no value in any row: add it to task.source.ignore"
+            )
     return parts
+
+
+def input_name(name: str) -> str:
+    """Return what an input is called: as its column, unless that name has a meaning here."""
+    return f"{name}_" if name in META else name
 
 
 def leaks(examples: pd.DataFrame) -> list[str]:
@@ -305,23 +420,6 @@ def row_numbers(examples: pd.DataFrame) -> tuple[list[str], list[str]]:
     return counting, shuffled
 
 
-def nearly_numbers(examples: pd.DataFrame) -> list[str]:
-    """Return warnings for text inputs with decimal commas, or with a few words among numbers."""
-    warnings = []
-    for name in inputs_of(examples):
-        values = examples[name].head(LOOKED_AT)
-        if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
-            continue
-        values = values.dropna()
-        commas, plain = (values.str.fullmatch(form).to_numpy(bool) for form in (COMMA, NUMBER))
-        if len(values) and (commas | plain).mean() > MOSTLY and commas.any():
-            warnings.append(COMMAS.format(name, values[commas].iloc[0]))
-        elif len(values) and plain.mean() > MOSTLY and not plain.all():
-            odd = values[~plain]
-            warnings.append(ODD.format(name, odd.index[0] + 1, odd.iloc[0]))
-    return warnings
-
-
 def alike_by_chance(examples: pd.DataFrame) -> int:
     """
     Count the rows with equal inputs, if these are separate cases rather than copies.
@@ -344,61 +442,162 @@ def alike_by_chance(examples: pd.DataFrame) -> int:
     return alike if dropped.get(CONTRADICTION, 0) > alike * MOST_CONTRADICTIONS else 0
 
 
-def _csv(file: Path, texts: list[str]) -> pa.Table:
-    with file.open("rb") as content:
-        header = content.readline()
-    delimiter = max(",;\t|", key=lambda mark: header.count(mark.encode()))
-    types = dict.fromkeys(texts, pa.string())
+def _csv(file: Path, texts: list[str], how: Written) -> pa.Table:
+    with _open(file) as content:
+        beginning = content.read(BLOCK)
+    if not beginning.strip():
+        raise ValueError("Empty file")
+    header = beginning.decode(how.encoding, errors="ignore").splitlines()[0]
+    options = csv.ParseOptions(
+        delimiter=how.sep or max(",;\t|", key=header.count), newlines_in_values=True
+    )
     return csv.read_csv(
         file,
         # With one thread its errors name the row.
-        csv.ReadOptions(use_threads=False, block_size=BLOCK),
-        csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        csv.ConvertOptions(strings_can_be_null=True, column_types=types),
+        csv.ReadOptions(use_threads=False, block_size=BLOCK, encoding=how.encoding),
+        options,
+        csv.ConvertOptions(
+            # Texts keep the words for missing, which are counted.
+            strings_can_be_null=False,
+            null_values=MISSING,
+            column_types=dict.fromkeys(texts, pa.string()),
+            decimal_point=how.decimal or ".",
+        ),
     )
 
 
-def _json(file: Path, _: list[str]) -> pa.Table:
-    return json.read_json(file, json.ReadOptions(use_threads=False, block_size=BLOCK))
+def _json_lines(file: Path, *_: object) -> pa.Table:
+    return json_lines.read_json(file, json_lines.ReadOptions(use_threads=False, block_size=BLOCK))
 
 
-def _parquet(file: Path, _: list[str]) -> pa.Table:
+def _json(file: Path, _: list[str], how: Written) -> pa.Table:
+    with _open(file) as content:
+        records = json.loads(content.read().decode(how.encoding))
+    if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
+        raise ValueError("expected a list of records, as pandas writes with orient='records'")
+    return _from_frame(pd.DataFrame(records))
+
+
+def _excel(file: Path, *_: object) -> pa.Table:
+    try:
+        import openpyxl  # noqa: F401
+    except ImportError:
+        raise UserError(
+            f"{file}: reading .xlsx needs openpyxl, which is not installed: "
+            "pip install -e '.[excel]', or save it as CSV"
+        ) from None
+    return _from_frame(pd.read_excel(file, keep_default_na=False, na_values=[""]))
+
+
+def _from_frame(frame: pd.DataFrame) -> pa.Table:
+    """Convert a frame whose columns may hold texts among numbers, which then are texts too."""
+    for name in frame.select_dtypes(object):
+        if any(isinstance(value, str) for value in frame[name]):
+            frame[name] = convert(frame[name], "string", USUAL, False)
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def _parquet(file: Path, *_: object) -> pa.Table:
     return parquet.read_table(file)
 
 
-READERS: dict[str, Callable[[Path, list[str]], pa.Table]] = {
+READERS: dict[str, Callable[[Path, list[str], Written], pa.Table]] = {
     ".csv": _csv,
     ".tsv": _csv,
     ".parquet": _parquet,
-    ".jsonl": _json,
-    ".ndjson": _json,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".json": _json,
+    ".xlsx": _excel,
 }
 
 
-def _texts(roles: Mapping[str, str]) -> list[str]:
-    """Return the columns that are read as text, whatever they hold."""
-    return [name for role, name in roles.items() if role != "time"]
+def _open(file: Path) -> BinaryIO:
+    """Open a file of text that may be compressed by gzip."""
+    return cast(BinaryIO, gzip.open(file)) if file.suffix.lower() == ".gz" else file.open("rb")
 
 
-def _unreadable(file: Path, reason: str) -> UserError:
-    """Return the error for a file that cannot be read, most often because of its encoding."""
-    if READERS[file.suffix.lower()] is not _parquet:
+def _type_of(file: Path) -> str:
+    """Return the suffix of a file, without that of gzip for the types that may have it."""
+    inner = Path(file.stem).suffix.lower()
+    zipped = file.suffix.lower() == ".gz" and inner not in (".parquet", ".xlsx")
+    return inner if zipped and inner in READERS else file.suffix.lower()
+
+
+def _check_choice(key: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UserError(f"task.source.{key}: unknown '{value}'{nearest(value, choices)}")
+
+
+def _given(decimal: str | None, thousands: str | None, date_format: str | None) -> Given:
+    """Return what the user says of how values are written."""
+    for key, mark in (("decimal", decimal), ("thousands", thousands)):
+        if mark is not None and mark not in (".", ",", "'", " "):
+            raise UserError(f"task.source.{key}: '{mark}' is not one of the marks . , ' and space")
+    if decimal is None and thousands is not None:
+        decimal = "," if thousands == "." else "."
+    if decimal is not None and decimal == thousands:
+        raise UserError(f"task.source.decimal and task.source.thousands are both '{decimal}'")
+    return Given(decimal, thousands, date_format)
+
+
+def _unreadable(file: Path, reason: str, how: Written) -> UserError:
+    """Return the error for a file that cannot be read, with what to do."""
+    content = file.read_bytes()
+    kind = _type_of(file)
+    for beginning, suffix in BEGINNINGS.items():
+        if content.startswith(beginning) and not file.name.lower().endswith((suffix, ".gz")):
+            return UserError(f"{file} is no text, but a file of another type: name it {suffix}")
+    if kind not in (".parquet", ".xlsx"):
+        if content.startswith(UTF_16) and not how.encoding.lower().startswith("utf-16"):
+            return UserError(
+                f"{file} is not {how.encoding}, but UTF-16, from line 1 on: "
+                "set task.source.encoding=utf-16, or save it as UTF-8"
+            )
         try:
-            file.read_bytes().decode("utf-8")
+            with _open(file) as text:
+                text.read().decode(how.encoding)
         except UnicodeDecodeError as error:
-            return UserError(f"{file} {encoding_fault(error)}; save it as UTF-8")
+            return UserError(
+                f"{file} {encoding_fault(error)}; save it as UTF-8, or set task.source.encoding, "
+                "such as to cp1252"
+            )
+        except LookupError:
+            return UserError(f"task.source.encoding: unknown '{how.encoding}'")
+        except (OSError, EOFError) as error:
+            return UserError(f"{file} is damaged: {_line(error)}")
     if "Row #" in reason:
         return UserError(f"{file}: {_line(reason)}; row 1 is the header")
+    if "straddling" in reason:
+        return UserError(
+            f"{file}: a value or row is larger than {BLOCK >> 20} MiB: "
+            'look for a quotation mark (") that is not closed'
+        )
     # pyarrow counts the rows of JSON from 0, and starts again in each block.
     row = re.search(r" in row (\d+)$", reason)
     if row and file.stat().st_size <= BLOCK:
         return UserError(f"{file}, line {int(row[1]) + 1}: {reason[: row.start()]}")
-    return UserError(f"{file}: {_line(reason)}")
+    extra = "; if there is a record in each line, name it .jsonl" * ("Extra data" in reason)
+    return UserError(f"{file}: {_line(reason)}{extra}")
 
 
 def _line(reason: object) -> str:
     """Return the first line of a message, which may quote a whole row."""
     return str(reason).splitlines()[0][:200]
+
+
+def _header_doubts(file: Path, table: pa.Table) -> list[str]:
+    """Ask about a header that looks like a row of values."""
+    names = [str(name).strip() for name in table.column_names]
+    numbers = [name for name in names if re.fullmatch(USUAL.number, name)]
+    # Numbers that count are names of columns, such as pandas gives.
+    counting = (
+        all(name.isdigit() for name in numbers)
+        and len({int(name) - place for place, name in enumerate(numbers)}) == 1
+    )
+    if len(numbers) * 2 > len(names) and not counting:
+        return [HEADER.format(file, numbers[0])]
+    return []
 
 
 def _check_same_columns(files: Sequence[Path], tables: Sequence[pa.Table]) -> None:
@@ -411,34 +610,63 @@ def _check_same_columns(files: Sequence[Path], tables: Sequence[pa.Table]) -> No
         )
 
 
+def _kind(column: Column, parts: Sequence[pd.Series]) -> str:
+    """Return the kind of an input. Booleans that may miss are numbers."""
+    if column.kind in ("identifier", "constant"):
+        return kind_of(parts[0])
+    if column.kind != "boolean":
+        return column.input_kind
+    missing = any(part.isna().any() or part.isin(MISSING).any() for part in parts)
+    return "double" if missing else "boolean"
+
+
+def _converted(file: Path, values: pd.Series, kind: str, form: Form) -> pd.Series:
+    """Convert a column as a served one is. What cannot be converted is an error."""
+    if kind == "double" and form.true != USUAL.true:
+        found = convert(values, "boolean", form, True).astype(float)
+    else:
+        found = convert(values, kind, form, True)
+    failed = (found.isna() & values.notna()).to_numpy()
+    if failed.any():
+        failed = failed & ~values.isin((*MISSING, *form.missing)).to_numpy()
+    if failed.any():
+        row = values.index[failed][0] + 1
+        raise UserError(
+            f"{file}: column '{values.name}', row {row:,}: expected {expected(kind, form)}, "
+            f"not '{values[failed].iloc[0]}'"
+        )
+    return found
+
+
+def _as_text(values: pd.Series) -> pd.Series:
+    """Write the labels of classes, or the names of groups, as texts."""
+    if pd.api.types.is_bool_dtype(values):
+        values = values.map({True: "true", False: "false"})
+    return convert(values, "string", USUAL, False)
+
+
 def _plain(file: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Convert a column to one of the four types that an input may have."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         return _plain(file, name, column.cast(kind.value_type))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        column = _text(column)
-    elif pa.types.is_boolean(kind):
-        column = column.cast(pa.float64()) if column.null_count else column
-    elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        column = column.cast(pa.timestamp("us"), safe=False)
-    elif pa.types.is_time(kind):
-        column = pc.divide(column.cast(pa.time64("us"), safe=False).cast(pa.int64()), 1e6)
-    elif pa.types.is_duration(kind):
-        column = pc.divide(column.cast(pa.duration("us"), safe=False).cast(pa.int64()), 1e6)
-    elif not pa.types.is_null(kind):
-        try:
-            column = column.cast(pa.float64(), safe=False)
-        except pa.ArrowException:
-            raise UserError(
-                f"{file}: column '{name}' holds {kind}, which is neither number, time nor text: "
-                "make columns of it, or add it to task.source.ignore"
-            ) from None
-    if column.null_count == len(column):
+        return _text(column)
+    if pa.types.is_boolean(kind):
+        return column.cast(pa.float64()) if column.null_count else column
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return column.cast(pa.timestamp("us"), safe=False)
+    if pa.types.is_time(kind):
+        return pc.divide(column.cast(pa.time64("us"), safe=False).cast(pa.int64()), 1e6)
+    if pa.types.is_duration(kind):
+        return pc.divide(column.cast(pa.duration("us"), safe=False).cast(pa.int64()), 1e6)
+    try:
+        return column.cast(pa.float64(), safe=False)
+    except pa.ArrowException:
         raise UserError(
-            f"{file}: column '{name}' has no value in any row: add it to task.source.ignore"
-        )
-    return column
+            f"{file}: column '{name}' holds {kind}, which is neither number, time nor text: "
+            "make columns of it, or add it to task.source.ignore"
+        ) from None
 
 
 def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -447,22 +675,59 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(stripped, ""), None, stripped)
 
 
-def _check_complete(file: Path, role: str, name: str, column: pa.ChunkedArray) -> None:
-    if not column.null_count:
+def _check_complete(file: Path, role: str, name: str, column: pd.Series) -> None:
+    missing = column.isna()
+    if not missing.any():
         return
-    rows = np.flatnonzero(column.is_null().to_numpy()) + 1
+    rows = column.index[missing] + 1
     shown = ", ".join(f"{row}" for row in rows[:SHOWN]) + ", …" * (len(rows) > SHOWN)
+    remedy = "set task.source.unlabelled=drop" if role == "label" else "leave those rows out"
     raise UserError(
         f"{file}: {role} '{name}' is missing in {len(rows):,} of {len(column):,} rows "
-        f"({shown}, not counting a header): fill it in, or leave those rows out; "
+        f"({shown}, not counting a header): fill it in, or {remedy}; "
         "NA, N/A and null count as missing"
     )
 
 
-def _check_time(file: Path, name: str, column: pa.ChunkedArray) -> None:
-    if not (pa.types.is_floating(column.type) or pa.types.is_timestamp(column.type)):
-        first: Any = column.drop_null()[0]
+def _check_time(file: Path, name: str, frame: pd.DataFrame, column: Column) -> None:
+    if column.kind not in ("number", "date") and not _is_numeric(frame[name]):
+        first = frame[name].dropna().iloc[0]
+        shown = str(first).lower() if isinstance(first, bool) else first
+        doubts = "".join(f"; {doubt}" for doubt in column.doubts)
         raise UserError(
             f"{file}: task.source.time: column '{name}' holds neither times such as 2024-12-31 or "
-            f"2024-12-31 23:59:59, nor numbers, but '{first}'"
+            f"2024-12-31 23:59:59, nor numbers, but '{shown}'{doubts}"
         )
+
+
+def _is_numeric(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def _count_missing(columns: Mapping[str, Column]) -> list[str]:
+    """Tell which words were taken for missing values, and how often."""
+    counts = [
+        f"'{word}' in '{name}' ({count:,} rows)"
+        for name, column in columns.items()
+        for word, count in column.missing.items()
+    ]
+    more = len(counts) - SHOWN
+    shown = ", ".join(counts[:SHOWN]) + f" and {more:,} more" * (more > 0)
+    return [COUNTED.format(shown)] if counts else []
+
+
+def _class_doubts(examples: pd.DataFrame, label: str, target: str) -> list[str]:
+    pair = spelt_twice(examples["label"]) if target == "category" else None
+    return [CLASSES.format(*pair, label)] if pair else []
+
+
+def _in_order(examples: pd.DataFrame) -> list[str]:
+    """Tell of a column of dates that the rows are in order of."""
+    for name in inputs_of(examples):
+        dates = examples[name]
+        if pd.api.types.is_datetime64_any_dtype(dates):
+            dates = dates.dropna()
+            in_order = dates.is_monotonic_increasing or dates.is_monotonic_decreasing
+            if in_order and dates.nunique() > FEWEST_ROWS:
+                return [IN_ORDER.format(name, name)]
+    return []

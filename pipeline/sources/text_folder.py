@@ -51,8 +51,9 @@ def read(
 
 
 def _from_table(file: Path, columns: dict[str, str]) -> Source:
-    rows = table.load(file, columns).select(list(columns.values()))
-    (examples,) = table.examples([file], [rows], columns)
+    rows = table.load(file, columns, texts=list(columns.values())).select(list(columns.values()))
+    frame = table.plain(file, rows)
+    (examples,) = table.examples([file], [frame], columns, {})
     return Source(examples, [origin_of(file, sha256(file))])
 
 

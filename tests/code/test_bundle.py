@@ -30,6 +30,7 @@ KNOWN = {
     "curve": [],
     "inputs": {"radius": "double", "texture": "double"},
     "may_miss": False,
+    "forms": {},
     "example": PATIENTS.head(2).to_dict("records"),
     "target": {"classes": ["benign", "malignant"], "columns": []},
     "outputs": {"label": "string"},

@@ -71,7 +71,7 @@ def test_kinds_are_learned_and_kept(table):
 def test_the_summary_names_each_column_under_its_kind(table):
     assert Columns(10, 20).fit(table).summary() == (
         "numbers: age, member, year; dates: since; categories: city; texts: review; "
-        "left out, another value in each row: customer; left out, one value only: country"
+        "left out, another value in almost every row: customer; left out, one value only: country"
     )
 
 

@@ -176,7 +176,7 @@ def view(tmp_path):
     (view / "0").mkdir(parents=True)
     for split in ("train", "validation"):
         views.save(view / "0" / f"{split}.npz", Features(X, Y, {}))
-    about = {"target": TARGET, "inputs": {}, "may_miss": False, "settings": {}}
+    about = {"target": TARGET, "inputs": {}, "may_miss": False, "forms": {}, "settings": {}}
     about |= {"digest": dvc_digest(ingested)}
     write_json(view / views.ABOUT, about)
     return view, ingested, about

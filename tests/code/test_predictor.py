@@ -27,7 +27,7 @@ KINDS = np.array(["poetry", "essay", "novel"])
 
 def make_predictor(featurizer, estimator, classes, inputs=TEXT):
     kind = problem("classification").on({"classes": classes, "columns": []})
-    return Predictor(featurizer, estimator, inputs, False, kind, {})
+    return Predictor(featurizer, estimator, inputs, False, {}, kind, {})
 
 
 @pytest.fixture
@@ -64,6 +64,7 @@ def save(made, folder):
         "curve": [],
         "inputs": made.inputs,
         "may_miss": made.may_miss,
+        "forms": {},
         "example": [],
         "target": made.problem.target,
         "outputs": {},

@@ -360,22 +360,22 @@ def test_a_table_of_row_numbers_alone_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (["1.234,50", "7,25", "-0,5", "12", "3"], "its numbers are written as '1.234,50'"),
         (["1.5", "7", "unknown", "-2e3", ".5", "6"], "row 3 holds 'unknown'"),
         (["1", "2", "x", "y", "z"], None),
         (["3rd Street", "4th Street", "5", "6", "7"], None),
         (["1.5", "7", "", "-2", "3"], None),
     ],
 )
-def test_numbers_that_are_taken_for_text_are_warned_of(tmp_path, values, expected):
+def test_numbers_that_are_not_taken_for_such_are_warned_of(tmp_path, values, expected):
     path = tmp_path / "a.csv"
     rows = [f'"{value}";{"ab"[number % 2]}' for number, value in enumerate(values * 4)]
     path.write_text("\n".join(["x;y", *rows]))
 
-    warnings = [warning for warning in read(path, "y").warnings if "'x' is taken" in warning]
+    warnings = [warning for warning in read(path, "y").warnings if "'x' is not taken" in warning]
 
     assert len(warnings) == (expected is not None)
     assert expected is None or expected in warnings[0]
+    assert expected is None or "'task.source.columns={x: number}'" in warnings[0]
 
 
 def test_nanoseconds_are_cut_off(tmp_path):
@@ -443,7 +443,12 @@ def test_a_bad_csv_file_is_reported_by_name_and_place(write, content, expected):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("bad.xlsx", b"PK", ["unknown type of file '.xlsx'", ".csv", ".parquet"]),
+        ("bad.xls", b"PK", ["unknown type of file '.xls'", ".csv", ".parquet"]),
+        ("bad.csv", gzip.compress(GOOD.encode(), mtime=0), ["another type", "name it .csv.gz"]),
+        ("bad.csv", b"PK\3\4", ["another type", "name it .xlsx"]),
+        ("bad.csv.gz", gzip.compress(GOOD.encode(), mtime=0)[:-9], ["is damaged"]),
+        ("bad.json", b'{"a": 1}', ["expected a list of records"]),
+        ("bad.json", b'{"a": 1}\n{"a": 2}\n', ["name it .jsonl"]),
         ("bad.parquet", b"PAR1 no more", ["Parquet"]),
         (
             "bad.jsonl",
@@ -452,7 +457,7 @@ def test_a_bad_csv_file_is_reported_by_name_and_place(write, content, expected):
         ),
         ("bad.jsonl", b'{"a": {"b": 1}, "label": "x"}\n', ["column 'a'", "struct", "ignore"]),
         ("bad.jsonl", b"no json", ["line 1", "JSON"]),
-        ("bad.csv.gz", gzip.compress(GOOD.encode(), mtime=0), ["unknown type of file '.gz'"]),
+        ("bad.zip.gz", b"", ["unknown type of file '.gz'"]),
     ],
 )
 def test_a_bad_file_of_another_type_is_reported_by_name(write, name, content, expected):
@@ -509,7 +514,7 @@ def test_many_classes_that_come_again_are_classes(write, kind):
     [
         ({"b": None}, ["test.csv", "column 'b'", "missing", "ignore"]),
         ({"c": "more"}, ["train.csv", "column 'c'", "missing"]),
-        ({"a": "word"}, ["test.csv does not fit", "Field a", "string"]),
+        ({"a": "word"}, ["test.csv", "column 'a', row 1", "a finite number, not 'word'"]),
         ({"label": None}, ["test.csv", "task.source.label"]),
     ],
 )
