@@ -7,7 +7,7 @@ import pandas as pd
 from pipeline import command, paths
 from pipeline.config import schema, targets
 from pipeline.config.settings import pick_settings
-from pipeline.errors import UserError
+from pipeline.errors import UserError, nearest
 from pipeline.files import new_folder, write_json
 from pipeline.problems import Problem, problem
 from pipeline.progress import console
@@ -20,7 +20,11 @@ from pipeline.sources.examples import (
     meta_of,
 )
 from pipeline.sources.rounds import Rounds
-from pipeline.sources.split import Plan, make_plan, split
+from pipeline.sources.split import Plan, absent_later, classes_too_rare, make_plan, split
+
+# What may be done about classes that are too rare to be split, and what they are merged into.
+RARE, OTHER = ("error", "drop", "merge"), "other"
+SHOWN = 5
 
 
 def main(cfg: schema.Stage) -> None:
@@ -30,6 +34,9 @@ def main(cfg: schema.Stage) -> None:
     examples, test, slices, dropped = clean(source, kind)
     plan = make_plan(cfg.task.split, examples, test is not None)
     try:
+        rare = rare_classes(cfg.task.rare, examples, plan, kind, test)
+        examples, test, slices, counts = without(rare, cfg.task.rare, examples, test, slices)
+        dropped |= counts
         rounds = split(examples, plan, kind, test)
     except UserError as error:
         raise UserError(f"{error}{describe_counts(dropped, 'dropped')}") from None
@@ -42,7 +49,7 @@ def main(cfg: schema.Stage) -> None:
         write_json(folder / "card.json", about | used)
     line = summary(cfg.task.name, kind, plan, rounds, slices, dropped)
     console.print(f"{line}{describe_counts(source.joined, 'kept together')}")
-    for warning in source.warnings:
+    for warning in source.warnings + told(rare, cfg.task.rare, rounds, kind):
         console.print(f"warning: {warning}", style="bold yellow", markup=False)
 
 
@@ -96,6 +103,78 @@ def clean(
         if not source.may_repeat:
             examples, dropped = untested, dropped | tested
     return examples, test, slices, dropped
+
+
+def rare_classes(
+    how: str | None,
+    examples: pd.DataFrame,
+    plan: Plan,
+    kind: Problem,
+    test: pd.DataFrame | None,
+) -> list[str]:
+    """
+    Return the classes to be dropped or merged.
+
+    Parameters
+    ----------
+    how : {"error", "drop", "merge"}, optional
+        What is done about classes that cannot be split. Those that come up too late are
+        dropped even so, since no model can learn them.
+    examples, plan, kind, test
+        As for `split`.
+    """
+    if how is None:
+        return []
+    if how not in RARE:
+        raise UserError(f"task.rare: unknown '{how}'{nearest(how, RARE)}")
+    if how == "error" and "time" not in examples:
+        return []
+    return classes_too_rare(examples, plan, kind, test)
+
+
+def without(
+    rare: list[str],
+    how: str | None,
+    examples: pd.DataFrame,
+    test: pd.DataFrame | None,
+    slices: dict[str, pd.DataFrame],
+) -> tuple[pd.DataFrame, pd.DataFrame | None, dict[str, pd.DataFrame], dict[str, int]]:
+    """Drop or merge rare classes everywhere, and count the rows that were dropped."""
+
+    def change(part: pd.DataFrame) -> pd.DataFrame:
+        found = part["label"].isin(rare)
+        if how == "merge":
+            return part.assign(label=part["label"].mask(found, OTHER))
+        return part[~found].reset_index(drop=True)
+
+    if not rare:
+        return examples, test, slices, {}
+    parts = [examples, *([] if test is None else [test]), *slices.values()]
+    changed = [change(part) for part in parts]
+    count = sum(map(len, parts)) - sum(map(len, changed))
+    why = "too late a class" if "time" in examples else "too rare a class"
+    kept = None if test is None else changed[1]
+    others = changed[len(parts) - len(slices) :]
+    return (
+        changed[0],
+        kept,
+        dict(zip(slices, others, strict=True)),
+        {why: count} if count else {},
+    )
+
+
+def told(rare: list[str], how: str | None, rounds: Rounds, kind: Problem) -> list[str]:
+    """Return messages about classes that were merged or dropped, or that later rows lack."""
+    in_time = "time" in rounds.examples
+    absent = absent_later(rounds, kind) if in_time else []
+    if not rare:
+        return absent
+    shown = ", ".join(f"'{label}'" for label in rare[:SHOWN])
+    shown += f" and {len(rare) - SHOWN:,} more" * (len(rare) > SHOWN)
+    if how == "merge":
+        return [f"rare classes are merged into '{OTHER}': {shown}", *absent]
+    why = "are not among the earlier rows of each round" if in_time else "are rare"
+    return [f"rows of classes that {why} are left out: {shown}", *absent]
 
 
 def card(

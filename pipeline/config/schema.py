@@ -42,6 +42,8 @@ class Task(Kind):
     kind: str = MISSING
     source: dict[str, Any] = MISSING
     split: Split = MISSING
+    # of classes: error, drop or merge
+    rare: str | None = None
     seeds: list[int] = MISSING
     # seconds once settled; a text such as 5m before
     time_limit: Any = None

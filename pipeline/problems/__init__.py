@@ -310,7 +310,10 @@ class Problem(ABC):
 
     @abstractmethod
     def check_parts(
-        self, parts: Mapping[str, pd.DataFrame], advice: Callable[[list[str]], str]
+        self,
+        parts: Mapping[str, pd.DataFrame],
+        advice: Callable[[list[str]], str],
+        in_time: bool = False,
     ) -> None:
         """
         Check that models can be fitted on the parts of a split and scored on them.
@@ -321,12 +324,31 @@ class Problem(ABC):
             ``train``, ``validation`` and ``test``.
         advice : callable
             From the names of the incomplete parts to advice for the user.
+        in_time : bool
+            Whether the split is by time, so that a class may be missing in what is later.
 
         Raises
         ------
         UserError
             If a part is incomplete. The message states what it lacks.
         """
+
+    def rare(self, examples: pd.DataFrame, needed: int) -> list[str]:
+        """
+        Return the classes of fewer groups than a split needs, if the target is a class.
+
+        Parameters
+        ----------
+        examples : DataFrame
+            With ``label`` and ``group``.
+        needed : int
+            Groups that leave one for every part.
+        """
+        return []
+
+    def lacking(self, parts: Mapping[str, pd.DataFrame]) -> dict[str, list[str]]:
+        """Return the classes that some parts of a split lack, with the names of these."""
+        return {}
 
     @abstractmethod
     def describe(self, train: pd.DataFrame) -> dict[str, Any]:

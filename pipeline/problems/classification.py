@@ -552,24 +552,42 @@ class Classification(Problem):
             raise UserError(
                 f"label '{label}' has {fewest} {what}, fewer than the {needed} that the split "
                 f"needs: {advice(fewest)}"
+                + "; or set task.rare to drop or merge"
+                * (len(groups) > 2)
             )
 
     def strata(self, examples: pd.DataFrame) -> np.ndarray:
         """Return the class of each example."""
         return examples["label"].to_numpy()
 
-    def check_parts(
-        self, parts: Mapping[str, pd.DataFrame], advice: Callable[[list[str]], str]
-    ) -> None:
-        """Check that every class is in every part."""
+    def rare(self, examples: pd.DataFrame, needed: int) -> list[str]:
+        """Return the classes of fewer groups than a split needs."""
+        groups = examples.groupby("label")["group"].nunique()
+        return sorted(groups.index[groups < needed])
+
+    def lacking(self, parts: Mapping[str, pd.DataFrame]) -> dict[str, list[str]]:
+        """Return the classes that some parts of a split lack, with the names of these."""
         labels = {name: set(part["label"]) for name, part in parts.items()}
-        for label in sorted(set().union(*labels.values())):
-            lacking = [name for name in parts if label not in labels[name]]
-            if lacking:
-                having = [name for name in parts if label in labels[name]]
+        return {
+            label: absent
+            for label in sorted(set().union(*labels.values()))
+            if (absent := [name for name in parts if label not in labels[name]])
+        }
+
+    def check_parts(
+        self,
+        parts: Mapping[str, pd.DataFrame],
+        advice: Callable[[list[str]], str],
+        in_time: bool = False,
+    ) -> None:
+        """Check that every class is in every part, or by time that each part has two classes."""
+        single = [name for name, part in parts.items() if part["label"].nunique() < 2]
+        for label, absent in self.lacking(parts).items():
+            if not in_time or "train" in absent or single:
+                having = " and ".join(name for name in parts if name not in absent)
                 raise UserError(
-                    f"label '{label}' is in {' and '.join(having)} but not in "
-                    f"{' and '.join(lacking)}: {advice(lacking)}"
+                    f"label '{label}' is in {having} but not in {' and '.join(absent)}: "
+                    f"{advice(absent)}"
                 )
 
     def describe(self, train: pd.DataFrame) -> dict[str, Any]:

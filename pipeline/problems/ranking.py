@@ -184,7 +184,10 @@ class Ranking(Problem):
         return STRATA[np.searchsorted(BORDERS, number, side="right")]
 
     def check_parts(
-        self, parts: Mapping[str, pd.DataFrame], advice: Callable[[list[str]], str]
+        self,
+        parts: Mapping[str, pd.DataFrame],
+        advice: Callable[[list[str]], str],
+        in_time: bool = False,
     ) -> None:
         """Check that someone in every part liked something."""
         lacking = [name for name, part in parts.items() if not (part["label"] != "").any()]

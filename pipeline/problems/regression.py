@@ -299,7 +299,10 @@ class Regression(Problem):
         return np.searchsorted(np.unique(np.quantile(target, shares)), target, side="right")
 
     def check_parts(
-        self, parts: Mapping[str, pd.DataFrame], advice: Callable[[list[str]], str]
+        self,
+        parts: Mapping[str, pd.DataFrame],
+        advice: Callable[[list[str]], str],
+        in_time: bool = False,
     ) -> None:
         """Check that every part has two different numbers."""
         lacking = [name for name, part in parts.items() if part["label"].nunique() < 2]

@@ -1,5 +1,6 @@
 """Recognise what the columns of a table hold, and how their texts write it."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -184,14 +185,28 @@ def recognise(
     }
 
 
-def describe(columns: Mapping[str, Column]) -> str:
-    """Return what columns are taken for as lines of YAML, to be corrected and given again."""
+def describe(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """
+    Describe what columns are taken for as YAML, to be corrected and given again.
+
+    Parameters
+    ----------
+    columns : mapping of str to mapping
+        What `Column.settings` returned for each, as ``columns`` of ``card.json`` has it.
+
+    Returns
+    -------
+    str
+        Lines such as ``price: number  # unit '$'``, as ``task.source.columns`` takes them.
+    """
     lines = []
     for name, column in columns.items():
-        kind = {"identifier": "ignore", "constant": "ignore"}.get(column.kind, column.kind)
-        about = [column.kind] * (kind != column.kind)
-        about += [f"{key} {value!r}" for key, value in column.form.settings().items()]
-        plain = name if re.fullmatch(r"[A-Za-z_]\w*", name) else f'"{name}"'
+        found = column["kind"]
+        kind = {"identifier": "ignore", "constant": "ignore"}.get(found, found)
+        about = [found] * (kind != found)
+        about += [f"{key} {value!r}" for key, value in column.items() if key != "kind"]
+        # JSON is YAML, and quotes what would be read as a number or a truth value.
+        plain = name if re.fullmatch(r"[A-Za-z]\w{3,}", name) else json.dumps(name)
         lines.append(f"{plain}: {kind}{'  # ' * bool(about)}{', '.join(about)}")
     return "\n".join(lines)
 
@@ -346,7 +361,8 @@ def _separators(
     marked = bodies.str.contains(r"[.,]")
     if not readings:
         one = texts[bodies.str.contains(",") & ~bodies.str.contains(r",.*\.")]
-        other = texts[bodies.str.contains(r"\.")]
+        other = texts.drop(one.index)
+        other = other[bodies[other.index].str.contains(r"\.")]
         pair = [part.iloc[0] for part in (one, other) if len(part)]
         return None, [MIXED_MARKS.format(name, *pair)] if len(pair) == 2 else []
     if known:
@@ -372,10 +388,11 @@ def _date_form(
         found = _checked(texts, [given.date_format], missing, forced)
         if found[0] is not None:
             return found
-    if texts.head(LOOKED_AT).str.fullmatch(ISO_DATE).mean() > MOSTLY:
+    least = 0 if forced else MOSTLY
+    if texts.head(LOOKED_AT).str.fullmatch(ISO_DATE).mean() > least:
         return _checked(texts, [ISO], missing, forced)
     matches = [DATE.fullmatch(text) for text in texts.head(LOOKED_AT)]
-    if np.mean([one is not None for one in matches]) <= MOSTLY:
+    if np.mean([one is not None for one in matches]) <= least:
         return None, []
     first = next(one for one in matches if one)
     clock = next((f for form, f in TIMES.items() if re.fullmatch(form, first["time"])), None)
@@ -417,7 +434,7 @@ def _checked(
     """Return the form of the one format that all texts have, or what is doubtful."""
     first = texts.head(LOOKED_AT)
     shares = {one: _read(first, one).notna().mean() for one in formats}
-    likely = [one for one, share in shares.items() if share > MOSTLY]
+    likely = [one for one, share in shares.items() if share > (0 if forced else MOSTLY)]
     read = {one: _read(texts, one) for one in likely}
     fitting = [one for one in likely if read[one].notna().all()]
     # Two formats may read the same dates, such as %b and %B the month May.

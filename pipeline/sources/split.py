@@ -20,6 +20,7 @@ from pipeline.sources.rounds import FINAL, Rounds
 STRATUM = f"{META_PREFIX}stratum"
 # `folds: auto` splits fewer groups than SMALL into FOLDS folds, REPEATS times; up to LARGE
 # groups once; and holds out one share of more.
+ABSENT = "the latest rows have no '{}': it is not in the {}, whose scores say nothing of it"
 AUTO, SMALL, LARGE, FOLDS, REPEATS = "auto", 1_000, 20_000, 5, 3
 
 
@@ -134,7 +135,7 @@ def split(
     if examples.empty:
         raise UserError("there are no examples")
     in_time, has_test = "time" in examples, own_test is not None
-    least, needed = (2, plan.validation) if has_test else (4, _needed(plan.test, plan.validation))
+    least, needed = 2 if has_test else 4, _needed(plan, has_test)
 
     def advise_more(there: int) -> str:
         if plan.folds:
@@ -144,20 +145,62 @@ def split(
     problem.check_enough(examples, 1 if in_time else needed, advise_more)
     if not in_time:
         examples = examples.assign(**{STRATUM: problem.strata(examples)})
+    rounds = _rounds(examples, plan, own_test)
+    for name in rounds.scored:
+        problem.check_parts(rounds.split(name), _advise_moving(plan, in_time, has_test), in_time)
+    return rounds
+
+
+def classes_too_rare(
+    examples: pd.DataFrame, plan: Plan, problem: Problem, own_test: pd.DataFrame | None = None
+) -> list[str]:
+    """
+    Return the classes that cannot be split.
+
+    Parameters
+    ----------
+    examples, plan, problem, own_test
+        As for `split`.
+
+    Returns
+    -------
+    list of str
+        Classes of too few groups. By time these are the ones that come up too late: a train
+        lacks them.
+    """
+    if "time" not in examples:
+        return problem.rare(examples, _needed(plan, own_test is not None))
+    late: set[str] = set()
+    while True:
+        rounds = _rounds(examples[~examples["label"].isin(late)], plan, own_test)
+        parts = [rounds.split(name) for name in rounds.scored]
+        new = {label for one in parts for label, i in problem.lacking(one).items() if "train" in i}
+        if not new - late:
+            return sorted(late)
+        late |= new
+
+
+def absent_later(rounds: Rounds, problem: Problem) -> list[str]:
+    """Return messages about classes that the test or the validation of a round lacks."""
+    absent: dict[str, list[str]] = {}
+    for name in rounds.scored:
+        for label, parts in problem.lacking(rounds.split(name)).items():
+            of_round = f" of round {name}" if len(rounds.scored) > 1 else ""
+            absent.setdefault(label, []).append(f"{' and '.join(parts)}{of_round}")
+    return [ABSENT.format(label, "; ".join(places)) for label, places in absent.items()]
+
+
+def _rounds(examples: pd.DataFrame, plan: Plan, own_test: pd.DataFrame | None) -> Rounds:
     if plan.folds:
         parts = pd.DataFrame(dict(_fold(examples, plan)))
-        rounds = Rounds(examples.reset_index(drop=True), parts)
-    else:
-        if own_test is None:
-            held_out = _hold_out(examples, plan.test, plan.seed)
-            own_test, examples = examples[held_out], examples[~held_out]
-        validating = _hold_out(examples, plan.validation, plan.seed)
-        parts = pd.DataFrame({"0": np.where(validating, "validation", "train")})
-        examples, own_test = (rows.reset_index(drop=True) for rows in (examples, own_test))
-        rounds = Rounds(examples, parts, own_test)
-    for name in rounds.scored:
-        problem.check_parts(rounds.split(name), _advise_moving(plan, in_time, has_test))
-    return rounds
+        return Rounds(examples.reset_index(drop=True), parts)
+    if own_test is None:
+        held_out = _hold_out(examples, plan.test, plan.seed)
+        own_test, examples = examples[held_out], examples[~held_out]
+    validating = _hold_out(examples, plan.validation, plan.seed)
+    parts = pd.DataFrame({"0": np.where(validating, "validation", "train")})
+    examples, own_test = (rows.reset_index(drop=True) for rows in (examples, own_test))
+    return Rounds(examples, parts, own_test)
 
 
 def _advise_moving(plan: Plan, in_time: bool, has_test: bool) -> Callable[[list[str]], str]:
@@ -185,8 +228,11 @@ def nearest_part(share: float) -> int:
     return min((below, below + 1), key=lambda k: abs(1 / k - share))
 
 
-def _needed(testing: int, validating: int) -> int:
+def _needed(plan: Plan, has_test: bool) -> int:
     """Return how many examples a stratum needs to leave one per fold once test is held out."""
+    testing, validating = plan.test, plan.validation
+    if has_test:
+        return validating
     return next(n for n in count(testing) if n - -(-n // testing) >= validating)
 
 

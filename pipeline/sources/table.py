@@ -353,6 +353,8 @@ def examples(
             if role != "text":
                 values = values.mask(values.isin(NO_LABEL))
             _check_complete(file, role, name, values)
+            if role == "label" and not is_text and columns[name].doubts:
+                raise UserError(f"{file}: {columns[name].doubts[0]}")
             if not is_text and (role == "time" or columns[name].kind == "number"):
                 values = _converted(file, values, kinds[name], columns[name].form)
             part[role] = values

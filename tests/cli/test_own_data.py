@@ -340,8 +340,13 @@ MISTAKES = {
     "time that is none": (GOOD, "task.source.time=b", ["'b'", "2024-12-31", "'u'"]),
     "column to ignore missing": (GOOD, "task.source.ignore=[bb]", ["'bb'", "mean 'b'"]),
     "columns to ignore are no list": (GOOD, "task.source.ignore=b", ["task.source.ignore", "list"]),
-    "too few of a class": (GOOD + "1,u,2024-02-01,z,maybe\n", "", ["'maybe'", "1 independent"]),
-    "unknown type": (GOOD, "task.source.path=mine/table.xlsx", [".xlsx", ".csv", ".parquet"]),
+    "too few of a class": (
+        GOOD + "1,u,2024-02-01,z,maybe\n",
+        "",
+        ["'maybe'", "1 independent", "task.rare"],
+    ),
+    "unknown choice": (GOOD, "task.rare=dropp", ["task.rare", "'dropp'", "mean 'drop'"]),
+    "unknown type": (GOOD, "task.source.path=mine/table.xls", [".xls", ".csv", ".parquet"]),
     "no such file": (GOOD, "task.source.path=mine/tables.csv", ["tables.csv", "not a file"]),
     "test file lacks a column": (
         GOOD,
@@ -367,7 +372,7 @@ def fresh(clone, empty_store, tmp_path_factory):
     project = clone.copy(tmp_path_factory.mktemp("mistakes") / "bakeoff", empty_store)
     folder = project.root / "mine"
     folder.mkdir()
-    (folder / "table.xlsx").write_bytes(b"PK")
+    (folder / "table.xls").write_bytes(b"PK")
     pd.read_csv(io.StringIO(LATER)).drop(columns="b").to_csv(folder / "lacking.csv", index=False)
     (folder / "same.csv").write_text(LATER.replace("q0", "p0"), "utf-8")
     (folder / "other.csv").write_text(LATER.replace(",no", ",maybe"), "utf-8")
