@@ -144,7 +144,15 @@ def _check_call(node: dict[str, Any], where: str) -> None:
         if allowed and (
             not isinstance(value, allowed) or (isinstance(value, bool) and annotation is not bool)
         ):
-            raise UserError(f"{where}.{key}: {value!r} is not of type {annotation.__name__}")
+            quoted = str(value).lower() if isinstance(value, bool) else value
+            hint = (
+                f": for the text '{quoted}' as it is in the file, write "
+                f"{where}.{key}=\"'{quoted}'\" on the command line, or quote it in YAML"
+            )
+            raise UserError(
+                f"{where}.{key}: {value!r} is not of type {annotation.__name__}"
+                f"{hint * (annotation is str and not isinstance(value, list | dict))}"
+            )
 
 
 def _describe(error: BaseException) -> str:

@@ -955,9 +955,14 @@ def _fault(probabilities: np.ndarray, shape: tuple[int, int]) -> str | None:
 
 
 def one_against_rest(predictions: ClassPredictions) -> list[int]:
-    """Return the classes to draw curves of. Of two classes it is only the positive one."""
+    """
+    Return the classes to draw curves of. Of two classes it is only the positive one.
+
+    A class that no example has, as may be after a split by time, has none.
+    """
     n_classes = predictions.probabilities.shape[1]
-    return [predictions.positive] if n_classes == 2 else list(range(n_classes))
+    codes = [predictions.positive] if n_classes == 2 else list(range(n_classes))
+    return [code for code in codes if (predictions.actual == code).any()]
 
 
 def confusion_points(predictions: ClassPredictions) -> pd.DataFrame:

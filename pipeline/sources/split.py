@@ -20,7 +20,7 @@ from pipeline.sources.rounds import FINAL, Rounds
 STRATUM = f"{META_PREFIX}stratum"
 # `folds: auto` splits fewer groups than SMALL into FOLDS folds, REPEATS times; up to LARGE
 # groups once; and holds out one share of more.
-ABSENT = "the latest rows have no '{}': it is not in the {}, whose scores say nothing of it"
+ABSENT = "the latest rows have no '{}': it is not in the {}, where its F1 counts as 0"
 AUTO, SMALL, LARGE, FOLDS, REPEATS = "auto", 1_000, 20_000, 5, 3
 
 

@@ -28,6 +28,7 @@ from pipeline.sources.examples import (
     inputs_of,
     origin_of,
 )
+from pipeline.sources.leaks import leaks
 
 # In a table with fewer rows a column may count them by chance.
 FEWEST_ROWS = 20
@@ -43,10 +44,6 @@ BEGINNINGS = {b"\x1f\x8b": ".csv.gz", b"PAR1": ".parquet", b"PK\x03\x04": ".xlsx
 # How texts in UTF-16 begin.
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 UNLABELLED = "no label"
-LEAK = (
-    "column '{}' determines the label by itself: if it is not known when a prediction is wanted, "
-    "add it to task.source.ignore"
-)
 NUMBERED = (
     "column '{}' numbers the rows, in another order: if that order determines the label, "
     "add it to task.source.ignore"
@@ -142,7 +139,7 @@ def read(
     -------
     Source
         With what `examples` returns, without columns that count the rows, and with a
-        warning for each input that equals the label one to one.
+        warning for each input that all but tells the label by itself.
 
     Raises
     ------
@@ -209,7 +206,7 @@ def read(
                 if f"{name}_" in set(parts[0]) - set(tables[0].column_names)
             ),
             *(COUNTING.format(name) for name in counting),
-            *(LEAK.format(name) for name in leaks(parts[0])),
+            *leaks(parts[0], target == "number"),
             *(NUMBERED.format(name) for name in shuffled),
             *(doubt for column in found.values() for doubt in column.doubts),
             *_count_missing(found),
@@ -373,24 +370,6 @@ def examples(
 def input_name(name: str) -> str:
     """Return what an input is called: as its column, unless that name has a meaning here."""
     return f"{name}_" if name in META else name
-
-
-def leaks(examples: pd.DataFrame) -> list[str]:
-    """
-    Return the names of inputs whose values map one to one to the labels.
-
-    Parameters
-    ----------
-    examples : DataFrame
-        With ``label``. A missing value counts as a value.
-    """
-    labels, classes = pd.factorize(examples["label"])
-    found = []
-    for name in inputs_of(examples):
-        values, distinct = pd.factorize(examples[name], use_na_sentinel=False)
-        if len(distinct) == len(classes) == len(np.unique(values * len(classes) + labels)):
-            found.append(name)
-    return found
 
 
 def row_numbers(examples: pd.DataFrame) -> tuple[list[str], list[str]]:

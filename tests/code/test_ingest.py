@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.config.schema import Split
 from pipeline.errors import UserError
-from pipeline.ingest import card, clean, describe_counts
+from pipeline.ingest import card, clean, describe_counts, rare_classes, told, without
 from pipeline.problems import problem
 from pipeline.sources.examples import Source
 from pipeline.sources.split import make_plan, split
@@ -80,3 +80,80 @@ def test_what_was_left_out_is_reported_with_its_reason():
     assert describe_counts({"exact duplicate": 1200, "empty": 1}, "dropped") == (
         "; 1,200 dropped (exact duplicate); 1 dropped (empty)"
     )
+
+
+def settled(how, source, **settings):
+    """Clean, settle rare classes and split; return the examples with what was told and counted."""
+    kept, test, slices, _ = clean(source, KIND)
+    plan = make_plan(Split(seed=0, **settings), kept, test is not None)
+    rare = rare_classes(how, kept, plan, KIND, test)
+    kept, test, _, counts = without(rare, how, kept, test, slices)
+    rounds = split(kept, plan, KIND, test)
+    return rounds, told(rare, how, rounds, KIND), counts
+
+
+LABELS = ["a"] * 40 + ["b"] * 40 + ["c"] * 4 + ["d"] * 3
+
+
+def test_rare_classes_are_an_error_that_names_the_key():
+    with pytest.raises(
+        UserError, match=r"label 'd' has 3 .* task\.rare to drop or merge"
+    ) as caught:
+        settled("error", Source(examples(LABELS), []))
+
+    assert "group" not in str(caught.value)
+
+
+def test_rare_classes_are_dropped_and_counted():
+    rounds, said, counts = settled("drop", Source(examples(LABELS), []))
+
+    assert sorted({*rounds.examples["label"], *rounds.test["label"]}) == ["a", "b"]
+    assert counts == {"too rare a class": 7}
+    assert said == ["rows of classes that are rare are left out: 'c', 'd'"]
+
+
+def test_rare_classes_are_merged_into_one():
+    rounds, said, counts = settled("merge", Source(examples(LABELS), []))
+
+    everything = pd.concat([rounds.examples, rounds.test])["label"]
+    assert everything.value_counts().to_dict() == {"a": 40, "b": 40, "other": 7}
+    assert (said, counts) == (["rare classes are merged into 'other': 'c', 'd'"], {})
+
+
+def test_rare_classes_are_left_out_of_a_test_of_its_own_too():
+    test = examples(["a", "b", "c"], ["t0", "t1", "t2"]).assign(group=["x", "y", "z"])
+
+    rounds, _, counts = settled("drop", Source(examples(LABELS), [], test=test))
+
+    assert rounds.test["label"].tolist() == ["a", "b"]
+    assert counts == {"too rare a class": 8}
+
+
+def in_time(labels):
+    return Source(examples(labels).assign(time=range(len(labels))), [])
+
+
+def test_a_class_that_comes_up_too_late_to_be_learned_is_left_out_and_told():
+    rounds, said, counts = settled("error", in_time(["a", "b"] * 50 + ["c"] * 5))
+
+    assert counts == {"too late a class": 5}
+    assert said == [
+        "rows of classes that are not among the earlier rows of each round are left out: 'c'"
+    ]
+    assert set(rounds.test["label"]) == {"a", "b"}
+
+
+def test_a_class_that_later_rows_lack_is_kept_and_told():
+    rounds, said, counts = settled("error", in_time(["c"] * 5 + ["a", "b"] * 50))
+
+    assert counts == {}
+    assert "c" in set(rounds.part("0", "train")["label"])
+    assert said == [
+        "the latest rows have no 'c': it is not in the validation and test, "
+        "where its F1 counts as 0"
+    ]
+
+
+def test_an_unknown_way_with_rare_classes_is_reported():
+    with pytest.raises(UserError, match=r"task\.rare: unknown 'dropp'; did you mean 'drop'"):
+        settled("dropp", Source(examples(LABELS), []))
