@@ -1,4 +1,4 @@
-"""Columns that all but tell the label: those that are named, and those of common tables that not."""
+"""Columns that all but tell the label, and columns of common tables that do not."""
 
 import numpy as np
 import pandas as pd
