@@ -41,7 +41,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test of an extra whose package is not installed."""
-    packages = {extra: package for package, extra in EXTRAS.items()}
+    packages = {extra: package for package, extra in EXTRAS.items()} | {"excel": "openpyxl"}
     for marker in item.iter_markers("extra"):
         (extra,) = marker.args
         if find_spec(packages[extra]) is None:

@@ -262,7 +262,7 @@ def _numbers(values: pd.Series, form: Form) -> pd.Series:
         numeric = pd.to_numeric(plain, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     except OverflowError:  # of whole numbers beyond the greatest float
         numeric = pd.to_numeric(plain.map(str), errors="coerce").to_numpy(np.float64)
-    numbers = pd.Series(np.where(np.isfinite(numeric), numeric, np.nan))
+    numbers = pd.Series(np.where(np.isfinite(numeric), numeric, np.nan), values.index)
     left = numbers.isna() & values.notna()
     if left.any():
         numbers[left] = _seconds(values[left].map(str).str.strip())

@@ -84,6 +84,10 @@ SPELT = (
     "column '{}' has '{}' and '{}', which differ only in case or spaces: "
     "they are taken for two{}; if they are one, spell them alike"
 )
+CLASSES = (
+    "'{}' and '{}' of '{}' differ only in case or spaces, and are taken for two classes: "
+    "if they are one, spell them alike"
+)
 
 
 class Given(NamedTuple):
@@ -220,6 +224,12 @@ def spelt_twice(values: pd.Series) -> tuple[str, str] | None:
         return None
     second = int(np.argmax(twice.to_numpy()))
     return str(distinct[folded == folded.iloc[second]].iloc[0]), str(distinct.iloc[second])
+
+
+def class_doubts(labels: pd.Series, name: str) -> list[str]:
+    """Tell of two classes that differ only in case or white space."""
+    pair = spelt_twice(labels)
+    return [CLASSES.format(*pair, name)] if pair else []
 
 
 def _recognise(values: pd.Series, wanted: str | None, given: Given) -> Column:

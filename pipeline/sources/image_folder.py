@@ -7,7 +7,9 @@ import pandas as pd
 
 from pipeline.errors import UserError
 from pipeline.sources import table
+from pipeline.sources.columns import class_doubts
 from pipeline.sources.examples import META_PREFIX, Source, origin_of
+from pipeline.sources.folders import folder_doubts
 from pipeline.sources.images import read_images
 
 SUFFIXES = {
@@ -24,6 +26,8 @@ def read(
     image: str = "image",
     label: str = "label",
     group: str | None = None,
+    unlabelled: str = "error",
+    encoding: str = "utf-8",
 ) -> Source:
     """
     Read a folder of images, or the images that a table names.
@@ -42,6 +46,8 @@ def read(
     image, label, group : str
         Columns of a table. Images are named by their paths, relative to the table. Other
         columns are ignored. Without `group` each row is a group of its own.
+    unlabelled, encoding
+        Of a table, as for `pipeline.sources.table.read`.
 
     Returns
     -------
@@ -56,28 +62,34 @@ def read(
     """
     path = Path(path)
     if path.is_file():
-        files = _in_table(path, {"image": image, "label": label, "group": group})
-        others: list[str] = []
+        named = {"image": image, "label": label, "group": group}
+        files, dropped = _in_table(path, named, unlabelled, encoding)
+        doubts = class_doubts(files["label"], label)
     else:
         files, others = _in_folder(path)
+        dropped, doubts = {}, [OTHERS.format(len(others), others[0])] if others else []
+        doubts += folder_doubts(path, files["label"], SUFFIXES)
     examples, joined = read_images(files, size, near)
-    warnings = [OTHERS.format(len(others), others[0])] if others else []
     origin = origin_of(path, _digest(examples))
-    return Source(examples, [origin], joined=joined, warnings=warnings)
+    return Source(examples, [origin], dropped=dropped, joined=joined, warnings=doubts)
 
 
-def _in_table(file: Path, named: dict[str, str | None]) -> pd.DataFrame:
+def _in_table(
+    file: Path, named: dict[str, str | None], unlabelled: str, encoding: str
+) -> tuple[pd.DataFrame, dict[str, int]]:
     columns = {role: name for role, name in named.items() if name is not None}
-    rows = table.load(file, columns, texts=list(columns.values())).select(list(columns.values()))
-    frame = table.plain(file, rows)
-    names = frame.pop(columns["image"])
+    texts = list(columns.values())
+    rows = table.load(file, columns, texts=texts, how=table.Written(encoding=encoding))
+    frames = [table.plain(file, rows.select(texts))]
+    (frame,), dropped = table.settle_unlabelled(frames, columns["label"], unlabelled)
+    names = frame[columns["image"]]
     roles = {role: name for role, name in columns.items() if role != "image"}
     (files,) = table.examples([file], [frame], roles, {})
     paths = [file.parent / str(name) for name in names]
-    for row, (path, missing) in enumerate(zip(paths, names.isna(), strict=True), 1):
+    for row, path, missing in zip(names.index + 1, paths, names.isna(), strict=True):
         if missing or not path.is_file():
             raise UserError(f"{file}, row {row} (not counting a header): {path} is no file")
-    return files.assign(path=paths)
+    return files.assign(path=paths), dropped
 
 
 def _in_folder(folder: Path) -> tuple[pd.DataFrame, list[str]]:

@@ -10,11 +10,15 @@ from pipeline.sources.examples import inputs_of
 
 # Rows that are looked at, and the fewest that tell anything.
 MOST_ROWS, FEWEST_ROWS = 10_000, 50
+# Labels of fewer rows each, on average, are hardly classes.
+FEWEST_OF_CLASS = 5
 # A column is reported from these scores on: above what single columns of common tables reach
 # (0.96 for the petals of iris; 0.92 for the size of diamonds and their price).
 MACRO_F1, R2 = 0.97, 0.95
 # Share of the rows that are missing just where the label is one value, and of those of the value.
 AGREE = 0.9
+# A column that is filled in for one class alone is reported if chance would hardly do that.
+LEAST_CHANCE = 1e-6
 # A small tree that is fitted on each column. Categories are numbered by what they tell.
 LEAVES, LEAF_ROWS, FOLDS = 64, 3, 2
 DETERMINES = (
@@ -58,11 +62,13 @@ def leaks(examples: pd.DataFrame, of_numbers: bool = False) -> list[str]:
     if len(rows) > MOST_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
     some, known = examples.iloc[rows], labels.iloc[rows]
+    scored = len(rows) >= FEWEST_ROWS
+    scored &= of_numbers or known.nunique() * FEWEST_OF_CLASS <= len(known)
     told = []
     for name in inputs_of(examples):
         if _one_to_one(some[name], known) and _one_to_one(examples[name], labels):
             told.append(DETERMINES.format(name))
-        elif len(rows) >= FEWEST_ROWS:
+        elif scored:
             warning = _missing(some[name], known) if not of_numbers else ""
             told += [warning or _telling(some[name], known, of_numbers)]
     return [warning for warning in told if warning]
@@ -86,7 +92,9 @@ def _missing(values: pd.Series, labels: pd.Series) -> str:
         for label in labels.unique():
             of_label = (labels == label).to_numpy()
             within, among = found[of_label].mean(), of_label[found].mean()
-            if within > AGREE and among > AGREE:
+            alone = what == "filled in" and among == 1
+            by_chance = of_label.mean() ** found.sum()
+            if (within > AGREE and among > AGREE) or (alone and by_chance < LEAST_CHANCE):
                 return MISSES.format(values.name, what, within, label, found[~of_label].mean())
     return ""
 

@@ -1,5 +1,6 @@
 """Read a table of the user's own: CSV, Parquet, JSON or Excel with a column to predict."""
 
+import codecs
 import gzip
 import json
 import re
@@ -18,7 +19,7 @@ from pyarrow import json as json_lines
 from pipeline.errors import UserError, encoding_fault, nearest
 from pipeline.features.inputs import MISSING, USUAL, Form, convert, expected, kind_of
 from pipeline.files import sha256
-from pipeline.sources.columns import Column, Given, recognise, spelt_twice
+from pipeline.sources.columns import Column, Given, class_doubts, recognise
 from pipeline.sources.examples import (
     CONTRADICTION,
     META,
@@ -50,10 +51,6 @@ NUMBERED = (
 )
 COUNTING = "column '{}' numbers the rows from first to last, and is left out"
 COUNTED = "taken for missing: {}"
-CLASSES = (
-    "'{}' and '{}' of '{}' differ only in case or spaces, and are taken for two classes: "
-    "if they are one, spell them alike"
-)
 IN_ORDER = (
     "the rows are in the order of '{}', but are split at random: if later rows are to be predicted "
     "from earlier ones, set task.source.time={}"
@@ -152,7 +149,6 @@ def read(
             "by group or by time; set one of them to null"
         )
     _check_choice("target", target, ("category", "number"))
-    _check_choice("unlabelled", unlabelled, ("error", "drop"))
     named = {"label": label, "group": group, "time": time}
     roles = {role: name for role, name in named.items() if name is not None}
     given = _given(decimal, thousands, date_format)
@@ -168,11 +164,7 @@ def read(
         tables.append(load(files[1], roles, ignore or [], texts, how))
         _check_same_columns(files, tables)
     frames = [plain(file, table) for file, table in zip(files, tables, strict=True)]
-    dropped = {}
-    if unlabelled == "drop":
-        kept = [frame[~frame[label].isin(NO_LABEL) & frame[label].notna()] for frame in frames]
-        without = sum(map(len, frames)) - sum(map(len, kept))
-        frames, dropped = kept, {UNLABELLED: without} if without else {}
+    frames, dropped = settle_unlabelled(frames, label, unlabelled)
     wanted = {name: kind for name, kind in (columns or {}).items() if name not in roles.values()}
     found = recognise(frames[0].drop(columns=list(roles.values())), wanted, given)
     if "time" in roles:
@@ -210,7 +202,7 @@ def read(
             *(NUMBERED.format(name) for name in shuffled),
             *(doubt for column in found.values() for doubt in column.doubts),
             *_count_missing(found),
-            *_class_doubts(parts[0], label, target),
+            *(class_doubts(parts[0]["label"], label) if target == "category" else []),
             *([] if set(roles) & {"group", "time"} else _in_order(parts[0])),
             *([ALIKE.format(alike)] if alike else []),
         ],
@@ -254,6 +246,10 @@ def load(
     if not file.is_file():
         raise UserError(f"{file} is not a file: task.source names a table, {', '.join(READERS)}")
     kind, how = _type_of(file), how or Written()
+    try:
+        codecs.lookup(how.encoding)
+    except LookupError:
+        raise UserError(f"task.source.encoding: unknown '{how.encoding}'") from None
     if kind not in READERS:
         raise UserError(f"{file}: unknown type of file '{kind}'; known: {', '.join(READERS)}")
     try:
@@ -302,6 +298,29 @@ def plain(file: Path, table: pa.Table) -> pd.DataFrame:
     return pa.table(columns).to_pandas(split_blocks=True, self_destruct=True)
 
 
+def settle_unlabelled(
+    frames: Sequence[pd.DataFrame], label: str, unlabelled: str
+) -> tuple[list[pd.DataFrame], dict[str, int]]:
+    """
+    Drop the rows without a label, if that is wanted, and count them.
+
+    Parameters
+    ----------
+    frames : sequence of DataFrame
+        What `plain` returned.
+    label : str
+        The column of labels.
+    unlabelled : {"error", "drop"}
+        What happens to these rows. An error is left to `examples`.
+    """
+    _check_choice("unlabelled", unlabelled, ("error", "drop"))
+    if unlabelled == "error":
+        return list(frames), {}
+    kept = [frame[frame[label].notna() & ~frame[label].isin(NO_LABEL)] for frame in frames]
+    count = sum(map(len, frames)) - sum(map(len, kept))
+    return kept, {UNLABELLED: count} if count else {}
+
+
 def examples(
     files: Sequence[Path],
     frames: Sequence[pd.DataFrame],
@@ -342,7 +361,7 @@ def examples(
         _check_time(files[0], roles["time"], frames[0], columns[roles["time"]])
     parts = []
     for file, frame, prefix in zip(files, frames, ("", "test-"), strict=False):
-        ids = prefix + (frame.index + 1).astype(str)
+        ids = pd.Series(prefix + (frame.index + 1).astype(str), frame.index)
         part = {"example_id": ids, "group": ids}
         for role, name in roles.items():
             is_text = role in ("text", "group") or (role == "label" and target == "category")
@@ -472,7 +491,7 @@ def _excel(file: Path, *_: object) -> pa.Table:
 
 def _from_frame(frame: pd.DataFrame) -> pa.Table:
     """Convert a frame whose columns may hold texts among numbers, which then are texts too."""
-    for name in frame.select_dtypes(object):
+    for name in frame.columns[[dtype.kind == "O" for dtype in frame.dtypes]]:
         if any(isinstance(value, str) for value in frame[name]):
             frame[name] = convert(frame[name], "string", USUAL, False)
     return pa.Table.from_pandas(frame, preserve_index=False)
@@ -543,8 +562,6 @@ def _unreadable(file: Path, reason: str, how: Written) -> UserError:
                 f"{file} {encoding_fault(error)}; save it as UTF-8, or set task.source.encoding, "
                 "such as to cp1252"
             )
-        except LookupError:
-            return UserError(f"task.source.encoding: unknown '{how.encoding}'")
         except (OSError, EOFError) as error:
             return UserError(f"{file} is damaged: {_line(error)}")
     if "Row #" in reason:
@@ -695,11 +712,6 @@ def _count_missing(columns: Mapping[str, Column]) -> list[str]:
     more = len(counts) - SHOWN
     shown = ", ".join(counts[:SHOWN]) + f" and {more:,} more" * (more > 0)
     return [COUNTED.format(shown)] if counts else []
-
-
-def _class_doubts(examples: pd.DataFrame, label: str, target: str) -> list[str]:
-    pair = spelt_twice(examples["label"]) if target == "category" else None
-    return [CLASSES.format(*pair, label)] if pair else []
 
 
 def _in_order(examples: pd.DataFrame) -> list[str]:

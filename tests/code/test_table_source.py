@@ -3,6 +3,8 @@
 import datetime
 import gzip
 import hashlib
+import re
+import sys
 
 import numpy as np
 import pandas as pd
@@ -576,3 +578,124 @@ def test_an_unknown_column_is_reported_with_the_nearest(file, role):
         read(file, "churned", **{role: ["agee"] if role == "ignore" else "agee"})
 
     assert f"task.source.{role}: no column 'agee'; did you mean 'age'?" in str(caught.value)
+
+
+OTHER_FILES = {
+    "a.csv.gz": lambda frame, path: frame.to_csv(path, index=False),
+    "a.jsonl.gz": lambda frame, path: frame.to_json(path, orient="records", lines=True),
+    "a.json": lambda frame, path: frame.to_json(path, orient="records"),
+    "a.json.gz": lambda frame, path: frame.to_json(path, orient="records"),
+    "a.xlsx": lambda frame, path: frame.to_excel(path, index=False),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.extra("excel")] * name.endswith("xlsx"))
+        for name in OTHER_FILES
+    ],
+)
+def test_files_that_are_compressed_or_of_other_programs_give_what_csv_gives(
+    file, frame, tmp_path, name
+):
+    text = frame.assign(since=frame["since"].astype(str), at=frame["at"].astype(str))
+    OTHER_FILES[name](text, tmp_path / name)
+
+    found, expected = (read(path, "churned").examples for path in (tmp_path / name, file))
+
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_workbook_needs_an_extra(write, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+
+    with pytest.raises(UserError, match=r"a\.xlsx: .* pip install -e '\.\[excel\]'"):
+        read(write("a.xlsx", b"PK"), "label")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_another_encoding_is_read_by_key(write, encoding):
+    file = write("a.csv", ("größe,label\n" + "groß,x\nklein,y\n" * 3).encode(encoding))
+
+    examples = read(file, "label", encoding=encoding).examples
+
+    assert examples["größe"].tolist() == ["groß", "klein"] * 3
+
+
+def test_marks_are_read_by_key(write):
+    file = write("a.csv", "a:b:label\n" + "1,5:1.234:x\n2,5:2.345:y\n" * 3)
+
+    examples = read(file, "label", sep=":", decimal=",").examples
+
+    assert examples["a"].tolist() == [1.5, 2.5] * 3
+    assert examples["b"].tolist() == [1234, 2345] * 3
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"decimal": ";"}, "task.source.decimal: ';' is not one of the marks"),
+        ({"decimal": ",", "thousands": ","}, "are both ','"),
+        ({"encoding": "utf-9"}, "task.source.encoding: unknown 'utf-9'"),
+        ({"encoding": "ascii"}, "not ascii: byte 0xc3 in line 2"),
+        ({"unlabelled": "dropp"}, "task.source.unlabelled: unknown 'dropp'; did you mean 'drop'"),
+        ({"columns": {"aa": "number"}}, "task.source.columns: no column 'aa'"),
+    ],
+)
+def test_a_key_that_cannot_be_is_reported(write, keys, expected):
+    with pytest.raises(UserError, match=re.escape(expected)):
+        read(write("a.csv", "a,label\n" + "ü,x\nb,y\n" * 3), "label", **keys)
+
+
+def test_rows_without_a_label_are_left_out_by_key_and_keep_their_numbers(write):
+    file = write("a.csv", "a,label\n1,x\n2,\n3,y\n4,NA\n5,x\n")
+
+    source = read(file, "label", unlabelled="drop")
+
+    assert source.examples["example_id"].tolist() == ["1", "3", "5"]
+    assert source.dropped == {"no label": 2}
+
+
+@pytest.mark.parametrize(
+    ("header", "asked"),
+    [
+        ("5.1,3.5,1.4,setosa", True),
+        ("a,b,c,setosa", False),
+        # as pandas names columns that have no names
+        ("0,1,2,setosa", False),
+        ("1990,b,c,setosa", False),
+    ],
+)
+def test_a_header_that_looks_like_values_is_asked_about(write, header, asked):
+    rows = "".join(f"{n / 7},{n % 5},{n * n},{'xy'[n % 2]}\n" for n in range(1, 30))
+    file = write("a.csv", f"{header}\n{rows}")
+
+    found = [one for one in read(file, "setosa").warnings if "first row" in one]
+
+    assert len(found) == asked
+    if asked:
+        with pytest.raises(UserError, match=r"no column 'label'.* first row looks like values"):
+            read(file, "label")
+
+
+@pytest.mark.parametrize(
+    ("order", "keys", "warned"),
+    [(1, {}, True), (-1, {}, True), (0, {}, False), (1, {"time": "day"}, False)],
+)
+def test_rows_in_the_order_of_time_are_told(tmp_path, order, keys, warned):
+    days = pd.Series(pd.date_range("2024-01-01", periods=40)).dt.strftime("%d.%m.%Y")
+    days = days.sample(frac=1, random_state=0) if order == 0 else days[::order]
+    rows = pd.DataFrame({"x": [3, 1, 2, 5] * 10, "day": days.to_numpy(), "y": ["a", "b"] * 20})
+    rows.to_csv(tmp_path / "a.csv", index=False)
+
+    found = read(tmp_path / "a.csv", "y", **keys).warnings
+
+    told = [one for one in found if "in the order of 'day'" in one]
+    assert ["set task.source.time=day" in one for one in told] == [True] * warned
+
+
+def test_classes_that_differ_only_in_case_are_told(write):
+    (told,) = read(write("a.csv", "a,label\n" + "1,yes\n2,No\n3,Yes\n4,No\n" * 2), "label").warnings
+
+    assert told.startswith("'yes' and 'Yes' of 'label' differ only in case or spaces")

@@ -169,3 +169,13 @@ def test_a_model_whose_package_is_not_installed_names_its_extra(extra, monkeypat
         f"model._target_: '{module}.{name}' cannot be imported (it needs {package}, which is not "
         f"installed: pip install -e '.[{extra}]')"
     )
+
+
+@pytest.mark.parametrize(("value", "written"), [(True, "true"), (6, "6")])
+def test_a_number_or_truth_value_where_a_text_is_due_is_told_how_to_quote_it(value, written):
+    node = {"_target_": "pipeline.sources.table.read", "label": value}
+
+    with pytest.raises(UserError) as caught:
+        check_targets(node, "task.source")
+
+    assert f"task.source.label=\"'{written}'\" on the command line" in str(caught.value)

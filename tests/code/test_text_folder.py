@@ -191,3 +191,30 @@ def test_a_table_of_texts_that_cannot_be_used_is_reported(tmp_path, content, col
         read(tmp_path / "a.csv", **columns)
 
     assert f"{tmp_path / 'a.csv'}: {expected}" in str(caught.value)
+
+
+def test_rows_of_a_table_without_a_label_are_left_out_by_key(tmp_path):
+    write(tmp_path, {"a.csv": "text,label\na,x\nb,\nc,NA\nd,y\n"})
+
+    source = read(tmp_path / "a.csv", unlabelled="drop")
+
+    assert source.examples["example_id"].tolist() == ["1", "4"]
+    assert source.dropped == {"no label": 2}
+
+
+def test_texts_in_another_encoding_are_read_by_key(tmp_path):
+    write(tmp_path, {"poetry/a.txt": "Bront\xeb".encode("cp1252")})
+
+    assert read(tmp_path, encoding="cp1252").examples["text"].tolist() == ["Bront\xeb"]
+
+
+def test_what_is_no_example_is_counted_and_told(folder):
+    (folder / "drama").mkdir()
+    write(folder, {"README.md": "about", "top.txt": "no class", "Novel/b.txt": "It was"})
+
+    assert read(folder).warnings == [
+        "folders of classes without a file were left out: 1, such as drama",
+        "files beside the folders of classes were not read: 1, such as top.txt",
+        "'Novel' and 'novel' of 'class' differ only in case or spaces, and are taken for two "
+        "classes: if they are one, spell them alike",
+    ]
