@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -256,7 +256,7 @@ def _numbers(values: pd.Series, form: Form) -> pd.Series:
     if not pd.api.types.is_numeric_dtype(values):
         texts = values.where([isinstance(value, str) for value in values])
         codes, distinct = pd.factorize(texts)
-        written = np.array([*(_plain(one, form) for one in distinct), None], dtype=object)
+        written = np.array([*_plain(distinct, form), None], dtype=object)
         plain = values.astype(object).where(codes < 0, written[codes])
     try:
         numeric = pd.to_numeric(plain, errors="coerce").to_numpy(np.float64, na_value=np.nan)
@@ -269,21 +269,27 @@ def _numbers(values: pd.Series, form: Form) -> pd.Series:
     return numbers
 
 
-def _plain(value: str, form: Form) -> str | None:
-    """Write a number in the usual form."""
-    text = tidy(value)
-    if form.unit:
-        text = tidy(text.replace(form.unit, "", 1))
-    if not re.fullmatch(form.number, text):
-        return None
-    return text.replace(form.thousands, "").replace(form.decimal, ".")
+def _plain(texts: Iterable[str], form: Form) -> list[str | None]:
+    """Write numbers in the usual form. What is none becomes None."""
+    number = re.compile(form.number)
+    found: list[str | None] = []
+    for one in texts:
+        text = tidy(one)
+        if form.unit:
+            text = tidy(text.replace(form.unit, "", 1))
+        plain = text.replace(form.thousands, "").replace(form.decimal, ".")
+        found.append(plain if number.fullmatch(text) else None)
+    return found
 
 
 def tidy(number: str) -> str:
     """Strip a number that is a text, and write its signs and spaces in the usual way."""
-    text = re.sub(r"[\u00a0\u2007\u2009\u202f]", " ", number).strip().replace("\u2212", "-")
-    # As accountants write what is owed.
-    return re.sub(r"^\((.*\d.*)\)$", r"-\1", text)
+    text = number.strip()
+    if not text.isascii():
+        text = re.sub(r"[\u00a0\u2007\u2009\u202f]", " ", text).replace("\u2212", "-")
+    if text.startswith("(") and text.endswith(")"):  # as accountants write what is owed
+        text = f"-{text[1:-1]}"
+    return text
 
 
 def _seconds(times: pd.Series) -> pd.Series:

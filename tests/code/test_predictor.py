@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pipeline import bundle, predictor, storage
 from pipeline.errors import ModelError, UserError
+from pipeline.features.inputs import Form
 from pipeline.features.text import TokenIds, WordCount
 from pipeline.models.baseline import WordCountRule
 from pipeline.models.networks.texts import TextCNN
@@ -64,7 +65,7 @@ def save(made, folder):
         "curve": [],
         "inputs": made.inputs,
         "may_miss": made.may_miss,
-        "forms": {},
+        "forms": {name: form.settings() for name, form in made.forms.items()},
         "example": [],
         "target": made.problem.target,
         "outputs": {},
@@ -205,3 +206,13 @@ def test_a_missing_file_is_reported_by_name(rule, tmp_path, name):
 
     with pytest.raises(UserError, match=f"{re.escape(str(tmp_path / 'it' / name))} does not exist"):
         predictor.load(tmp_path / "it")
+
+
+def test_texts_are_read_in_the_form_that_they_had_in_training(patients, tmp_path):
+    form = Form(decimal=",", thousands=".", unit="mm", missing=("?",))
+    save(patients._replace(forms={"radius": form}), tmp_path / "it")
+    texts = [f"{radius:.6f} mm".replace(".", ",") for radius in PATIENTS["radius"]]
+
+    found = predictor.load(tmp_path / "it").outputs(PATIENTS.assign(radius=texts))
+
+    np.testing.assert_allclose(found, patients.outputs(PATIENTS.round({"radius": 6})), rtol=1e-5)
