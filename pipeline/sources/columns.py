@@ -290,9 +290,11 @@ def _from_texts(texts: pd.Series, wanted: str | None, given: Given) -> Column:
 def _check_fit(values: pd.Series, column: Column) -> None:
     failed = convert(values, column.input_kind, column.form, True).isna() & values.notna()
     if failed.any():
+        first = convert(values[failed].head(1), "string", USUAL, False).iloc[0]
+        remedy = "; set task.source.date_format, such as %Y%m%d" * (column.kind == "date")
         raise UserError(
             f"task.source.columns.{values.name}: it cannot be taken for a {column.kind}: row "
-            f"{int(np.argmax(failed.to_numpy())) + 1:,} holds '{values[failed].iloc[0]}'"
+            f"{int(np.argmax(failed.to_numpy())) + 1:,} holds '{first}'{remedy}"
         )
 
 

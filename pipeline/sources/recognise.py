@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UserError
-from pipeline.sources import table
+from pipeline.features.inputs import convert
+from pipeline.sources import columns, table
 from pipeline.sources.image_folder import SUFFIXES
 
 CLASSIFICATION, REGRESSION = KINDS = ("classification", "regression")
@@ -41,7 +43,7 @@ class Recognised(NamedTuple):
     because: str
 
 
-def recognise(path: Path, columns: Mapping[str, Any], kind: str | None = None) -> Recognised:
+def recognise(path: Path, named: Mapping[str, Any], kind: str | None = None) -> Recognised:
     """
     Recognise a table, a folder of texts or a folder of images.
 
@@ -49,7 +51,7 @@ def recognise(path: Path, columns: Mapping[str, Any], kind: str | None = None) -
     ----------
     path : Path
         A table as for `pipeline.sources.table`, or a folder with a folder per class.
-    columns : mapping
+    named : mapping
         What the user named of ``label``, ``group``, ``time``, ``test`` and ``ignore``.
     kind : {"classification", "regression"}, optional
         Kind of problem. By default it is classification, unless the label holds numbers with
@@ -65,18 +67,19 @@ def recognise(path: Path, columns: Mapping[str, Any], kind: str | None = None) -
         If there is no such file, or if the label is not named or not there.
     """
     if path.is_dir():
-        return _folder(path, columns, kind)
-    if path.is_file() and "label" not in columns:
+        return _folder(path, named, kind)
+    if path.is_file() and "label" not in named:
         names = table.load(path, {}).column_names
         raise UserError(f"--label: name the column of {path} to predict: {', '.join(names)}")
-    roles = {key: columns[key] for key in ("label", "group", "time") if key in columns}
-    rows = table.load(path, roles, columns.get("ignore", []))
-    holds, is_number = _describe(rows[columns["label"]])
+    roles = {key: named[key] for key in ("label", "group", "time") if key in named}
+    rows = table.load(path, roles, named.get("ignore", []))
+    label = table.plain(path, rows.select([named["label"]]))[named["label"]]
+    holds, is_number = _describe(label)
     chosen = kind or (REGRESSION if is_number else CLASSIFICATION)
-    because = f"'{columns['label']}' holds {holds}: {chosen}{_otherwise(chosen, kind)}"
+    because = f"'{named['label']}' holds {holds}: {chosen}{_otherwise(chosen, kind)}"
     inputs = [name for name in rows.column_names if name not in roles.values()]
-    source = {"path": path.as_posix(), **columns}
-    if len(inputs) == 1 and not {"time", "test", "ignore"} & set(columns):
+    source = {"path": path.as_posix(), **named}
+    if len(inputs) == 1 and not {"time", "test", "ignore"} & set(named):
         values = rows[inputs[0]].slice(0, LOOKED_AT).drop_null()
         if _names_images(path, values):
             return Recognised("image_folder", chosen, source | {"image": inputs[0]}, because)
@@ -112,16 +115,15 @@ def _otherwise(chosen: str, kind: str | None) -> str:
     return "" if kind else f" (otherwise say --kind {other})"
 
 
-def _describe(label: pa.ChunkedArray) -> tuple[str, bool]:
+def _describe(label: pd.Series) -> tuple[str, bool]:
     """Describe the values of a label, and return whether they are numbers to predict."""
-    values = pc.unique(pc.utf8_trim_whitespace(label.cast(pa.string()).drop_null()))
-    numbers = pc.match_substring_regex(values, f"^{table.NUMBER}$")
-    whole = pc.match_substring_regex(values, r"^[+-]?\d+$")
-    if not len(values) or not pc.all(numbers).as_py():
-        return f"{len(values):,} values", False
-    if pc.all(whole).as_py():
-        return f"{len(values):,} whole numbers", len(values) > MOST_CLASSES
-    return f"{len(values):,} numbers", True
+    column = columns.recognise(label.to_frame())[str(label.name)]
+    if column.kind != "number":
+        return f"{label.nunique():,} values", False
+    numbers = convert(label, "double", column.form, True).dropna()
+    if (numbers % 1 == 0).all():
+        return f"{numbers.nunique():,} whole numbers", numbers.nunique() > MOST_CLASSES
+    return f"{numbers.nunique():,} numbers", True
 
 
 def _names_images(path: Path, values: pa.ChunkedArray) -> bool:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from pyarrow import csv, parquet
 from pyarrow import json as json_lines
 
 from pipeline.errors import UserError, encoding_fault, nearest
-from pipeline.features.inputs import MISSING, USUAL, Form, convert, expected, kind_of
+from pipeline.features.inputs import ISO, MISSING, USUAL, Form, convert, expected, kind_of
 from pipeline.files import sha256
 from pipeline.sources.columns import Column, Given, class_doubts, recognise
 from pipeline.sources.examples import (
@@ -149,6 +150,8 @@ def read(
             "by group or by time; set one of them to null"
         )
     _check_choice("target", target, ("category", "number"))
+    if sep is not None and len(sep) != 1:
+        raise UserError(f"task.source.sep: '{sep}' is not one character")
     named = {"label": label, "group": group, "time": time}
     roles = {role: name for role, name in named.items() if name is not None}
     given = _given(decimal, thousands, date_format)
@@ -164,13 +167,16 @@ def read(
         tables.append(load(files[1], roles, ignore or [], texts, how))
         _check_same_columns(files, tables)
     frames = [plain(file, table) for file, table in zip(files, tables, strict=True)]
+    found = {}
+    if target == "number":
+        found = recognise(frames[0][[label]], {}, given)
+        for frame in frames if found[label].form.missing else []:
+            frame[label] = frame[label].mask(frame[label].isin(found[label].form.missing))
     frames, dropped = settle_unlabelled(frames, label, unlabelled)
     wanted = {name: kind for name, kind in (columns or {}).items() if name not in roles.values()}
-    found = recognise(frames[0].drop(columns=list(roles.values())), wanted, given)
+    found |= recognise(frames[0].drop(columns=list(roles.values())), wanted, given)
     if "time" in roles:
         found |= recognise(frames[0][[time]], {}, given)
-    if target == "number":
-        found |= recognise(frames[0][[label]], {}, given)
     parts = examples(files, frames, roles, found, target)
     counting, shuffled = row_numbers(parts[0])
     parts = [part.drop(columns=counting) for part in parts]
@@ -255,7 +261,7 @@ def load(
     try:
         table = READERS[kind](file, list(texts), how)
         names = [str(name) or f"column {i}" for i, name in enumerate(table.column_names, 1)]
-    except (pa.ArrowException, UnicodeError, ValueError, OSError, EOFError) as error:
+    except (pa.ArrowException, BadZipFile, EOFError, KeyError, OSError, ValueError) as error:
         raise _unreadable(file, str(error), how) from None
     for name, count in Counter(names).items():
         if count > 1:
@@ -370,7 +376,7 @@ def examples(
                 values = values.mask(values.isin(NO_LABEL))
             _check_complete(file, role, name, values)
             if role == "label" and not is_text and columns[name].doubts:
-                raise UserError(f"{file}: {columns[name].doubts[0]}")
+                raise UserError(f"{file}: {columns[name].doubts[0].partition(';')[0]}")
             if not is_text and (role == "time" or columns[name].kind == "number"):
                 values = _converted(file, values, kinds[name], columns[name].form)
             part[role] = values
@@ -534,6 +540,13 @@ def _given(decimal: str | None, thousands: str | None, date_format: str | None) 
     for key, mark in (("decimal", decimal), ("thousands", thousands)):
         if mark is not None and mark not in (".", ",", "'", " "):
             raise UserError(f"task.source.{key}: '{mark}' is not one of the marks . , ' and space")
+    try:
+        pd.to_datetime(pd.Series(["1"]), format=date_format or ISO, errors="coerce")
+        known = date_format is None or "%" in date_format
+    except ValueError:
+        known = False
+    if not known:
+        raise UserError(f"task.source.date_format: '{date_format}' is no format such as %d/%m/%Y")
     if decimal is None and thousands is not None:
         decimal = "," if thousands == "." else "."
     if decimal is not None and decimal == thousands:
@@ -705,7 +718,7 @@ def _is_numeric(values: pd.Series) -> bool:
 def _count_missing(columns: Mapping[str, Column]) -> list[str]:
     """Tell which words were taken for missing values, and how often."""
     counts = [
-        f"'{word}' in '{name}' ({count:,} rows)"
+        f"'{word}' in '{name}' ({count:,} row{'s' * (count > 1)})"
         for name, column in columns.items()
         for word, count in column.missing.items()
     ]

@@ -12,6 +12,7 @@ import yaml
 from pipeline.errors import UserError
 from pipeline.features.inputs import Form, conform, kind_of
 from pipeline.sources.columns import Given, describe, recognise
+from pipeline.sources.recognise import recognise as recognise_file
 from pipeline.sources.table import read
 
 
@@ -320,3 +321,25 @@ def test_a_time_in_any_format_is_a_time(raw, tmp_path):
     found = read(tmp_path / "a.csv", "left", time="day").examples
 
     assert found["time"].dt.strftime("%d.%m.%Y").tolist() == raw["day"].tolist()
+
+
+def test_a_mark_for_a_missing_number_to_predict_is_no_label(tmp_path):
+    rows = "".join(f"{number},{number * 10}%\n" for number in range(1, 10))
+    (tmp_path / "a.csv").write_text(f"x,y\n{rows}10,?\n")
+
+    with pytest.raises(UserError, match=r"label 'y' is missing in 1 of 10 rows \(10, .*unlabelled"):
+        read(tmp_path / "a.csv", "y", target="number")
+
+    source = read(tmp_path / "a.csv", "y", target="number", unlabelled="drop")
+    assert source.examples["label"].tolist() == [10.0 * number for number in range(1, 10)]
+    assert source.dropped == {"no label": 1}
+
+
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [("price", "regression"), ("preis", "regression"), ("left", "classification")],
+)
+def test_what_is_predicted_is_recognised_as_columns_are(raw, tmp_path, label, kind):
+    raw.to_csv(tmp_path / "a.csv", index=False)
+
+    assert recognise_file(tmp_path / "a.csv", {"label": label}).kind == kind

@@ -637,6 +637,9 @@ def test_marks_are_read_by_key(write):
     [
         ({"decimal": ";"}, "task.source.decimal: ';' is not one of the marks"),
         ({"decimal": ",", "thousands": ","}, "are both ','"),
+        ({"date_format": "dd/mm"}, "task.source.date_format: 'dd/mm' is no format"),
+        ({"date_format": "%d/%Q"}, "task.source.date_format: '%d/%Q' is no format"),
+        ({"sep": "::"}, "task.source.sep: '::' is not one character"),
         ({"encoding": "utf-9"}, "task.source.encoding: unknown 'utf-9'"),
         ({"encoding": "ascii"}, "not ascii: byte 0xc3 in line 2"),
         ({"unlabelled": "dropp"}, "task.source.unlabelled: unknown 'dropp'; did you mean 'drop'"),
