@@ -154,11 +154,15 @@ def read(
         raise UserError(f"task.source.sep: '{sep}' is not one character")
     named = {"label": label, "group": group, "time": time}
     roles = {role: name for role, name in named.items() if name is not None}
+    wanted = columns or {}
+    for role, name in roles.items():
+        if name in wanted:
+            raise UserError(f"task.source.columns: column '{name}' is task.source.{role}, no input")
     given = _given(decimal, thousands, date_format)
     how = Written(sep, encoding, given.decimal)
     texts = [name for role, name in roles.items() if role == "group" or target == "category"]
     texts = [name for name in texts if name != time]
-    texts += [name for name, kind in (columns or {}).items() if kind in ("category", "text")]
+    texts += [name for name, kind in wanted.items() if kind in ("category", "text")]
     files = [Path(path)]
     tables = [load(files[0], roles, ignore or [], texts, how)]
     if test is not None:
@@ -173,7 +177,6 @@ def read(
         for frame in frames if found[label].form.missing else []:
             frame[label] = frame[label].mask(frame[label].isin(found[label].form.missing))
     frames, dropped = settle_unlabelled(frames, label, unlabelled)
-    wanted = {name: kind for name, kind in (columns or {}).items() if name not in roles.values()}
     found |= recognise(frames[0].drop(columns=list(roles.values())), wanted, given)
     if "time" in roles:
         found |= recognise(frames[0][[time]], {}, given)

@@ -643,6 +643,7 @@ def test_marks_are_read_by_key(write):
         ({"encoding": "utf-9"}, "task.source.encoding: unknown 'utf-9'"),
         ({"encoding": "ascii"}, "not ascii: byte 0xc3 in line 2"),
         ({"unlabelled": "dropp"}, "task.source.unlabelled: unknown 'dropp'; did you mean 'drop'"),
+        ({"columns": {"label": "number"}}, "column 'label' is task.source.label, no input"),
         ({"columns": {"aa": "number"}}, "task.source.columns: no column 'aa'"),
     ],
 )
