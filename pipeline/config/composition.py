@@ -54,6 +54,8 @@ def register(stage: str, tasks: Mapping[str, Mapping[str, Any]] | None = None) -
         name: _readable(CONF / "architecture" / f"{name}.yaml") for name in options("architecture")
     }
     models = {name: _readable(CONF / "model" / f"{name}.yaml") for name in options("model")}
+    # Of an earlier call, which may have found other files.
+    store.repo.pop("set_by_task", None)
     nodes = {name: _readable(CONF / "task" / f"{name}.yaml") for name in options("task")}
     for task, task_node in (nodes | dict(tasks or {})).items():
         settings = _set_by(task_node)
@@ -65,7 +67,8 @@ def register(stage: str, tasks: Mapping[str, Mapping[str, Any]] | None = None) -
             named = {"architecture": choice} if "architecture" in node or choice else {}
             architecture = architectures.get(choice, {}) | named
             store.store(model, architecture, f"architecture/{task}", "model")
-            store.store(model, own, f"set_by_task/{task}", "model")
+            if own:
+                store.store(model, own, f"set_by_task/{task}", "model")
 
 
 def _readable(path: Path) -> dict[str, Any]:
