@@ -1,10 +1,9 @@
 """Copies of the project to run commands in, shared where they are slow to make."""
 
-import json
 import os
+import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from pipeline.config.targets import EXTRAS
 
@@ -133,32 +133,25 @@ class Project:
         return self.run("python", "-m", f"pipeline.{name}", *overrides, cwd=cwd, **variables)
 
     def warm(
-        self, server: str, module: str, *arguments: str, **variables: str
+        self, python: str, module: str, *arguments: str, **variables: str
     ) -> subprocess.CompletedProcess:
         """Run ``python -m module`` in a process that has imported the libraries already."""
-        with (
-            tempfile.TemporaryDirectory(dir=self.root.parent) as said,
-            socket.socket(socket.AF_UNIX) as connection,
-        ):
-            out, err = Path(said, "out"), Path(said, "err")
-            command = {
-                "module": module,
-                "arguments": arguments,
-                "cwd": str(self.root),
-                "environment": self.environment(**variables),
-                "out": str(out),
-                "err": str(err),
-            }
-            connection.settimeout(900)
-            connection.connect(server)
-            connection.sendall(f"{json.dumps(command)}\n".encode())
-            code = int(connection.makefile().readline())
-            texts = [out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")]
-        return subprocess.CompletedProcess([module, *arguments], code, *texts)
+        return self.run(python, "-m", module, *arguments, **variables)
 
-    def must_warm(self, server: str, module: str, *arguments: str, **variables: str) -> str:
+    def dvc(self, python: str, *arguments: str) -> subprocess.CompletedProcess:
+        """Run DVC, and the stages that it starts, as `warm` does."""
+        path = os.pathsep.join([str(Path(python).parent), self.environment()["PATH"]])
+        return self.warm(python, "dvc", *arguments, PATH=path)
+
+    def must_dvc(self, python: str, *arguments: str) -> str:
+        """Run a command of DVC that has to succeed, and give what it printed."""
+        done = self.dvc(python, *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def must_warm(self, python: str, module: str, *arguments: str, **variables: str) -> str:
         """Run a module that has to succeed without a warning, and give what it printed."""
-        done = self.warm(server, module, *arguments, **variables)
+        done = self.warm(python, module, *arguments, **variables)
         assert done.returncode == 0, done.stderr
         assert "Warning" not in done.stderr
         return done.stdout
@@ -194,9 +187,33 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make a folder once, whichever worker of pytest-xdist asks first."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        folder, done = base / name, base / f"{name}.done"
+        with FileLock(base / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed to make it
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def clone(shared: Callable[..., Path]) -> Project:
     """Return the project as it is in the working tree, committed; leave it as it is."""
-    project = Project(tmp_path_factory.mktemp("clone") / "bakeoff")
+    return Project(shared("clone", _clone) / "bakeoff")
+
+
+def _clone(folder: Path) -> None:
+    project = Project(folder / "bakeoff")
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -215,17 +232,20 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.commit()
     imported = project.must("python", "-c", "import pipeline; print(pipeline.__file__)")
     assert Path(imported.strip()).parent == project.root / "pipeline"
-    return project
+    # Otherwise the first command in each copy compiles what it imports.
+    project.must("python", "-m", "compileall", "-q", "pipeline", "hydra_plugins")
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_store(shared: Callable[..., Path]) -> Path:
     """Return the SQLite file of a store without runs: making one takes MLflow 8 s."""
-    from pipeline.tracking import store
 
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    store.connect(f"sqlite:///{path.as_posix()}")
-    return path
+    def make(folder: Path) -> None:
+        from pipeline.tracking import store
+
+        store.connect(f"sqlite:///{folder.as_posix()}/mlflow.db")
+
+    return shared("store", make) / "mlflow.db"
 
 
 @pytest.fixture
@@ -248,14 +268,17 @@ split_seed: 0
 
 
 @pytest.fixture(scope="session")
-def repro(clone: Project, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def repro(clone: Project, empty_store: Path, shared: Callable[..., Path]) -> Project:
     """Return the project after `dvc repro` on two tasks and three models; leave it as it is."""
-    project = clone.copy(tmp_path_factory.mktemp("repro") / "bakeoff", empty_store)
-    (project.root / "params.yaml").write_text(SMALL, encoding="utf-8")
-    project.edit("conf/model/neural_net.yaml", "max_epochs: 200", "max_epochs: 25")
-    project.commit()
-    project.must("dvc", "repro", "--quiet")
-    return project
+
+    def make(folder: Path) -> None:
+        project = clone.copy(folder / "bakeoff", empty_store)
+        (project.root / "params.yaml").write_text(SMALL, encoding="utf-8")
+        project.edit("conf/model/neural_net.yaml", "max_epochs: 200", "max_epochs: 25")
+        project.commit()
+        project.must("dvc", "repro", "--quiet")
+
+    return Project(shared("repro", make) / "bakeoff")
 
 
 @pytest.fixture
@@ -266,11 +289,15 @@ def reproduced(repro: Project, empty_store: Path, tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def warm() -> Iterator[str]:
-    """Return the socket of a process that has imported the libraries; see cli/warm.py."""
+    """Return a `python` that runs modules in forks of a process; see cli/warm.py."""
     # A socket's path may not be longer than some 100 characters.
     with tempfile.TemporaryDirectory() as folder:
-        address = f"{folder}/socket"
-        command = [sys.executable, ROOT / "tests" / "cli" / "warm.py", address]
+        address, python = Path(folder, "socket"), Path(folder, "python")
+        beside = ROOT / "tests" / "cli"
+        start = shlex.join([sys.executable, "-IS", str(beside / "warm_python.py"), str(address)])
+        python.write_text(f'#!/bin/sh\nexec {start} "$@"\n', encoding="utf-8")
+        python.chmod(0o755)
+        command = [sys.executable, beside / "warm.py", address]
         environment = {k: v for k, v in os.environ.items() if not k.startswith(LEAKING)}
         environment |= {
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -278,7 +305,7 @@ def warm() -> Iterator[str]:
         }
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as server:
             assert server.stdout.readline() == b"ready\n"
-            yield address
+            yield str(python)
             server.kill()
 
 
@@ -293,31 +320,38 @@ def mirror() -> Path:
 
 
 @pytest.fixture(scope="session")
-def swept(repro: Project, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def swept(repro: Project, empty_store: Path, shared: Callable[..., Path]) -> Project:
     """Return the project after a parallel sweep of four models into a store that it had to make."""
-    project = repro.copy(tmp_path_factory.mktemp("swept") / "bakeoff", empty_store)
-    (project.root / "mlflow.db").unlink()
-    done = project.stage(
-        "train",
-        "--multirun",
-        "hydra/launcher=joblib",
-        "hydra.launcher.n_jobs=2",
-        "model=logistic_regression,random_forest,lightgbm,neural_net",
-    )
-    assert done.returncode == 0, done.stderr
-    return project
+
+    def make(folder: Path) -> None:
+        project = repro.copy(folder / "bakeoff", empty_store)
+        (project.root / "mlflow.db").unlink()
+        done = project.stage(
+            "train",
+            "--multirun",
+            "hydra/launcher=joblib",
+            "hydra.launcher.n_jobs=2",
+            "model=logistic_regression,random_forest,lightgbm,neural_net",
+        )
+        assert done.returncode == 0, done.stderr
+
+    return Project(shared("swept", make) / "bakeoff")
 
 
 @pytest.fixture(scope="session")
 def downloaded(
-    mirror: Path, warm: str, clone: Project, empty_store: Path, tmp_path_factory
-) -> Callable[[str], Project]:
-    """Make projects with the downloads of a task ingested."""
+    mirror: Path, warm: str, clone: Project, empty_store: Path, shared, tmp_path_factory
+) -> Callable[..., Project]:
+    """Make projects to write in with the downloads of a task ingested."""
 
-    def ingested(task: str) -> Project:
-        project = clone.copy(tmp_path_factory.mktemp(task) / "bakeoff", empty_store)
-        project.must_warm(warm, "pipeline.ingest", f"task={task}", BAKEOFF_MIRROR=str(mirror))
-        return project
+    def ingested(task: str, *overrides: str) -> Project:
+        def make(folder: Path) -> None:
+            project = clone.copy(folder / "bakeoff", empty_store)
+            asked = [f"task={task}", *overrides]
+            project.must_warm(warm, "pipeline.ingest", *asked, BAKEOFF_MIRROR=str(mirror))
+
+        made = Project(shared("-".join([task, *overrides]), make) / "bakeoff")
+        return made.copy(tmp_path_factory.mktemp(task) / "bakeoff", empty_store)
 
     return ingested
 

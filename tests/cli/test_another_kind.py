@@ -59,7 +59,7 @@ MODELS = {
 
 
 @pytest.fixture(scope="module")
-def lines(clone, empty_store, tmp_path_factory):
+def lines(warm, clone, empty_store, tmp_path_factory):
     """Return the project with a kind, a task and two models more, after all of its stages."""
     project = clone.copy(tmp_path_factory.mktemp("lines") / "bakeoff", empty_store)
     shutil.copy(KIND, project.root / "pipeline" / "problems" / KIND.name)
@@ -76,7 +76,7 @@ def lines(clone, empty_store, tmp_path_factory):
     )
     project.commit()
     (project.root / "data/lines").mkdir()  # where a task has its files
-    project.must("dvc", "repro")
+    project.must_dvc(warm, "repro")
     return project
 
 
@@ -99,10 +99,10 @@ def test_the_board_ranks_by_its_metric(lines):
     ]
 
 
-def test_dvc_runs_it_and_shows_its_plots(lines):
-    assert "up to date" in lines.must("dvc", "status")
+def test_dvc_runs_it_and_shows_its_plots(warm, lines):
+    assert "up to date" in lines.must_dvc(warm, "status")
 
-    lines.must("dvc", "plots", "show")
+    lines.must_dvc(warm, "plots", "show")
 
     page = (lines.root / "dvc_plots" / "index.html").read_text("utf-8")
     assert "Predictions on test: predicted (up) by actual (right)" in page

@@ -123,7 +123,7 @@ def test_a_parallel_sweep_makes_the_store_and_finishes_every_job(swept):
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 
-def test_an_experiment_reaches_every_stage_and_the_store_of_the_project(reproduced):
+def test_an_experiment_reaches_every_stage_and_the_store_of_the_project(warm, reproduced):
     before = {name: hashes(reproduced.root / name) for name in ("data/ingested", "models")}
     change = [
         "-S",
@@ -135,7 +135,7 @@ def test_an_experiment_reaches_every_stage_and_the_store_of_the_project(reproduc
         "-S",
         "models=[baseline]",
     ]
-    reproduced.must("dvc", "exp", "run", "--temp", "--name", "nine", *change)
+    reproduced.must_dvc(warm, "exp", "run", "--temp", "--name", "nine", *change)
     assert {name: hashes(reproduced.root / name) for name in before} == before
     (run,) = (run for run in reproduced.runs("breast_cancer") if "kind" not in run.data.tags)
     assert run.data.params["seed"] == run.data.tags["seed"] == "9"
@@ -144,7 +144,7 @@ def test_an_experiment_reaches_every_stage_and_the_store_of_the_project(reproduc
     assert "test/roc_auc" in run.data.metrics
 
     seed_0 = reproduced.parts("breast_cancer")["test"]["example_id"]
-    reproduced.must("dvc", "exp", "apply", "nine")
+    reproduced.must_dvc(warm, "exp", "apply", "nine")
     seed_9 = reproduced.parts("breast_cancer")["test"]["example_id"]
     assert len(seed_0) == len(seed_9)
     assert set(seed_0) != set(seed_9)

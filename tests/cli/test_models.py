@@ -94,7 +94,7 @@ def test_a_model_that_cannot_be_compared_is_a_row_that_says_so(warm, reproduced,
     assert f"{VICTIM}: " in (reports / "leaderboard.txt").read_text("utf-8")
     assert VICTIM in (reports / "report.md").read_text("utf-8")
     assert not (reports / "metrics" / f"{VICTIM}.json").exists()
-    printed = reproduced.must("python", "-m", "pipeline.leaderboard")
+    printed = reproduced.must_warm(warm, "pipeline.leaderboard")
     assert "which model, classical or deep?" in printed
 
 
@@ -145,9 +145,9 @@ def test_a_training_that_fails_is_a_result_under_dvc_and_an_error_by_hand(warm, 
     assert f"neural_net: its training failed: {reason}" in done.stdout
 
 
-def test_two_trainings_at_once_each_keep_their_own_model_and_scores(reproduced):
+def test_two_trainings_at_once_each_keep_their_own_model_and_scores(warm, reproduced):
     wanted = [0.0001, 100.0]
-    command = ("python", "-m", "pipeline.train", "task=breast_cancer", f"model={VICTIM}")
+    command = (warm, "-m", "pipeline.train", "task=breast_cancer", f"model={VICTIM}")
     processes = [reproduced.start(*command, f"model.C={C}") for C in wanted]
     said = [process.communicate(timeout=120) for process in processes]
 
@@ -201,7 +201,7 @@ STAGES = [
 ]
 
 
-def test_the_lock_depends_neither_on_the_clock_nor_on_the_place(reproduced):
+def test_the_lock_depends_neither_on_the_clock_nor_on_the_place(warm, reproduced):
     """Stages run again, later, in a folder of another name."""
 
     def locked() -> dict:
@@ -209,7 +209,7 @@ def test_the_lock_depends_neither_on_the_clock_nor_on_the_place(reproduced):
         return {name: stages[name] for name in STAGES}
 
     before = locked()
-    reproduced.must("dvc", "repro", "--single-item", "--force", *STAGES)
+    reproduced.must_dvc(warm, "repro", "--single-item", "--force", *STAGES)
 
     assert locked() == before
     others = {"restored", "kind"}

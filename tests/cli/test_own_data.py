@@ -264,7 +264,7 @@ def test_paths_are_relative_to_where_the_user_stands(own, tmp_path):
 PARAMS = "tasks: [churn]\nmodels: [baseline]\nseed: 0\nsplit_seed: 0\n"
 
 
-def test_a_new_task_is_a_copy_of_the_file_in_conf(clone, empty_store, tmp_path):
+def test_a_new_task_is_a_copy_of_the_file_in_conf(warm, clone, empty_store, tmp_path):
     project = clone.copy(tmp_path / "bakeoff", empty_store)
     root = project.root
     task = (root / "conf/task/table.yaml").read_text("utf-8")
@@ -275,13 +275,13 @@ def test_a_new_task_is_a_copy_of_the_file_in_conf(clone, empty_store, tmp_path):
     churn().to_csv(root / "data/churn/customers.csv", index=False)
     (root / "params.yaml").write_text(PARAMS, "utf-8")
 
-    project.must("dvc", "repro", "evaluate@churn")
+    project.must_dvc(warm, "repro", "evaluate@churn")
 
     assert "churn: f1_macro on test" in (root / "reports/churn/leaderboard.txt").read_text("utf-8")
-    assert json.loads(project.must("dvc", "status", "--json")) == {}
+    assert json.loads(project.must_dvc(warm, "status", "--json")) == {}
     # DVC watches the file of the task.
     churn(200).to_csv(root / "data/churn/customers.csv", index=False)
-    assert list(json.loads(project.must("dvc", "status", "--json"))) == ["ingest@churn"]
+    assert list(json.loads(project.must_dvc(warm, "status", "--json"))) == ["ingest@churn"]
 
 
 def test_git_leaves_the_users_data_alone_but_not_the_page_about_it(clone):

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -127,21 +128,21 @@ def test_the_row_of_the_ensemble_is_the_average_of_its_members_by_hand(repro, ta
     assert row["costs"]["fit_seconds"] == pytest.approx(sum(costs))
 
 
-def test_the_leaderboards_are_printed_for_reading(repro):
-    printed = repro.must("python", "-m", "pipeline.leaderboard")
+def test_the_leaderboards_are_printed_for_reading(warm, repro):
+    printed = repro.must_warm(warm, "pipeline.leaderboard")
     for task in TASKS:
         assert (repro.root / "reports" / task / "leaderboard.txt").read_text("utf-8") in printed
 
 
-def test_a_second_repro_runs_nothing(repro):
+def test_a_second_repro_runs_nothing(warm, repro):
     runs_before = [len(repro.runs(task)) for task in TASKS]
-    said = repro.must("dvc", "repro")
+    said = repro.must_dvc(warm, "repro")
     assert "Data and pipelines are up to date." in said
     assert "Running stage" not in said
     assert [len(repro.runs(task)) for task in TASKS] == runs_before
 
 
-def test_a_task_whose_data_cannot_be_had_fails_alone(project):
+def test_a_task_whose_data_cannot_be_had_fails_alone(warm, project):
     own = project.root / "pipeline/tasks/remote"
     shutil.copytree(project.root / "pipeline/tasks/breast_cancer", own)
     (own / "source.py").write_text(REMOTE, encoding="utf-8")
@@ -152,13 +153,21 @@ def test_a_task_whose_data_cannot_be_had_fails_alone(project):
     params = "tasks: [remote, breast_cancer]\nmodels: [baseline]\nseed: 0\nsplit_seed: 0\n"
     (project.root / "params.yaml").write_text(params, encoding="utf-8")
 
-    done = project.run("dvc", "repro", "--keep-going")
+    done = project.dvc(warm, "repro", "--keep-going")
 
     assert done.returncode != 0
     assert "cannot be downloaded" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert (project.root / "reports" / "breast_cancer" / "leaderboard.csv").is_file()
     assert not (project.root / "data" / "ingested" / "remote").exists()
+
+
+@pytest.fixture(scope="module")
+def watched(repro, tmp_path_factory):
+    """Return a copy of the reproduced project to edit, with DVC's cache."""
+    root = tmp_path_factory.mktemp("watched") / "bakeoff"
+    ignored = shutil.ignore_patterns("mlruns", "tmp")
+    return replace(repro, root=shutil.copytree(repro.root, root, ignore=ignored, symlinks=True))
 
 
 @contextmanager
@@ -176,8 +185,8 @@ def edited(project, path: str, old: str, new: str) -> Iterator[None]:
         aside.rename(composed)
 
 
-def changed(project) -> set[str]:
-    return set(json.loads(project.must("dvc", "status", "--json")))
+def changed(project, warm) -> set[str]:
+    return set(json.loads(project.must_dvc(warm, "status", "--json")))
 
 
 def train(tasks=TASKS, models=MODELS) -> set[str]:
@@ -309,9 +318,9 @@ def stages(name: str, tasks=TASKS) -> set[str]:
         ),
     ],
 )
-def test_an_edit_marks_exactly_the_stages_that_read_it(repro, warm, path, old, new, affected):
-    with edited(repro, path, old, new):
+def test_an_edit_marks_exactly_the_stages_that_read_it(watched, warm, path, old, new, affected):
+    with edited(watched, path, old, new):
         if path.startswith(("conf/", "pipeline/")):
-            assert "compose" in changed(repro)
-        repro.must_warm(warm, "pipeline.compose")
-        assert changed(repro) - {"compose"} == affected
+            assert "compose" in changed(watched, warm)
+        watched.must_warm(warm, "pipeline.compose")
+        assert changed(watched, warm) - {"compose"} == affected

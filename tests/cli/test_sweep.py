@@ -101,7 +101,7 @@ class SweepProject:
         return self.project.warm(self.warm, "pipeline.train", *self.command(*overrides))
 
     def start(self, *overrides: str):
-        return self.project.start("python", "-m", "pipeline.train", *self.command(*overrides))
+        return self.project.start(self.warm, "-m", "pipeline.train", *self.command(*overrides))
 
     def logged(self, word: str) -> list[str]:
         """Return the parameters of the trials that logged a word: start or end."""
@@ -532,7 +532,7 @@ def test_what_is_adopted_is_trained_next_and_marks_that_stage_alone(sweeping):
     models += "seed: 0\nsplit_seed: 0\n"
     (sweeping.root / "params.yaml").write_text(models)
     project.commit()
-    project.must("dvc", "repro", "--quiet")
+    project.must_dvc(warm, "repro", "--quiet")
     asked = ["task=breast_cancer", "model=logistic_regression", "model.max_iter=3000"]
     swept = ["--multirun", "hydra/sweeper=optuna", *asked, "model.C=0.000003,20,0.05", *GRID]
     done = project.warm(warm, "pipeline.train", *swept)
@@ -549,11 +549,11 @@ def test_what_is_adopted_is_trained_next_and_marks_that_stage_alone(sweeping):
     settings = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert settings.pop("tuned")["trials"] == 3
     assert settings == {"max_iter": 3000, "C": best.params["model.C"]}
-    assert list(json.loads(project.must("dvc", "status", "--json"))) == ["compose"]
-    project.must("dvc", "repro", "--quiet", "compose")
+    assert list(json.loads(project.must_dvc(warm, "status", "--json"))) == ["compose"]
+    project.must_dvc(warm, "repro", "--quiet", "compose")
     stage = "train@breast_cancer-logistic_regression"
-    assert list(json.loads(project.must("dvc", "status", "--json"))) == [stage]
-    project.must("dvc", "repro", "--quiet", stage)
+    assert list(json.loads(project.must_dvc(warm, "status", "--json"))) == [stage]
+    project.must_dvc(warm, "repro", "--quiet", stage)
     scores = sweeping.root / "metrics/breast_cancer/logistic_regression.json"
     assert json.loads(scores.read_text(encoding="utf-8"))["roc_auc"] == best.value
     again = project.warm(warm, "pipeline.adopt", *asked)
@@ -626,7 +626,7 @@ def test_the_board_says_how_settings_were_found(sweeping):
 def test_a_killed_tuning_goes_on_and_gets_no_more_than_its_budget(sweeping):
     asked = [*tuning(sweeping, "waits"), "sweep.n_trials=2"]
     sweeping.allow(1)
-    process = sweeping.project.start("python", "-m", "pipeline.tune", *asked)
+    process = sweeping.project.start(sweeping.warm, "-m", "pipeline.tune", *asked)
     try:
         wait_until(lambda: len(sweeping.logged("start")) == 2)
     finally:

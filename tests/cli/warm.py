@@ -5,38 +5,51 @@ Importing torch, MLflow and scikit-learn takes most of the time of a short comma
 This server imports them once, and forks for each command. The project itself is
 imported anew in each fork, from the folder that the command is run in.
 
-Usage: python warm.py SOCKET. A connection sends one JSON line and gets the exit code.
+Usage: python warm.py SOCKET. A connection sends one JSON line with the file descriptors
+of standard output and error, then signals, and gets the exit code.
 """
 
 import gc
+import importlib
 import json
 import os
 import runpy
 import signal
 import socket
 import sys
+import threading
+from contextlib import suppress
 
-import hydra  # noqa: F401
-import lightgbm  # noqa: F401
-import matplotlib.figure  # noqa: F401
-import mlflow.pyfunc  # noqa: F401
-import sklearn.compose
-import sklearn.dummy
-import sklearn.ensemble
-import sklearn.linear_model  # noqa: F401
-import skops.io  # noqa: F401
 import torch
+from mlflow.utils import requirements_utils
 
+# What the commands import, some of it late.
+LIBRARIES = [
+    *("alembic.command", "dvc.cli", "dvc.commands.repro", "dvc.commands.status", "dvc.repo"),
+    *("filelock", "git", "hydra._internal.hydra", "jinja2", "joblib", "lightgbm"),
+    *("matplotlib.backends.backend_agg", "matplotlib.pyplot"),
+    *("mlflow.genai", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store"),
+    *("mlflow.tracing.provider", "optuna", "pyarrow.dataset", "pyarrow.parquet"),
+    *("rich._emoji_codes", "rich.console", "scipy.stats", "skops.io"),
+    *("sklearn.compose", "sklearn.dummy", "sklearn.ensemble", "sklearn.linear_model"),
+    *("sklearn.feature_extraction.text", "sqlalchemy.dialects.sqlite"),
+]
+for library in LIBRARIES:
+    importlib.import_module(library)
+# Which package a distribution is of: MLflow looks through all that are installed.
+requirements_utils._init_modules_to_packages_map()
 torch.accelerator.is_available()
 # Otherwise the last collection of each fork copies the memory of all that was imported.
 gc.freeze()
 
 
 def become(
-    module: str, arguments: list[str], cwd: str, environment: dict, out: str, err: str
+    streams: list[int], module: str, arguments: list[str], cwd: str, environment: dict
 ) -> None:
-    for stream, path in ((1, out), (2, err)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+    for number, stream in enumerate(streams, 1):
+        os.dup2(stream, number)
+        os.close(stream)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
@@ -45,6 +58,14 @@ def become(
     sys.path[:1] = [cwd, *filter(None, extra.split(os.pathsep))]
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def pass_signals(connection: socket.socket, child: int) -> None:
+    """Send a process each signal that comes as a byte, and kill it when who asked is gone."""
+    with suppress(ProcessLookupError):
+        while number := connection.recv(1):
+            os.kill(child, number[0])
+        os.kill(child, signal.SIGKILL)
 
 
 def serve(path: str) -> dict:
@@ -61,12 +82,18 @@ def serve(path: str) -> dict:
             connection.close()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with connection:
-        command = json.loads(connection.makefile().readline())
+        line, streams, *_ = socket.recv_fds(connection, 1 << 16, 2)
+        while not line.endswith(b"\n"):
+            line += connection.recv(1 << 16)
         child = os.fork()
         if child == 0:
-            return command
+            return {"streams": streams, **json.loads(line)}
+        for stream in streams:
+            os.close(stream)
+        threading.Thread(target=pass_signals, args=(connection, child), daemon=True).start()
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        connection.sendall(f"{code}\n".encode())
+        with suppress(BrokenPipeError):  # who asked was killed
+            connection.sendall(f"{code}\n".encode())
     os._exit(0)  # a fork that only waited has nothing to tidy up
 
 

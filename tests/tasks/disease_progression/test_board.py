@@ -28,9 +28,9 @@ def measured(clone, empty_store, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def printed(measured):
+def printed(measured, warm):
     """Run all stages, and return what they print."""
-    return measured.must("dvc", "repro")
+    return measured.must_dvc(warm, "repro")
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +74,14 @@ def test_lower_is_better_and_a_difference_is_in_the_unit_of_the_target(board):
     assert board["matters"] == pytest.approx(deviation / 100)
 
 
-def test_a_model_for_classes_is_left_out_and_says_so(measured, printed, board):
+def test_a_model_for_classes_is_left_out_and_says_so(warm, measured, printed, board):
     message = f"{TASK}: model logistic_regression is for classification, not for regression"
     assert message in printed
     assert "logistic_regression" not in board["models"]
-    refused = measured.run("python", "-m", "pipeline.train", f"task={TASK}")
+    refused = measured.warm(warm, "pipeline.train", f"task={TASK}")
     assert refused.returncode == 1
     assert refused.stderr.strip().endswith(message.removeprefix(f"{TASK}: "))
-    assert "up to date" in measured.must("dvc", "status")
+    assert "up to date" in measured.must_dvc(warm, "status")
 
 
 def test_a_logged_model_serves_numbers_with_their_intervals(measured, by_hand, monkeypatch):

@@ -14,23 +14,16 @@ MODELS = ["baseline", "logistic_regression", "neural_net"]
 
 
 @pytest.fixture(scope="module")
-def grown(warm, downloaded, mirror):
+def grown(warm, downloaded):
     """Return the project after all stages, in one round, and the network with few epochs."""
-    project = downloaded("leaf_disease")
+    project = downloaded("leaf_disease", "task.split.folds=null")
     project.edit("conf/architecture/image_resnet.yaml", "max_epochs: 40", "max_epochs: 2")
     for stage, *overrides in (
-        ("ingest", "task.split.folds=null"),
         ("featurize",),
         *(("train", f"model={model}") for model in MODELS),
         ("evaluate", f"models=[{','.join(MODELS)}]"),
     ):
-        project.must_warm(
-            warm,
-            f"pipeline.{stage}",
-            "task=leaf_disease",
-            *overrides,
-            BAKEOFF_MIRROR=str(mirror),
-        )
+        project.must_warm(warm, f"pipeline.{stage}", "task=leaf_disease", *overrides)
     return project
 
 
