@@ -81,16 +81,15 @@ def conformal_radii(
     fewest = fewest_groups(coverage)
     if len(names) < fewest:
         return [], []
-    for bands in range(MOST_BANDS, 0, -1):
+    for bands in range(MOST_BANDS, 1, -1):
         edges = np.unique(np.quantile(predicted, np.linspace(0, 1, bands + 1)[1:-1]))
         band = np.searchsorted(edges, predicted, side="right")
+        if np.bincount(band, minlength=len(edges) + 1).min() < EXAMPLES_PER_BAND:
+            continue
         groups = pd.DataFrame({"band": band, "group": codes}).drop_duplicates()
-        sizes, of_groups = (
-            np.bincount(one, minlength=len(edges) + 1) for one in (band, groups["band"])
-        )
-        if sizes.min() >= EXAMPLES_PER_BAND and of_groups.min() >= 2 * fewest:
+        if np.bincount(groups["band"], minlength=len(edges) + 1).min() >= 2 * fewest:
             break
-    if bands == 1:
+    else:
         edges, band = np.array([]), np.zeros(len(predicted), int)
     radii = [
         conformal_quantile(errors[band == one], codes[band == one], coverage)

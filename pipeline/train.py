@@ -259,15 +259,22 @@ def fit_round(
 def keep(
     folder: Path, scores: Mapping[str, float], task: str, model: str, run_id: str | None
 ) -> None:
-    """Move a model to the folder of its run, or without a run to its place; write its scores."""
+    """
+    Move a model to the folder of its run, or without a run to its place; write its scores.
+
+    The scores of before go first. A kill in between leaves a model without scores, which DVC
+    trains again, and never one with the scores of another.
+    """
     if run_id is None:
-        put(folder, paths.model_folder(task, model))
-        write_json(paths.validation_file(task, model), scores)
-        return
-    home = command_line.run_folder(task, model, run_id)
-    put(folder, home / "model")
-    write_json(home / "metrics.json", scores)
-    console.print(f"{task} {model}: kept in {home.relative_to(paths.ROOT)}", markup=False)
+        place, scores_file = paths.model_folder(task, model), paths.validation_file(task, model)
+    else:
+        home = command_line.run_folder(task, model, run_id)
+        place, scores_file = home / "model", home / "metrics.json"
+    scores_file.unlink(missing_ok=True)
+    put(folder, place)
+    write_json(scores_file, scores)
+    if run_id is not None:
+        console.print(f"{task} {model}: kept in {home.relative_to(paths.ROOT)}", markup=False)
 
 
 class Curve:
