@@ -16,7 +16,7 @@ tune: $(VENV)/installed ## Tune each model of a TASK alike: BUDGET=10m or TRIALS
 	@python -m pipeline.tune $(if $(TASK),task=$(TASK)) $(if $(BUDGET),sweep.budget=$(BUDGET)) $(if $(TRIALS),sweep.n_trials=$(TRIALS))
 
 test: $(VENV)/installed ## Run the tests, but for the slow ones: pytest -m slow
-	@pytest -m "not slow" --numprocesses 2 --dist loadfile
+	@pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed ## Check style and types
 	@ruff check .

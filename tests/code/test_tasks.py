@@ -6,7 +6,6 @@ A folder of code may serve several tasks, whose names begin with its own.
 
 import shutil
 import subprocess
-import sys
 
 import yaml
 
@@ -33,7 +32,7 @@ def test_no_code_outside_of_a_task_names_it():
     assert found == []
 
 
-def test_without_the_three_things_of_each_task_all_other_tests_are_collected(tmp_path):
+def test_without_the_three_things_of_each_task_all_other_tests_are_collected(warm, tmp_path):
     names = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -53,7 +52,7 @@ def test_without_the_three_things_of_each_task_all_other_tests_are_collected(tmp
             file.unlink()
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider"],
+        [warm, "-m", "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider"],
         cwd=tmp_path,
         capture_output=True,
         check=False,
