@@ -230,6 +230,7 @@ def _clone(folder: Path) -> None:
     (project.root / "dvc.lock").unlink(missing_ok=True)
     project.must("git", "init", "--quiet")
     project.commit()
+    project.must("git", "gc", "--quiet")  # one file to copy instead of hundreds
     imported = project.must("python", "-c", "import pipeline; print(pipeline.__file__)")
     assert Path(imported.strip()).parent == project.root / "pipeline"
     # Otherwise the first command in each copy compiles what it imports.
