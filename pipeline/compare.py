@@ -21,11 +21,11 @@ from pipeline import command, paths
 from pipeline.config import composition, conf
 from pipeline.config.settings import with_value
 from pipeline.config.settling import NAME
-from pipeline.config.task_file import add_to_params, format_task, make_task
 from pipeline.errors import ModelError, UserError, nearest
 from pipeline.files import read_json, write_text
 from pipeline.progress import console
 from pipeline.sources.recognise import KINDS, recognise
+from pipeline.task_file import add_to_params, format_task, make_task
 
 COLUMNS = ("label", "group", "time", "test", "ignore")
 # The model that stands where another is not for the kind of problem.

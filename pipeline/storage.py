@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator
 
 from pipeline.errors import UserError
 from pipeline.files import ZIP_DAMAGE, damaged, missing, write_archive
+from pipeline.indices import check_indices
 
 
 def _import_skops() -> Any:
@@ -141,7 +142,8 @@ def load(path: Path, trusted: Collection[str] = ()) -> Any:
     Raises
     ------
     UserError
-        When the file is missing, damaged, or holds a type that is not trusted.
+        When the file is missing, damaged, or holds a type that is not trusted, or a tree with an
+        index that is out of range.
     """
     if not path.is_file():
         raise missing(path)
@@ -149,10 +151,12 @@ def load(path: Path, trusted: Collection[str] = ()) -> Any:
         content = _rename_project(path.read_bytes())
         safe = [name for name in _types(content) if name in trusted or _is_trusted(name)]
         try:
-            return skops.loads(content, trusted=safe)
+            loaded = skops.loads(content, trusted=safe)
         except UntrustedTypesFoundException:
             untrusted = ", ".join(_list_untrusted(content, trusted))
             raise UserError(f"{path} holds types that are not trusted: {untrusted}") from None
+        check_indices(loaded)
+        return loaded
     except ZIP_DAMAGE as error:
         raise damaged(path, error) from None
 

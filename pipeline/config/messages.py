@@ -41,7 +41,8 @@ def describe_error(error: Exception, stage: str) -> str:
             f"'{error.override}' is not an override: expected key=value, quoted for the shell; "
             "a value with brackets, = or ? needs quotes of its own: 'key=\"value\"'"
         )
-    if text.startswith("Invalid loaded object type"):  # by OmegaConf, which names no file
+    # by OmegaConf, which names no file, or another one
+    if text.startswith("Invalid loaded object type") or "DictConfig with ListConfig" in text:
         return _without_keys()
     absent = re.search(r"Could not find '(.+?)/(.*)'", text)
     if isinstance(error, MissingConfigException) and absent:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -16,6 +17,8 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 HIGHEST_SEED = 2**32 - 1
 # Seconds of the units of durations.
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+# The keys of a model's file that are no hyperparameters.
+KEYS = ("family", "view", "_target_", "architecture", "trusted", "tuned")
 # What pipeline.adopt writes about the search that found a model's settings.
 TUNED = {"trials", "seconds"}
 
@@ -149,6 +152,10 @@ def settle_model(node: Any, name: str, task: Any) -> Model:
             f"model {name} reads the view '{view}', which task {task.name} lacks"
             + nearest(str(view), task.views)
         )
+    for key in estimator.keys() - {"_target_"}:
+        # Estimators that take any key would take a slip of the pen too.
+        if get_close_matches(key, KEYS, n=1, cutoff=0.8) and key not in KEYS:
+            raise UserError(f"{file}: unknown key '{key}'{nearest(key, KEYS)}")
     trusted = estimator.pop("trusted", [])
     if not isinstance(trusted, list) or not all(isinstance(one, str) for one in trusted):
         raise UserError(f"{file}: trusted: {trusted!r} is not a list of types")

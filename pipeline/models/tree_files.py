@@ -19,9 +19,9 @@ from sklearn.tree._tree import Tree
 
 from pipeline import storage
 from pipeline.files import ZIP_DAMAGE, damaged, missing
+from pipeline.indices import check_nodes
 
 SHELL, TREES, BOOSTER = "estimator.skops", "trees.npz", "booster.txt"
-LEAF = -1
 # Parts of LightGBM's text that are not needed to predict: where each tree begins, which it
 # believes, and after the trees parameters such as names of files.
 PARTS = re.compile(r"^tree_sizes=.*\n|(?<=^end of trees\n)[\s\S]+", re.M)
@@ -100,7 +100,8 @@ def _trees(forest: Any, stored: Mapping[str, np.ndarray]) -> Iterator[Any]:
     nodes, values = (np.split(stored[name], ends[:-1]) for name in ("nodes", "values"))
     numbered = zip(stored["seeds"], stored["depths"], nodes, values, strict=True)
     for seed, depth, of_tree, outputs in numbered:
-        check_nodes(of_tree, n_features)
+        if not check_nodes(of_tree, n_features):
+            raise ValueError("a node of a tree has an index that is out of range")
         tree = copy.copy(first)
         tree.random_state = int(seed)
         tree.tree_ = Tree(n_features, classes, n_outputs)
@@ -113,38 +114,6 @@ def _trees(forest: Any, stored: Mapping[str, np.ndarray]) -> Iterator[Any]:
             }
         )
         yield tree
-
-
-def check_nodes(nodes: np.ndarray, n_features: int) -> None:
-    """
-    Check that nodes of a tree of scikit-learn lead to later nodes and read existing features.
-
-    Parameters
-    ----------
-    nodes : structured array of shape (n_nodes,)
-        With ``left_child``, ``right_child`` and ``feature``.
-    n_features : int
-        Number of features.
-
-    Raises
-    ------
-    ValueError
-        If an index is out of range. Prediction does not check them.
-    """
-    left, right, feature = (nodes[name] for name in ("left_child", "right_child", "feature"))
-    inner, own = left != LEAF, np.arange(len(nodes))
-    fine = np.where(
-        inner,
-        (left > own)
-        & (left < len(nodes))
-        & (right > own)
-        & (right < len(nodes))
-        & (feature >= 0)
-        & (feature < n_features),
-        right == LEAF,
-    )
-    if not len(nodes) or not fine.all():
-        raise ValueError("a node of a tree has an index that is out of range")
 
 
 class SavesBooster(BaseEstimator):

@@ -58,8 +58,22 @@ def main(uri: str, port: int = PORT) -> None:
     )
 
 
+def read_port(text: str) -> int:
+    """
+    Return the number of a port.
+
+    Raises
+    ------
+    UserError
+        If it is none.
+    """
+    if not text.isdecimal() or not 0 < int(text) < 2**16:
+        raise UserError(f"PORT: '{text}' is no port: expected a number from 1 to {2**16 - 1}")
+    return int(text)
+
+
 if __name__ == "__main__":
     try:
-        main(paths.store_uri(), int(os.environ.get("PORT", PORT)))
+        main(paths.store_uri(), read_port(os.environ.get("PORT", str(PORT))))
     except UserError as error:
         sys.exit(f"error: {error}")

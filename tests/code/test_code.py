@@ -34,8 +34,9 @@ HEAVY = {
 # Modules and packages of the project, from top to bottom. A module imports from its own room and
 # from lower layers; rooms of one layer do not import each other.
 LAYERS = (
+    "compare",
     "compose ingest featurize train combine evaluate leaderboard adopt tune predict",
-    "command",
+    "command task_file",
     "sweep contestants",
     "experiment",
     "config",
@@ -45,13 +46,13 @@ LAYERS = (
     "models sources",
     "problems features storage",
     "conformal files progress requirements",
-    "consent errors paths process",
+    "consent errors indices paths process",
 )
 ONLY_IN = {
     "mlflow": {"tracking"},
     "sqlalchemy": {"tracking"},
     "skops": {"storage"},
-    "hydra": {"command", "compose", "config", "sweep"},
+    "hydra": {"command", "compare", "compose", "config", "sweep"},
     "omegaconf": {"command", "config", "sweep"},
     "optuna": {"adopt", "sweep"},
     "torch": {"models", "tasks"},

@@ -440,6 +440,12 @@ SPLIT = "split:\n  folds: 5\n  validation: 0.25\n"
         ("task/base/text.yaml", "views:", "vieuws:", "unknown key 'task.vieuws'"),
         ("task/genre.yaml", "  baseline:\n    architecture: word_count", "  baseline: 5", "models"),
         ("model/baseline.yaml", "family: baseline", "", "the key 'family' is missing"),
+        (
+            "model/baseline.yaml",
+            "family: baseline",
+            "family: baseline\nfamilly: deep",
+            "conf/model/baseline.yaml: unknown key 'familly'; did you mean 'family'?",
+        ),
         ("model/baseline.yaml", "family: baseline", "famly: baseline", "'family' is missing"),
         ("architecture/word_count.yaml", "_target_:", "_traget_:", "the key '_target_' is missing"),
         ("model/baseline.yaml", "family", "family: [", "conf/model/baseline.yaml, line "),

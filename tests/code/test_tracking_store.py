@@ -6,7 +6,7 @@ import sys
 import pytest
 import sqlalchemy
 
-from pipeline.tracking import store
+from pipeline.tracking import store, ui
 
 FULL, NORMAL = 2, 1
 
@@ -48,7 +48,7 @@ import logging, sys, mlflow, sqlalchemy
 from alembic import command
 names = ["mlflow", "alembic", "mlflow.store.db.utils"]
 before = [logging.getLogger(name).level for name in names]
-from pipeline.tracking import store
+from pipeline.tracking import store, ui
 assert [logging.getLogger(name).level for name in names] == before
 with sqlalchemy.create_engine(f"sqlite:///{sys.argv[1]}").connect() as connection:
     print(connection.exec_driver_sql("PRAGMA synchronous").scalar())
@@ -58,3 +58,13 @@ with sqlalchemy.create_engine(f"sqlite:///{sys.argv[1]}").connect() as connectio
     )
 
     assert (done.returncode, done.stdout) == (0, f"{FULL}\n"), done.stderr
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "65536", "-1", "", "5000.0"])
+def test_a_port_that_is_none_is_refused(text):
+    with pytest.raises(UserError, match=f"PORT: '{text}' is no port: expected a number from 1"):
+        ui.read_port(text)
+
+
+def test_a_port_is_read():
+    assert ui.read_port("5001") == 5001
