@@ -6,6 +6,7 @@ import sys
 import pytest
 import sqlalchemy
 
+from pipeline.errors import UserError
 from pipeline.tracking import store, ui
 
 FULL, NORMAL = 2, 1
