@@ -248,6 +248,16 @@ def test_a_key_of_another_stage_is_refused_with_the_command_that_applies_it(stag
     assert f"python -m pipeline.{owner} task=genre {override}," in str(caught.value)
 
 
+@pytest.mark.slow
+def test_every_stage_composes_for_every_task():
+    documents = compose.compose(TASKS, ["baseline"])
+    for task in TASKS:
+        for stage in ("ingest", "featurize", "combine", "evaluate"):
+            assert documents[paths.composed_file(stage, task)]["task"]["name"] == task
+        trained = documents[paths.composed_file("train", task, "baseline")]
+        assert (trained["task"]["name"], trained["model"]["name"]) == (task, "baseline")
+
+
 def test_what_the_task_sets_for_a_model_is_set_on_the_command_line_as_the_models():
     with pytest.raises(UserError, match=r"read from the task's file only: set model\.lr"):
         composed("train", "task=genre", "++task.models.neural_net.lr=1")
