@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pipeline.config import composition
 from pipeline.config.messages import describe_error
 from pipeline.errors import UserError, nearest
-from pipeline.paths import CONF
+from pipeline.paths import CONF, enter_project
 
 
 def run(name: str) -> None:
@@ -68,7 +68,7 @@ def run(name: str) -> None:
 @contextmanager
 def reporting(stage: str) -> Iterator[None]:
     """
-    Report mistakes of the user's in a line or two on standard error.
+    Report mistakes of the user's in a line or two on standard error. There must be a project.
 
     Parameters
     ----------
@@ -82,6 +82,7 @@ def reporting(stage: str) -> Iterator[None]:
     """
     signal.signal(signal.SIGTERM, _terminated)
     try:
+        enter_project()
         yield
     except KeyboardInterrupt:
         _exit("interrupted", 130)

@@ -34,7 +34,7 @@ HEAVY = {
 # Modules and packages of the project, from top to bottom. A module imports from its own room and
 # from lower layers; rooms of one layer do not import each other.
 LAYERS = (
-    "compose ingest featurize train combine evaluate leaderboard adopt tune predict",
+    "compose ingest featurize train combine evaluate leaderboard adopt tune predict init",
     "command",
     "sweep contestants",
     "experiment",
@@ -45,7 +45,8 @@ LAYERS = (
     "models sources",
     "problems features storage",
     "conformal files progress requirements",
-    "consent errors paths process",
+    "consent paths process",
+    "errors",
 )
 ONLY_IN = {
     "mlflow": {"tracking"},
