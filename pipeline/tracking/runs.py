@@ -23,6 +23,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
 from pipeline.errors import UserError, address
+from pipeline.paths import ROOT
 from pipeline.process import alive, restored_variable
 from pipeline.tracking import environment, logged, store
 from pipeline.tracking.git import Revision, copy_untracked, revision
@@ -157,7 +158,8 @@ class Run:
         ----------
         manifest : mapping
             The manifest of the model: ``inputs`` and ``outputs`` with the kind of each,
-            ``example`` (a few raw examples), and ``requirements``.
+            ``example`` (a few raw examples), ``requirements``, and perhaps ``modules``, the
+            project's own code beside this package.
         folder : Path
             The folder of the trained model.
         trusted : list of str
@@ -168,6 +170,7 @@ class Run:
         inputs: list[Any] = [ColSpec(AnyType(), name) for name in manifest["inputs"]]
         outputs: list[Any] = [ColSpec(DataType[k], n) for n, k in manifest["outputs"].items()]
         signature = ModelSignature(Schema(inputs), Schema(outputs))
+        own = [str(ROOT / name) for name in manifest.get("modules", [])]
         with (
             logged.copy_package(trusted) as code,
             logged.copy_model(folder) as model,
@@ -178,7 +181,7 @@ class Run:
                 name="model",
                 loader_module=f"{code.name}.predictor",
                 data_path=str(model),
-                code_paths=[str(code)],
+                code_paths=[str(code), *own],
                 pip_requirements=manifest["requirements"],
                 signature=signature,
                 input_example=pd.DataFrame(manifest["example"]),
