@@ -16,7 +16,6 @@ from rich.table import Table
 from pipeline import bundle, command, paths, predictor
 from pipeline.config import conf, targets
 from pipeline.errors import UserError, nearest
-from pipeline.features.inputs import conform
 from pipeline.files import aside, read_json
 from pipeline.predictor import Ensemble, Predictor
 from pipeline.progress import console
@@ -188,13 +187,9 @@ def answer(
         others as they are.
     """
     reasons = dict(part.faults)
-    for name, kind in manifest["inputs"].items():
-        column = part.rows[[name]].drop(index=list(reasons))
-
-        def check(values: pd.DataFrame, name: str = name, kind: str = kind) -> pd.DataFrame:
-            return conform(values, {name: kind}, manifest["may_miss"])
-
-        reasons |= {row: found for row, found in attempt(check, column) if isinstance(found, str)}
+    reader = trained.members[0] if isinstance(trained, Ensemble) else trained
+    for name in reader.inputs:
+        reasons |= faults(reader, part.rows[name].drop(index=list(reasons)))
     frames = []
     for rows, found in attempt(trained.predict, part.rows.drop(index=list(reasons))):
         if isinstance(found, str):
@@ -205,6 +200,26 @@ def answer(
     table = table.reindex(part.rows.index, columns=list(manifest["outputs"]))
     table[ERROR] = [reasons.get(row, "") for row in part.rows.index]
     return table
+
+
+def faults(reader: Predictor, column: pd.Series) -> dict[Any, str]:
+    """Return by index why values of an input cannot be used. Each distinct value is tried once."""
+    name = str(column.name)
+    kind = reader.inputs[name]
+    of_column = reader._replace(inputs={name: kind})
+    codes = np.arange(len(column))
+    if kind not in ("sequence", "binary"):  # whose values cannot be hashed, or seldom repeat
+        codes, _ = pd.factorize(column, use_na_sentinel=False)
+    first = np.unique(codes, return_index=True)[1]
+    distinct = column.iloc[first].set_axis(np.arange(len(first))).to_frame()
+    wrong = {
+        code: found
+        for code, found in attempt(of_column.conform, distinct)
+        if isinstance(found, str)
+    }
+    return {
+        row: wrong[code] for row, code in zip(column.index, codes, strict=True) if code in wrong
+    }
 
 
 def attempt(

@@ -75,8 +75,12 @@ class Predictor(NamedTuple):
         UserError
             If a column is missing, or a value is not of its kind.
         """
-        X = self.featurizer.transform(conform(examples, self.inputs, self.may_miss))
+        X = self.featurizer.transform(self.conform(examples))
         return X.astype(np.float32) if X.dtype == np.float64 else X
+
+    def conform(self, examples: pd.DataFrame) -> pd.DataFrame:
+        """Convert raw examples to the columns and types of training, as `inputs.conform` does."""
+        return conform(examples, self.inputs, self.may_miss)
 
     def predict(self, examples: pd.DataFrame) -> pd.DataFrame:
         """
@@ -93,7 +97,7 @@ class Predictor(NamedTuple):
             As `Problem.frame` returns it. The first column, ``label``, is the prediction.
         """
         if examples.empty:  # estimators reject it
-            conform(examples, self.inputs, self.may_miss)
+            self.conform(examples)
             columns = self.problem.columns().items()
             return pd.DataFrame({name: pd.Series(dtype=TYPES[kind]) for name, kind in columns})
         return self.problem.frame(self.outputs(examples), self.decision)

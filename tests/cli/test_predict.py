@@ -71,6 +71,9 @@ def save(root, task, kind, target, inputs, source, featurizer, estimator, decisi
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
+    (tmp_path / "conf").mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).touch()
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
