@@ -108,6 +108,8 @@ def trained_folder(cfg: Predict) -> Iterator[Path]:
     UserError
         If there is none. The message names those that there are.
     """
+    if cfg.run is not None and cfg.model is not None:
+        raise UserError("name the model by model= or by run=, not by both")
     if cfg.run is not None:
         from pipeline import tracking  # here, since it takes seconds and others need it not
 
@@ -159,9 +161,14 @@ def recommended(task: str) -> str:
     if not file.is_file():
         raise UserError(
             f"model: task {task} has no board yet that recommends one: name it, as in "
-            "model=lightgbm, or `python -m pipeline.evaluate`"
+            f"model=lightgbm, or `python -m pipeline.evaluate task={task}`"
         )
-    return str(read_json(file, {"verdict": dict})["verdict"]["take"])
+    take = read_json(file, {"verdict": dict})["verdict"]["take"]
+    if take is None:
+        raise UserError(
+            f"model: the board of {task} recommends none: name it, as in model=lightgbm"
+        )
+    return str(take)
 
 
 def answer(

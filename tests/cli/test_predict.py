@@ -240,6 +240,8 @@ def test_a_table_without_rows_gives_a_header(root, people):
         ({"task": "peopel"}, "no trained model of 'peopel'; tasks with models: people, amounts"),
         ({"task": None}, "task: name a task; tasks with models: amounts, people"),
         ({"model": "liner"}, "task people has no trained model 'liner'; did you mean 'linear'?"),
+        ({"model": "linear", "run": "0"}, "name the model by model= or by run=, not by both"),
+        ({"task": "amounts"}, "task amounts has no board yet that recommends one: name it"),
         ({"file": "gone.csv"}, "gone.csv does not exist"),
         ({"file": "."}, ". is a folder: name a table, .csv"),
         ({"file": None}, "name what to predict, as in file=new.csv, or user=42"),
