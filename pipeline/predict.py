@@ -36,7 +36,7 @@ n        how many items to recommend to the user; 10
 Examples
   python -m pipeline.predict task=titanic file=new.csv output=answers.csv
   python -m pipeline.predict task=genre file=letters/ model=lightgbm | head
-  python -m pipeline.predict task=films user=42 n=3
+  python -m pipeline.predict task=shop user=42 n=3
 """
 # The column that says why a row has no prediction.
 ERROR = "error"
