@@ -17,7 +17,7 @@ from pipeline import formats, storage
 from pipeline.errors import ModelError, UserError
 from pipeline.files import damaged, read_json, sha256, write_json
 from pipeline.paths import ingested_folder
-from pipeline.requirements import requirements
+from pipeline.requirements import own_modules, requirements
 
 MANIFEST, FEATURIZER = "bundle.json", "featurizer.skops"
 # Folders within that of a model, and the format of an ensemble.
@@ -93,7 +93,8 @@ def write(
         name = formats.save(estimator, folder, trusted)
     except UserError as error:
         raise ModelError(str(error)) from error
-    needed = requirements(estimator, storage.load(featurizer), always=SERVING)
+    transformer = storage.load(featurizer)
+    needed = requirements(estimator, transformer, always=SERVING)
     shutil.copyfile(featurizer, folder / FEATURIZER)
     kind = type(estimator)
     manifest = {
@@ -106,6 +107,7 @@ def write(
             "trusted": trusted,
         },
         "requirements": needed,
+        "modules": own_modules(estimator, transformer),
         "files": {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file()},
     }
     write_json(folder / MANIFEST, manifest)
@@ -157,6 +159,7 @@ def write_ensemble(
         "requirements": sorted(
             {line for one in manifests.values() for line in one["requirements"]}
         ),
+        "modules": sorted({name for one in manifests.values() for name in one.get("modules", [])}),
         "files": {},
     }
     write_json(folder / MANIFEST, manifest)

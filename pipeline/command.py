@@ -1,13 +1,16 @@
 """The command that every stage is: its settings composed and checked, its mistakes reported."""
 
+import argparse
 import importlib
+import inspect
 import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from dataclasses import fields
+from typing import Any, NoReturn
 
 import hydra
 import yaml
@@ -19,8 +22,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.config import composition
 from pipeline.config.messages import describe_error
-from pipeline.errors import UserError
-from pipeline.paths import CONF
+from pipeline.errors import UserError, nearest
+from pipeline.paths import CONF, enter_project
 
 
 def run(name: str) -> None:
@@ -65,7 +68,7 @@ def run(name: str) -> None:
 @contextmanager
 def reporting(stage: str) -> Iterator[None]:
     """
-    Report mistakes of the user's in a line or two on standard error.
+    Report mistakes of the user's in a line or two on standard error. There must be a project.
 
     Parameters
     ----------
@@ -79,6 +82,7 @@ def reporting(stage: str) -> Iterator[None]:
     """
     signal.signal(signal.SIGTERM, _terminated)
     try:
+        enter_project()
         yield
     except KeyboardInterrupt:
         _exit("interrupted", 130)
@@ -88,6 +92,52 @@ def reporting(stage: str) -> Iterator[None]:
         if "Config group override" not in str(error):
             raise
         _exit("error: a group such as task= or model= takes the name of a file", 1)
+
+
+def run_plain(name: str, main: Callable[[Any], None], settings: type, keys: str) -> None:
+    """
+    Be a command that takes ``key=value`` and composes nothing from conf/.
+
+    Mistakes of the user's are reported as `reporting` does.
+
+    Parameters
+    ----------
+    name : str
+        The module of this package.
+    main : callable
+        Called with the settings. ``--help`` begins with its docstring.
+    settings : type
+        A dataclass of texts.
+    keys : str
+        What the settings are, for ``--help``.
+    """
+    parser = argparse.ArgumentParser(
+        f"python -m pipeline.{name}",
+        description=inspect.getdoc(main),
+        epilog=keys,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("given", nargs="*", metavar="key=value")
+    arguments = parser.parse_args().given
+    with reporting(name):
+        try:
+            main(_parsed(arguments, settings))
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever reads the output has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _parsed(arguments: list[str], settings: type) -> Any:
+    known = [one.name for one in fields(settings)]
+    given = {}
+    for text in arguments:
+        key, equals, value = text.partition("=")
+        if key not in known:
+            raise UserError(f"unknown key '{key}'{nearest(key, known)}")
+        if not equals or not value:
+            raise UserError(f"{key}: expected {key}=value")
+        given[key] = value
+    return settings(**given)
 
 
 def _exit(message: str, code: int) -> NoReturn:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from pipeline.config.settings import PROJECT, code_of, pick_settings
 from pipeline.errors import UserError, nearest
 from pipeline.files import new_folder
 from pipeline.paths import COMPOSED, CONF, ENSEMBLE
+
+DISTRIBUTION = "bakeoff"
 
 
 def main() -> None:
@@ -67,7 +70,8 @@ def compose(tasks: list[str], models: list[str]) -> dict[Path, dict[str, Any]]:
     -------
     dict of Path to dict
         By the file that it belongs in: the settings of a stage, and under ``code`` the
-        digests of the project's files that the stage runs because its settings say so.
+        digests of the project's files that the stage runs because its settings say so, and the
+        version of this package if it is installed from elsewhere.
 
     Raises
     ------
@@ -91,12 +95,18 @@ def compose(tasks: list[str], models: list[str]) -> dict[Path, dict[str, Any]]:
                     # combine and evaluate predict with every view and model
                     predicts = stage in ("combine", "evaluate")
                     digests = code.digests(names if predicts else own)
-                    check_code(digests, task)
+                    if paths.in_checkout():
+                        check_code(digests, task)
                     documents[paths.composed_file(stage, task, model)] = {
                         **pick_settings(stage, cfg),
-                        "code": digests,
+                        "code": installed() | digests,
                     }
     return documents
+
+
+def installed() -> dict[str, str]:
+    """Return the version of this package, if it is not code of the project that DVC watches."""
+    return {} if paths.in_checkout() else {DISTRIBUTION: version(DISTRIBUTION)}
 
 
 def check_code(files: Iterable[str], task: str) -> None:
@@ -119,6 +129,7 @@ def check_code(files: Iterable[str], task: str) -> None:
 if __name__ == "__main__":
     argparse.ArgumentParser("python -m pipeline.compose", description=main.__doc__).parse_args()
     try:
+        paths.enter_project()
         main()
     except (UserError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -196,7 +196,7 @@ def entry(
     folder = paths.model_folder(task.name, model)
     problem = (task.name, task.kind, kind.target)
     manifest = bundle.read_trained(folder, model, data.digest, problem, data.rounds.scored)
-    trusted = trusted_by(manifest)
+    trusted = conf.trusted_by(manifest)
     kept = predictor.load(folder, trusted)
     if model == ENSEMBLE:
         check_combined(manifest, others, task.name)
@@ -219,13 +219,6 @@ def entry(
         "threads": int(machine()["machine.threads"]),
     }
     return Entry(manifest, bundle.digest(folder), run, fits, costs)
-
-
-def trusted_by(manifest: Mapping[str, Any]) -> list[str]:
-    """Return the types that a model, or the members of an ensemble, may load."""
-    return conf.trusted(
-        manifest["model"], *(member["model"] for member in manifest.get("members", []))
-    )
 
 
 def check_combined(manifest: Mapping[str, Any], others: Mapping[str, Entry], task: str) -> None:
@@ -473,7 +466,7 @@ def rank_columns(
     }
     found = {}
     for model, entry in track(singles.items(), "shuffling columns", len(singles)):
-        folder, trusted = paths.model_folder(cfg.task.name, model), trusted_by(entry.manifest)
+        folder, trusted = paths.model_folder(cfg.task.name, model), conf.trusted_by(entry.manifest)
         first = {fit["round"]: fit for fit in reversed(entry.manifest["rounds"])}
         predicted = [
             predict_rows(data, first[name], folder, trusted, "shuffled", shuffled[name])
@@ -517,7 +510,7 @@ def show_photos(
             fit = next(one for one in manifest["rounds"] if one["round"] == of_round)
             folder = paths.model_folder(cfg.task.name, model) / fit["folder"]
             loaded[model, of_round] = predictor.load_single(
-                folder, data.kind, trusted_by(manifest), {}
+                folder, data.kind, conf.trusted_by(manifest), {}
             )
         return loaded[model, of_round].outputs(pd.DataFrame({name: files}))
 
@@ -615,7 +608,7 @@ def record_comparison(cfg: schema.Evaluate, board: Mapping[str, Any]) -> None:
 
 def restore(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> tracking.Run:
     """Record a model again whose run is not in the store, as after `dvc pull`."""
-    trusted = trusted_by(manifest)
+    trusted = conf.trusted_by(manifest)
     folder = paths.model_folder(cfg.task.name, model)
     identity = experiment.identity(manifest["settings"])
     identity["tags"]["restored"] = "true"

@@ -38,6 +38,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
+        paths.enter_project()
         main()
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -1,9 +1,34 @@
 """Where things lie in the project."""
 
 import os
+import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from pipeline.errors import UserError
+
+# The folder of this package: a checkout, or where packages are installed.
+SOURCE = Path(__file__).resolve().parents[1]
+
+
+def is_project(folder: Path) -> bool:
+    """Return whether a folder is a project: a checkout, or what `pipeline.init` makes."""
+    files = (folder / "params.yaml", folder / "dvc.yaml")
+    return all(file.is_file() for file in files) and (folder / "conf").is_dir()
+
+
+def find_root() -> Path:
+    """
+    Return the project that commands work on.
+
+    It is the nearest one from the working directory upwards, otherwise the checkout that this
+    package is imported from. If there is none, such as where a logged model is served, it is
+    the working directory.
+    """
+    here = Path.cwd()
+    return next(filter(is_project, (here, *here.parents, SOURCE)), here)
+
+
+ROOT = find_root()
 CONF = ROOT / "conf"
 PARAMS = ROOT / "params.yaml"
 COMPOSED = ROOT / "composed"
@@ -11,6 +36,26 @@ COMPOSED = ROOT / "composed"
 JOURNAL = "journal:///"
 # The model that `pipeline.combine` makes of the others.
 ENSEMBLE = "ensemble"
+
+
+def enter_project() -> None:
+    """
+    Check that there is a project, and let modules that lie in it be imported.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    if not is_project(ROOT):
+        raise UserError(f"no project in {ROOT} or above it: bakeoff init my-project")
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))
+
+
+def in_checkout() -> bool:
+    """Return whether the project brings this package, rather than uses an installed one."""
+    return ROOT == SOURCE
 
 
 def store_uri() -> str:

@@ -7,6 +7,8 @@ from sys import builtin_module_names, stdlib_module_names
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
+from pipeline.paths import ROOT
+
 PROJECT = __name__.partition(".")[0]
 PLAIN = (str, bytes, int, float, bool, complex, type(None))
 # Objects of these packages lead to the whole of them, and to what else the process has imported.
@@ -81,6 +83,25 @@ def requirements(*things: Any, always: Iterable[str] = ()) -> list[str]:
         found = provided.get(name, [])
         needed.update([name] if name in found else found)
     return sorted(f"{distribution}=={version(distribution)}" for distribution in needed)
+
+
+def own_modules(*things: Any) -> list[str]:
+    """
+    Return the modules and packages at the root of the project that objects need.
+
+    Parameters
+    ----------
+    *things : object
+        Objects such as an estimator and a featurizer.
+
+    Returns
+    -------
+    list of str
+        Sorted names of files and folders.
+    """
+    names: set[str] = set().union(*map(packages, things)) - {PROJECT}
+    places = [place for name in names for place in (ROOT / name, ROOT / f"{name}.py")]
+    return sorted(place.name for place in places if place.exists())
 
 
 @functools.cache

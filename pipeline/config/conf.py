@@ -1,5 +1,6 @@
 """What the files of conf/ and params.yaml hold, as they are."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,21 @@ def options(group: str) -> list[str]:
 def trusted(*models: str) -> list[str]:
     """Return the types of other packages that the files of models say are safe to load."""
     return sorted({one for model in models for one in model_file(model).get("trusted", [])})
+
+
+def trusted_by(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the types that a trained model, or the members of an ensemble, may load."""
+    return trusted(manifest["model"], *(one["model"] for one in manifest.get("members", [])))
+
+
+def catalogue(task: str) -> dict[str, Any] | None:
+    """
+    Return what the file of a task names for recommending, if there is such a file and it does.
+
+    It is read from here rather than from the folder of a model: what it names is run.
+    """
+    path = CONF / "task" / f"{task}.yaml"
+    return read_yaml(path).get("catalogue") if path.is_file() else None
 
 
 def supports(model: str, kind: str) -> bool:

@@ -150,17 +150,6 @@ class Evaluate(Combine):
     confidence: float = MISSING
 
 
-@dataclass
-class Predict(Stage):
-    """What to show to one user."""
-
-    # the name of a user, as the catalogue has it
-    user: Any = None
-    n: Any = 10
-    # the model that recommends; None: the one that the board recommends
-    by: str | None = None
-
-
 SCHEMAS = {
     "ingest": Stage,
     "featurize": Stage,
@@ -169,6 +158,5 @@ SCHEMAS = {
     "evaluate": Evaluate,
     "adopt": Adopt,
     "tune": Train,
-    "predict": Predict,
 }
 FAMILIES = ("baseline", "classical", "deep", "ensemble")

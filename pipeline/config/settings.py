@@ -28,7 +28,6 @@ BESIDE = {
     "combine": ("tracking",),
     "evaluate": ("tracking",),
     "adopt": (*SETTINGS["train"], "sweep", "tracking", "dry_run"),
-    "predict": ("user", "n", "by"),
     "tune": (*SETTINGS["train"], "models", "sweep", "tracking"),
 }
 PROJECT = __name__.partition(".")[0]

@@ -11,7 +11,7 @@ import hydra
 from hydra.errors import InstantiationException
 
 from pipeline.errors import UserError, nearest
-from pipeline.paths import ROOT
+from pipeline.paths import ROOT, in_checkout
 
 # The extra of this project that installs a package.
 EXTRAS = {"catboost": "catboost", "interpret": "ebm", "keras": "keras", "xgboost": "xgboost"}
@@ -162,7 +162,8 @@ def _describe(error: BaseException) -> str:
         if isinstance(cause, ModuleNotFoundError):
             package = str(cause.name).partition(".")[0]
             if package in EXTRAS:
-                install = f"pip install -e '.[{EXTRAS[package]}]'"
+                what = "-e '." if in_checkout() else "'bakeoff"
+                install = f"pip install {what}[{EXTRAS[package]}]'"
                 return f"it needs {package}, which is not installed: {install}"
         cause = cause.__cause__
     return " ".join(str(error).split())

@@ -17,10 +17,13 @@ import pandas as pd
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
-from mlflow.models import ModelSignature
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
+from pipeline.errors import UserError, address
+from pipeline.paths import ROOT
 from pipeline.process import alive, restored_variable
 from pipeline.tracking import environment, logged, store
 from pipeline.tracking.git import Revision, copy_untracked, revision
@@ -155,7 +158,8 @@ class Run:
         ----------
         manifest : mapping
             The manifest of the model: ``inputs`` and ``outputs`` with the kind of each,
-            ``example`` (a few raw examples), and ``requirements``.
+            ``example`` (a few raw examples), ``requirements``, and perhaps ``modules``, the
+            project's own code beside this package.
         folder : Path
             The folder of the trained model.
         trusted : list of str
@@ -166,6 +170,7 @@ class Run:
         inputs: list[Any] = [ColSpec(AnyType(), name) for name in manifest["inputs"]]
         outputs: list[Any] = [ColSpec(DataType[k], n) for n, k in manifest["outputs"].items()]
         signature = ModelSignature(Schema(inputs), Schema(outputs))
+        own = [str(ROOT / name) for name in manifest.get("modules", [])]
         with (
             logged.copy_package(trusted) as code,
             logged.copy_model(folder) as model,
@@ -176,7 +181,7 @@ class Run:
                 name="model",
                 loader_module=f"{code.name}.predictor",
                 data_path=str(model),
-                code_paths=[str(code)],
+                code_paths=[str(code), *own],
                 pip_requirements=manifest["requirements"],
                 signature=signature,
                 input_example=pd.DataFrame(manifest["example"]),
@@ -383,6 +388,45 @@ def find_run(uri: str, experiment: str, digest: str) -> tuple[Run, dict[str, flo
         max_results=1,
     )
     return (Run(client, uri, found[0].info.run_id), found[0].data.metrics) if found else None
+
+
+def download_model(uri: str, run_id: str, folder: Path) -> Path:
+    """
+    Copy the trained model that a run logged.
+
+    Parameters
+    ----------
+    uri : str
+        URI of the store.
+    run_id : str
+        Id of the run.
+    folder : Path
+        Where to copy to.
+
+    Returns
+    -------
+    Path
+        The folder of the trained model within `folder`.
+
+    Raises
+    ------
+    UserError
+        When the store cannot be reached, or has no such run, or the run logged no model.
+    """
+    client = store.connect(uri)
+    try:
+        client.get_run(run_id)
+    except MlflowException:
+        raise UserError(f"run: there is no run '{run_id}' in {address(uri)}") from None
+    try:
+        with _global_store(uri):
+            copy = mlflow.artifacts.download_artifacts(
+                f"runs:/{run_id}/model", dst_path=str(folder)
+            )
+    except MlflowException:
+        raise UserError(f"run: '{run_id}' logged no model") from None
+    flavor = Model.load(copy).flavors["python_function"]
+    return Path(copy, flavor["data"])
 
 
 def _code_tags(code: Revision) -> dict[str, str]:

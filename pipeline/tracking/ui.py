@@ -38,7 +38,7 @@ def main(uri: str, port: int = PORT) -> None:
         except OSError as error:
             raise UserError(
                 f"port {port} on {HOST} cannot be used ({error.strerror}): "
-                "end what uses it, or `make ui PORT=5001`"
+                "end what uses it, or set PORT=5001"
             ) from None
     console = Console(highlight=False, soft_wrap=True)
     console.print("Starting MLflow takes some seconds. Then open:")
@@ -74,6 +74,7 @@ def read_port(text: str) -> int:
 
 if __name__ == "__main__":
     try:
+        paths.enter_project()
         main(paths.store_uri(), read_port(os.environ.get("PORT", str(PORT))))
     except UserError as error:
         sys.exit(f"error: {error}")

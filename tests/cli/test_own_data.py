@@ -2,13 +2,17 @@
 
 import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import predictor
+from pipeline import paths, predict, predictor
+from pipeline.errors import UserError
+from pipeline.predict import Predict
 
 WORDS = ["slow", "fast", "late", "kind", "good", "bad", "old", "new", "red", "blue", "cold"]
 MODELS = ["baseline", "logistic_regression"]
@@ -68,6 +72,47 @@ def test_a_table_goes_from_file_to_leaderboard(own):
     assert board.loc["logistic_regression", "f1_macro"] > 0.85
     assert board.loc["baseline", "f1_macro"] < 0.5
     assert "f1_macro on test" in said[-1]
+
+
+def test_predictions_of_raw_rows_are_those_that_evaluate_scored(own, tmp_path, monkeypatch):
+    project, _ = own
+    # The kept model has learned from all rows, that of a round has not seen its test.
+    of_round = project.root / "models/table/logistic_regression/rounds/0/0"
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    shutil.copytree(of_round, tmp_path / "models/table/first")
+    scored = pd.read_parquet(project.root / "reports/table/predictions.parquet")
+    scored = scored[(scored["model"] == "logistic_regression") & (scored["round"] == "0")]
+    rows = churn().iloc[scored["example_id"].astype(int) - 1]
+    rows.drop(columns="left").iloc[:, ::-1].to_csv(tmp_path / "new.csv", index=False)
+    output = tmp_path / "answers.csv"
+
+    asked = Predict(task="table", model="first", file=f"{tmp_path}/new.csv", output=str(output))
+    predict.main(asked)
+
+    found = pd.read_csv(output)
+    assert len(found) > 50
+    assert found["label"].tolist() == scored["predicted"].tolist()
+    for name in ("probability_no", "probability_yes"):
+        np.testing.assert_allclose(found[name], scored[name].astype(float), rtol=1e-6)
+
+
+def test_the_model_of_a_logged_run_predicts(own, tmp_path, monkeypatch):
+    project, _ = own
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)
+    monkeypatch.setattr(paths, "ROOT", project.root)
+    (run,) = (run for run in project.runs("table") if run.info.run_name == "logistic_regression")
+    churn().head(5).to_csv(tmp_path / "new.csv", index=False)
+    file, output = str(tmp_path / "new.csv"), str(tmp_path / "answers.csv")
+    predict.main(Predict(task="table", model="logistic_regression", file=file, output=output))
+    expected = Path(output).read_text()
+
+    predict.main(Predict(run=run.info.run_id, file=file, output=output))
+
+    assert Path(output).read_text() == expected
+    with pytest.raises(UserError, match=f"{run.info.run_id} is of task table, not of other"):
+        predict.main(Predict(task="other", run=run.info.run_id, file=file))
+    with pytest.raises(UserError, match="run: there is no run 'abc' in sqlite:///"):
+        predict.main(Predict(task="table", run="abc", file=file))
 
 
 def test_featurize_says_which_column_is_what(own):

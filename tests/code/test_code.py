@@ -35,7 +35,7 @@ HEAVY = {
 # from lower layers; rooms of one layer do not import each other.
 LAYERS = (
     "compare",
-    "compose ingest featurize train combine evaluate leaderboard adopt tune predict",
+    "compose ingest featurize train combine evaluate leaderboard adopt tune predict init",
     "command task_file",
     "sweep contestants",
     "experiment",
@@ -46,7 +46,8 @@ LAYERS = (
     "models sources",
     "problems features storage",
     "conformal files progress requirements",
-    "consent errors indices paths process",
+    "consent indices paths process",
+    "errors",
 )
 ONLY_IN = {
     "mlflow": {"tracking"},

@@ -144,7 +144,8 @@ def test_what_is_recommended_has_titles_scores_and_reasons(shown, warm, mirror):
         (["user=9999"], "user: '9999' is unknown; there are 610, such as 1 and 610"),
         (["user=42", "n=0"], "n: 0 is not a whole number from 1 to 9,742, the number of films"),
         (["user=42", "n=9743"], "n: 9743 is not a whole number from 1 to 9,742"),
-        ([], "user: name the user to recommend to, as in user=42"),
+        ([], "name what to predict, as in file=new.csv, or user=42 to recommend to one"),
+        (["user=42", "model=eas"], "model: task films has no trained model 'eas'; did you mean"),
     ],
 )
 def test_what_cannot_be_recommended_is_said_in_a_line(shown, warm, mirror, asked, said):
