@@ -17,7 +17,7 @@ from typing import Any
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from pipeline import command, paths
+from pipeline import command, init, paths
 from pipeline.config import composition, conf
 from pipeline.config.settings import with_value
 from pipeline.config.settling import NAME
@@ -40,8 +40,13 @@ FURTHER = {
 
 def main() -> None:
     """Recognise the data, train every model on them, compare, and print the board."""
-    arguments = parse(sys.argv[1:])
+    words = sys.argv[1:]
+    if words[:1] == ["init"]:
+        init.main(words[1:])
+        return
+    arguments = parse(words)
     with command.reporting("train"):
+        paths.enter_project()
         composition.require_git()
         name = name_of(arguments)
         columns = {key: value for key in COLUMNS if (value := getattr(arguments, key))}
@@ -64,7 +69,8 @@ def parse(words: list[str]) -> argparse.Namespace:
         "bakeoff",
         description="Compare models on a table, a folder of texts or a folder of images.",
         epilog="bakeoff titanic.csv --label survived --group ticket --ignore boat,body",
-        usage="bakeoff FILE --label COLUMN [options] [-- OVERRIDE ...]",
+        usage="bakeoff FILE --label COLUMN [options] [-- OVERRIDE ...]\n"
+        "       bakeoff init FOLDER, for a project of an installed package",
     )
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="a table, or a folder with a folder per class")

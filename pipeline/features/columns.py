@@ -13,7 +13,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pipeline.errors import UserError
-from pipeline.features.inputs import kind_of
+from pipeline.features.inputs import column_kind
 from pipeline.features.reduction import Reduction
 from pipeline.features.scaler import Scaler
 from pipeline.features.text import Tfidf
@@ -26,12 +26,6 @@ KINDS = {
     "identifier": "left out, another value in almost every row",
     "constant": "left out, one value only",
 }
-# A column of strings of several words holds texts, not categories, if it has more distinct ones
-# than this, or if more than half are distinct.
-MOST_CATEGORIES = 1000
-# A column of other strings is left out if more than this share of its rows differ.
-ALMOST = 0.9
-LETTERS, CODE = r"[^\W\d_]{2,}", r"[!-~]+"
 NAMES_SHOWN = 8
 EPOCH, DAY = pd.Timestamp("1970-01-01"), pd.Timedelta(days=1)
 
@@ -152,39 +146,6 @@ class Columns(TransformerMixin, BaseEstimator):
         columns = {name: X[name].astype(np.float64) for name in self._names_of("number")}
         columns |= {name: X[name] for name in self._names_of("date")}
         return pd.DataFrame(columns | {name: strings[name].str.strip() for name in strings})
-
-
-def column_kind(values: pd.Series) -> str:
-    """
-    Return the kind of a column for a model.
-
-    Parameters
-    ----------
-    values : Series
-        Values of the training examples. Some may be missing.
-
-    Returns
-    -------
-    str
-        A key of `KINDS`. ``constant`` has one value only. ``identifier`` has a different
-        code, such as ``7590-VHVEG``, in almost every row. ``text`` has strings of several
-        words that are rarely repeated.
-    """
-    kind = kind_of(values)
-    if kind in ("sequence", "binary"):
-        raise UserError(f"column '{values.name}' holds no plain values: it needs another view")
-    distinct = values.nunique()
-    if distinct + values.hasnans <= 1:
-        return "constant"
-    if kind == "datetime":
-        return "date"
-    if kind != "string":
-        return "number"
-    # A code has no space; a slug, an e-mail or a UUID is one of several words too.
-    words = values.str.count(LETTERS).mask(values.str.fullmatch(CODE).fillna(False), 1)
-    if words.mean() >= 2 and distinct > min(values.count() / 2, MOST_CATEGORIES):
-        return "text"
-    return "identifier" if distinct > ALMOST * len(values) else "category"
 
 
 class DateParts(TransformerMixin, BaseEstimator):

@@ -19,6 +19,12 @@ EXPECTED = {
     "binary": "one or more bytes, or text that encodes them in base64",
 }
 SHOWN = 40
+# A column of strings of several words holds texts, not categories, if it has more distinct ones
+# than this, or if more than half are distinct.
+MOST_CATEGORIES = 1000
+# A column of other strings is an identifier if more than this share of its rows differ.
+ALMOST = 0.9
+LETTERS, CODE = r"[^\W\d_]{2,}", r"[!-~]+"
 TRUTH = {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
 # What counts as missing wherever values may be: the words of pandas.read_csv.
 MISSING = (
@@ -103,6 +109,39 @@ def kind_of(values: pd.Series) -> str:
     if first is not None and isinstance(values[first], bytes):
         return "binary"
     return "string"
+
+
+def column_kind(values: pd.Series) -> str:
+    """
+    Return the kind of a column for a model.
+
+    Parameters
+    ----------
+    values : Series
+        Values of the training examples. Some may be missing.
+
+    Returns
+    -------
+    str
+        ``number``, ``date`` or ``category``. Or ``text``: strings of several words that are
+        rarely repeated. Or ``identifier``: a different code, such as ``7590-VHVEG``, in almost
+        every row. Or ``constant``: one value only.
+    """
+    kind = kind_of(values)
+    if kind in ("sequence", "binary"):
+        raise UserError(f"column '{values.name}' holds no plain values: it needs another view")
+    distinct = values.nunique()
+    if distinct + values.hasnans <= 1:
+        return "constant"
+    if kind == "datetime":
+        return "date"
+    if kind != "string":
+        return "number"
+    # A code has no space; a slug, an e-mail or a UUID is one of several words too.
+    words = values.str.count(LETTERS).mask(values.str.fullmatch(CODE).fillna(False), 1)
+    if words.mean() >= 2 and distinct > min(values.count() / 2, MOST_CATEGORIES):
+        return "text"
+    return "identifier" if distinct > ALMOST * len(values) else "category"
 
 
 def conform(

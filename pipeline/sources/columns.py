@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError, nearest
-from pipeline.features.columns import column_kind
-from pipeline.features.inputs import ISO, MISSING, USUAL, Form, convert, tidy
+from pipeline.features.inputs import ISO, MISSING, USUAL, Form, column_kind, convert, tidy
 
 # What a column may be taken for by ``task.source.columns``, and its kind as an input.
 KINDS = {

@@ -10,8 +10,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.features.columns import Columns, DateParts, OneHot, column_kind
-from pipeline.features.inputs import conform, kind_of
+from pipeline.features.columns import Columns, DateParts, OneHot
+from pipeline.features.inputs import column_kind, conform, kind_of
 
 WORDS = ["slow", "fast", "late", "kind", "good", "bad", "old", "new", "red", "blue"]
 ROWS = 40
