@@ -55,6 +55,7 @@ def save(root, task, kind, target, inputs, source, featurizer, estimator, decisi
         "curve": [],
         "inputs": inputs,
         "may_miss": True,
+        "forms": {},
         "example": [],
         "target": target,
         "outputs": problem(kind).on(target).columns(),
