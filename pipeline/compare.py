@@ -24,6 +24,7 @@ from pipeline.config.settling import NAME
 from pipeline.errors import ModelError, UserError, nearest
 from pipeline.files import read_json, write_text
 from pipeline.progress import console
+from pipeline.sources.columns import describe
 from pipeline.sources.recognise import KINDS, recognise
 from pipeline.task_file import add_to_params, format_task, make_task
 
@@ -252,7 +253,9 @@ def keep(name: str, template: str, task: Mapping[str, Any]) -> None:
         if source.get(key):
             source[key] = copy_data(paths.ROOT / source[key], home)
     title = f"Written by bakeoff, to be corrected: dvc repro evaluate@{name} compares its models."
-    text = format_task(title, template, {**task, "source": source})
+    card = read_json(paths.ingested_folder(name) / "card.json")
+    columns = describe(card["columns"]) if "columns" in source else ""
+    text = format_task(title, template, {**task, "source": source}, columns)
     write_text(paths.CONF / "task" / f"{name}.yaml", text)
     write_text(paths.PARAMS, params)
 
@@ -275,7 +278,8 @@ def next_steps(name: str, kept: bool) -> str:
     board = read_json(paths.report_folder(name) / "board.json", {"verdict": dict})
     take = board["verdict"]["take"]
     lines = [
-        f"All of it, in a browser: reports/{name}/report.html. Every run is in MLflow: make ui",
+        f"All of it in a browser: reports/{name}/report.html",
+        "Every run in MLflow: python -m pipeline.tracking.ui",
         f"Predict with {take}: python -m pipeline.predict task={name} file=NEW.csv",
         f"{name} is a task now, in conf/task/{name}.yaml, data/{name}/ and params.yaml: dvc repro"
         if kept

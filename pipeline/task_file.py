@@ -35,7 +35,7 @@ def make_task(
     return merge(merge(node, {"defaults": bases, "source": source}), settings)
 
 
-def format_task(title: str, template: str, task: Mapping[str, Any]) -> str:
+def format_task(title: str, template: str, task: Mapping[str, Any], columns: str = "") -> str:
     """
     Format a task as its file, with the comments of the file that it was made from.
 
@@ -47,6 +47,8 @@ def format_task(title: str, template: str, task: Mapping[str, Any]) -> str:
         The task of conf/task/ that it was made from.
     task : mapping
         As `make_task` returns it.
+    columns : str, optional
+        Lines of YAML for ``task.source.columns``.
     """
     lines = (CONF / "task" / f"{template}.yaml").read_text(encoding="utf-8").splitlines()
     first = lines.index("source:") + 1
@@ -54,6 +56,9 @@ def format_task(title: str, template: str, task: Mapping[str, Any]) -> str:
     end = len(lines) if size is None else first + size
     bases = [f"  - {base}" for base in task["defaults"]]
     source = _set_lines([line[2:] for line in lines[first:end]], task["source"])
+    if columns:
+        place = next(n for n, line in enumerate(source) if line.startswith("columns:"))
+        source[place : place + 1] = ["columns:", *(f"  {line}" for line in columns.splitlines())]
     others = {key: value for key, value in task.items() if key not in ("defaults", "source")}
     written = [f"# {title}", "defaults:", *bases, "", "source:", *[f"  {line}" for line in source]]
     return "\n".join([*written, *_set_lines(lines[end:], others, "")]) + "\n"
@@ -92,7 +97,7 @@ def add_to_params(task: str) -> str:
     before = yaml.safe_load(text)
     if task in before["tasks"]:
         return text
-    lines = text.splitlines(keepends=True)
+    lines = f"{text.rstrip()}\n".splitlines(keepends=True)
     last = f"- {before['tasks'][-1]}"
     places = [number for number, line in enumerate(lines) if line.split("#")[0].strip() == last]
     for number in places:

@@ -116,6 +116,7 @@ def test_a_kept_task_is_one_of_dvc_with_the_same_settings(compared, warm, empty_
     assert comments == [line for line in lines(project, "params.yaml") if line.startswith("#")]
     text = (project.root / "conf/task/churn.yaml").read_text()
     assert "  # columns that no model may see, such as what is known only afterwards\n" in text
+    assert "  columns:\n    paid: number\n    plan: category\n" in text
     # DVC composes for the file what the command used, but for the place of the data.
     card = json.loads((project.root / "data/ingested/churn/card.json").read_text())
     project.must_warm(warm, "pipeline.compose")
@@ -123,6 +124,9 @@ def test_a_kept_task_is_one_of_dvc_with_the_same_settings(compared, warm, empty_
     used = card["settings"]["task"]
     assert composed["task"]["source"].pop("path") == "data/churn/churn.csv"
     assert used["source"].pop("path") == (project.root.parent / "churn.csv").as_posix()
+    kinds = {"paid": "number", "plan": "category", "home": "number", "owed": "number"}
+    assert composed["task"]["source"].pop("columns") == kinds
+    assert used["source"].pop("columns") == {}
     assert composed["task"] == used
     evaluated = yaml.safe_load((project.root / "composed/evaluate/churn.yaml").read_text())
     assert evaluated["task"]["metric"] == board(project, "churn")["metric"] == "accuracy"
