@@ -24,7 +24,14 @@ from pipeline.evaluation.comparison import interval
 from pipeline.evaluation.numbers import format_interval, format_numbers
 from pipeline.features import views
 from pipeline.files import aside, new_folder, put, write_json
-from pipeline.models.fitting import Report, Spent, TimeLimit, peak_memory, stops_early
+from pipeline.models.fitting import (
+    Report,
+    Spent,
+    TimeLimit,
+    peak_memory,
+    reset_peak_memory,
+    stops_early,
+)
 from pipeline.problems import Predictions, Problem
 from pipeline.progress import Bar, console
 from pipeline.sources.rounds import FINAL
@@ -167,6 +174,7 @@ def train(
     """
     name = f"{settings['task']['name']} {model.name}"
     fits = plan_fits(about["rounds"], settings["task"]["seeds"])
+    reset_peak_memory()  # of another training in this process
     limit = TimeLimit(settings["task"]["time_limit"], len(fits))
     scored: list[dict[str, Any]] = []
     spent: list[Spent] = []

@@ -5,7 +5,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -173,8 +173,14 @@ def stops_early(model: Any) -> bool:
     return bool(has_fit_parameter(model, "validation"))
 
 
+def reset_peak_memory() -> None:
+    """Forget how much memory this process has held, where Linux allows that."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+
+
 def peak_memory() -> int:
-    """Return the most memory that this process has held so far, in bytes."""
+    """Return the most memory that this process has held, in bytes, since the last reset."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

@@ -1,6 +1,7 @@
 """Fit any classifier, and time any prediction."""
 
 import functools
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 
 from pipeline.features.views import Features
-from pipeline.models.fitting import fit, joules_between, measure_latency, read_energy
+from pipeline.models.fitting import (
+    fit,
+    joules_between,
+    measure_latency,
+    peak_memory,
+    read_energy,
+    reset_peak_memory,
+)
 from pipeline.models.networks.sequences import SequenceCNN, SequenceGRU
 from pipeline.models.networks.tables import MLP
 from pipeline.models.networks.texts import TextCNN, TextGRU
@@ -43,6 +51,16 @@ def test_a_model_that_reports_its_steps_is_called_back(model, steps, reported):
     assert reported == steps
     assert spent.seconds > 0
     assert model.predict(X).shape == (60,)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can forget")
+def test_the_peak_of_memory_is_that_since_the_last_reset():
+    large = np.ones(30_000_000)
+    with_it = peak_memory()
+    del large
+    assert peak_memory() == with_it
+    reset_peak_memory()
+    assert peak_memory() < with_it - 200_000_000
 
 
 def network(kind, **settings):
