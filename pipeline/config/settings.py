@@ -61,7 +61,9 @@ def pick_settings(stage: str, cfg: Any) -> dict[str, Any]:
         source, place = plain, picked
         for part in above:
             source, place = source[part], place.setdefault(part, {})
-        place[last] = source[last]
+        # What another kind of problem would be given is not set.
+        if key not in KIND or source[last] is not None:
+            place[last] = source[last]
     return picked
 
 
