@@ -30,7 +30,7 @@ from pipeline.evaluation.checks import Evidence, check_muted, run_checks
 from pipeline.evaluation.comparison import Comparison, check_interval, compare
 from pipeline.evaluation.controls import compare_tests, control_rows, fit_controls
 from pipeline.evaluation.importance import measure_importance, sample_validation, shuffle_columns
-from pipeline.evaluation.layout import console_page
+from pipeline.evaluation.layout import console_page, format_score
 from pipeline.evaluation.page import write_report
 from pipeline.evaluation.photos import choose, describe_photo, image_input
 from pipeline.evaluation.plots import FORMS, learning_points, plot_table, stack_models
@@ -47,6 +47,7 @@ from pipeline.sources.examples import inputs_of, meta_of
 from pipeline.sources.rounds import Rounds
 from pipeline.tracking.environment import machine
 from pipeline.tracking.git import revision
+from pipeline.tracking.shared_view import share_board
 
 # Families of models that are no baselines and no averages of others.
 SINGLES = ("classical", "deep")
@@ -134,6 +135,7 @@ def main(cfg: schema.Evaluate) -> None:
     for model in track(entries, "recording", len(entries)):
         record(cfg, kind, board, model, entries[model])
     record_comparison(cfg, board)
+    rank_runs(cfg, board)
     page = (paths.report_folder(task.name) / "leaderboard.txt").read_text(encoding="utf-8")
     console.print(page, markup=False)
 
@@ -604,6 +606,22 @@ def record_comparison(cfg: schema.Evaluate, board: Mapping[str, Any]) -> None:
         cfg.tracking.uri, paths.ROOT, task, "comparison", board["settings"], tags
     ) as run:
         run.log_comparison(folder, (folder / "report.md").read_text(encoding="utf-8"))
+
+
+@tracking.reword_errors()
+def rank_runs(cfg: schema.Evaluate, board: Mapping[str, Any]) -> None:
+    """Mark the runs of the models in the store, which then lists them in the order of the board."""
+    rows = [row for row in board["slices"][TEST]["rows"] if not row["failed"]]
+    models = [board["models"][row["model"]] for row in rows]
+    curves = {name for model in models for point in model["curve"][:1] for name in point}
+    share_board(
+        cfg.tracking.uri,
+        cfg.task.name,
+        f"{TEST}/{board['metric']}",
+        {one["run_id"]: format_score(one["scores"][board["metric"]]) for one in models},
+        {one["run_id"]: row["mark"] for one, row in zip(models, rows, strict=True)},
+        sorted(f"curve/{name}" for name in curves if name.startswith("validation/")),
+    )
 
 
 def restore(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> tracking.Run:

@@ -157,9 +157,9 @@ class Run:
         Parameters
         ----------
         manifest : mapping
-            The manifest of the model: ``inputs`` and ``outputs`` with the kind of each,
-            ``example`` (a few raw examples), ``requirements``, and perhaps ``modules``, the
-            project's own code beside this package.
+            The manifest of the model: ``model`` (its name), ``inputs`` and ``outputs`` with the
+            kind of each, ``example`` (a few raw examples), ``requirements``, and perhaps
+            ``modules``, the project's own code beside this package.
         folder : Path
             The folder of the trained model.
         trusted : list of str
@@ -178,7 +178,8 @@ class Run:
             _global_run(self.id),
         ):
             mlflow.pyfunc.log_model(
-                name="model",
+                # A dot is refused in this name.
+                name=manifest["model"].replace(".", "_"),
                 loader_module=f"{code.name}.predictor",
                 data_path=str(model),
                 code_paths=[str(code), *own],
@@ -415,16 +416,15 @@ def download_model(uri: str, run_id: str, folder: Path) -> Path:
     """
     client = store.connect(uri)
     try:
-        client.get_run(run_id)
+        outputs = client.get_run(run_id).outputs
     except MlflowException:
         raise UserError(f"run: there is no run '{run_id}' in {address(uri)}") from None
-    try:
-        with _global_store(uri):
-            copy = mlflow.artifacts.download_artifacts(
-                f"runs:/{run_id}/model", dst_path=str(folder)
-            )
-    except MlflowException:
-        raise UserError(f"run: '{run_id}' logged no model") from None
+    if not outputs or not outputs.model_outputs:
+        raise UserError(f"run: '{run_id}' logged no model")
+    with store.reword_errors(), _global_store(uri):
+        copy = mlflow.artifacts.download_artifacts(
+            f"models:/{outputs.model_outputs[0].model_id}", dst_path=str(folder)
+        )
     flavor = Model.load(copy).flavors["python_function"]
     return Path(copy, flavor["data"])
 

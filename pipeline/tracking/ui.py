@@ -10,6 +10,7 @@ from rich.console import Console
 from pipeline import paths
 from pipeline.errors import UserError
 from pipeline.tracking import store
+from pipeline.tracking.shared_view import page
 
 HOST, PORT = "127.0.0.1", 5000
 
@@ -44,9 +45,7 @@ def main(uri: str, port: int = PORT) -> None:
     console.print("Starting MLflow takes some seconds. Then open:")
     for experiment in experiments:
         if experiment.name != "Default":
-            # Without the query MLflow opens its page for generative AI.
-            page = f"#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
-            console.print(f"  {experiment.name}: http://{HOST}:{port}/{page}")
+            console.print(f"  {experiment.name}: http://{HOST}:{port}/{page(experiment)}")
     console.print("Ctrl-C ends it.")
     sys.stdout.flush()
     # One worker: MLflow's four take 40 s to start on two cores.

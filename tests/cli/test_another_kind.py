@@ -124,7 +124,7 @@ def test_a_logged_model_predicts_amounts(lines, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", lines.store)
     monkeypatch.syspath_prepend(".")  # so that sys.path is put back afterwards
     (run,) = (run for run in lines.runs("lines") if run.info.run_name == "line")
-    model = load_model(f"runs:/{run.info.run_id}/model")
+    model = load_model(f"runs:/{run.info.run_id}/line")
 
     found = model.predict(pd.DataFrame({"x": [1.0, 0.0], "z": [0.0, 2.0]}))
 

@@ -86,7 +86,7 @@ def test_the_logged_model_predicts_from_bytes_and_from_json_as_evaluate_did(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", dots.store)
     monkeypatch.syspath_prepend(".")  # so that sys.path is put back afterwards
     (run,) = (run for run in dots.runs("dots") if run.info.run_name == "logistic_regression")
-    served = load_model(f"runs:/{run.info.run_id}/model")
+    served = load_model(f"runs:/{run.info.run_id}/logistic_regression")
     records = [{"image": base64.b64encode(image).decode()} for image in images["image"]]
     request = json.loads(json.dumps({"dataframe_records": records}))
     predicted = pd.read_parquet(dots.root / "reports/dots/predictions.parquet")

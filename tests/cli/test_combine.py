@@ -48,7 +48,7 @@ def test_the_served_ensemble_predicts_what_evaluate_had_and_a_stale_one_has_no_s
     monkeypatch.syspath_prepend(".")
     (run,) = (run for run in project.runs("breast_cancer") if run.info.run_name == "ensemble")
     assert run.data.tags["family"] == "ensemble"
-    served = load_model(f"runs:/{run.info.run_id}/model").predict(inputs)
+    served = load_model(f"runs:/{run.info.run_id}/ensemble").predict(inputs)
     np.testing.assert_array_equal(served.filter(like="probability_"), expected)
     assert predictor.load(folder).predict(inputs.head(0)).shape == (0, 3)
 

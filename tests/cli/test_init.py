@@ -203,7 +203,7 @@ def test_a_project_begun_from_the_wheel_runs_every_command(
     monkeypatch.chdir(tmp_path)
     mlflow.set_tracking_uri(project.store)
     try:
-        logged = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+        logged = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/plain")
     finally:
         mlflow.set_tracking_uri(None)
     assert logged.predict(inputs)["label"].tolist() == found.tolist()

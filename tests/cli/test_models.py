@@ -246,7 +246,7 @@ def test_two_logged_models_answer_in_one_process_each_with_its_own_code(
     runs = {run.info.run_name: run.info.run_id for run in reproduced.runs("breast_cancer")}
     test = reproduced.parts("breast_cancer")["test"]
 
-    old, new = (load_model(f"runs:/{runs[model]}/model") for model in (VICTIM, "neural_net"))
+    old, new = (load_model(f"runs:/{runs[model]}/{model}") for model in (VICTIM, "neural_net"))
 
     assert "new" not in old.predict(test)
     assert new.predict(test)["new"].eq(1).all()

@@ -105,7 +105,7 @@ def logged(project, task: str, model: str, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)
     monkeypatch.syspath_prepend(".")  # so that sys.path is put back afterwards
     (run,) = (run for run in project.runs(task) if run.info.run_name == model)
-    return load_model(f"runs:/{run.info.run_id}/model")
+    return load_model(f"runs:/{run.info.run_id}/{model}")
 
 
 @pytest.mark.parametrize(("task", "model"), SERVED)

@@ -277,7 +277,7 @@ def test_logging_a_model_ends_no_run_and_leaves_mlflows_store_as_it_was(
 
     _ = mlflow.pyfunc.log_model  # puts the module in the place of what loads it
     monkeypatch.setattr(mlflow.pyfunc, "log_model", lambda **_: None)
-    manifest = {"inputs": {"x": "double"}, "outputs": {"label": "string"}}
+    manifest = {"model": "some", "inputs": {"x": "double"}, "outputs": {"label": "string"}}
     manifest |= {"example": [{"x": 1.5}], "requirements": []}
     with start(project) as run:
         run.log_model(manifest, tmp_path, [])

@@ -90,7 +90,7 @@ def test_a_logged_model_serves_numbers_with_their_intervals(measured, by_hand, m
     (run,) = (run for run in measured.runs(TASK) if run.info.run_name == "linear")
     test, predicted, inputs = by_hand
 
-    served = load_model(f"runs:/{run.info.run_id}/model").predict(test[inputs])
+    served = load_model(f"runs:/{run.info.run_id}/linear").predict(test[inputs])
 
     assert list(served) == ["label", "low", "high"]
     # Features have 32 bits.

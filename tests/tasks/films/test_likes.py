@@ -58,7 +58,7 @@ def test_a_logged_model_answers_for_a_film_and_a_user_never_seen(shown, model, m
     monkeypatch.setenv("MLFLOW_TRACKING_URI", shown.store)
     monkeypatch.syspath_prepend(".")  # so that sys.path is put back afterwards
     (run,) = (run for run in shown.runs("films_like") if run.info.run_name == model)
-    logged = load_model(f"runs:/{run.info.run_id}/model")
+    logged = load_model(f"runs:/{run.info.run_id}/{model}")
     trained = predictor.load(shown.root / "models/films_like" / model)
     known = shown.parts("films_like")["test"].head(2)[list(trained.inputs)]
     nothing = dict.fromkeys(known) | {"user": "new", "film": "new", "user_count": 0}

@@ -115,7 +115,7 @@ def test_a_logged_model_shows_films_to_anyone(shown, model, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", shown.store)
     monkeypatch.syspath_prepend(".")  # so that sys.path is put back afterwards
     (run,) = (run for run in shown.runs("films") if run.info.run_name == model)
-    logged = load_model(f"runs:/{run.info.run_id}/model")
+    logged = load_model(f"runs:/{run.info.run_id}/{model}")
     sent = pd.DataFrame({"seen": [[1.0, 2.0], None], "liked": [[1.0], None]})
 
     found = logged.predict(sent)

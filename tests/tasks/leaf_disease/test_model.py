@@ -55,7 +55,7 @@ def test_the_logged_model_answers_an_original_photo(grown, originals, monkeypatc
     monkeypatch.setenv("MLFLOW_TRACKING_URI", grown.store)
     monkeypatch.syspath_prepend(".")  # so that sys.path is put back afterwards
     (run,) = (r for r in grown.runs("leaf_disease") if r.info.run_name == "logistic_regression")
-    served = load_model(f"runs:/{run.info.run_id}/model")
+    served = load_model(f"runs:/{run.info.run_id}/logistic_regression")
 
     answers = served.predict(originals.head(20))
 

@@ -86,7 +86,7 @@ def test_a_logged_model_answers_histories_of_any_length(flown, cycles, model, mo
     # As JSON brings them: lists, which may be shorter or longer than what a model looks at.
     lists = inputs.map(list)
     longer = inputs.map(lambda history: [0.0] * 50 + [history[0]] * 50 + list(history))
-    logged = load_model(f"runs:/{run.info.run_id}/model")
+    logged = load_model(f"runs:/{run.info.run_id}/{model}")
 
     expected = trained.outputs(inputs)
     np.testing.assert_array_equal(logged.predict(lists).iloc[:, 1:], expected)
