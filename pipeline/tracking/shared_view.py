@@ -7,7 +7,7 @@ from typing import Any
 from mlflow.entities import Experiment, RunTag
 
 from pipeline.tracking import store
-from pipeline.tracking.runs import BUNDLE, DESCRIPTION
+from pipeline.tracking.runs import BUNDLE
 
 # Tags of the runs of the newest board alone: the place on it, and what the verdict says of them.
 RANK, VERDICT = "rank", "verdict"
@@ -93,7 +93,7 @@ def view(metric: str, losses: Iterable[str]) -> dict[str, Any]:
         f"tags.`{metric}`": 170,
         "tags.`family`": 90,
         "metrics.`cost/fit_seconds`": 130,
-        f"tags.`{DESCRIPTION}`": 420,
+        "attributes.`Description`": 420,
     }
     sections = ["scores", "test", "validation"]
     charts: list[dict[str, Any]] = [{"type": "BAR", "metricKey": metric}]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -132,7 +133,57 @@ def test_tags_say_what_ran_where_and_from_which_commit(repro, recorded):
         "view": "raw",
         "seed": "0",
         "mlflow.note.content": "neural_net on genre, scored as the mean of 5 fits in rounds.",
+        **marks_of(repro, "genre")["neural_net"],
     }
+
+
+def marks_of(repro, task: str) -> dict[str, dict[str, str]]:
+    """Read the place, the mark and the score of each model from the table that people read."""
+    table = (repro.root / "reports" / task / "leaderboard.txt").read_text("utf-8")
+    row = re.compile(r"^ (\w+) ?([★☆]?) .*?(\d\.\d{3} \[.*?\])", re.MULTILINE)
+    verdicts = {"★": "take", "☆": "contender", "": ""}
+    return {
+        model: {"rank": f"{place:02}", "verdict": verdicts[mark], f"test/{SCORES[task][0]}": score}
+        for place, (model, mark, score) in enumerate(row.findall(table), start=1)
+    }
+
+
+@pytest.mark.parametrize("task", SCORES)
+def test_runs_have_the_place_the_mark_and_the_score_that_the_leaderboard_shows(
+    repro, recorded, task
+):
+    marks = marks_of(repro, task)
+    assert sorted(marks) == MODELS
+    for model, of_model in marks.items():
+        assert recorded[task, model].data.tags.items() >= of_model.items()
+
+
+@pytest.mark.parametrize("task", SCORES)
+def test_the_shared_view_names_what_the_runs_have(repro, recorded, task):
+    experiment = repro.client.get_experiment_by_name(task)
+    state = json.loads(experiment.tags["mlflow.sharedViewState.board"])
+    runs = [recorded[task, model].data for model in MODELS]
+    metrics = set().union(*(run.metrics for run in runs))
+    shared = set.intersection(*(set(run.tags) for run in runs))
+
+    assert state["selectedColumns"] == [
+        "tags.`verdict`",
+        f"tags.`test/{SCORES[task][0]}`",
+        "tags.`family`",
+        "metrics.`cost/fit_seconds`",
+        "attributes.`Description`",
+    ]
+    assert {"verdict", "rank", f"test/{SCORES[task][0]}", "family", "mlflow.note.content"} <= shared
+    charts = [chart["metricKey"] for chart in state["compareRunCharts"]]
+    assert charts == [f"test/{SCORES[task][0]}", "curve/validation/log_loss"]
+    assert {*charts, "cost/fit_seconds"} <= metrics
+
+
+@pytest.mark.parametrize("task", SCORES)
+def test_a_logged_model_has_the_name_of_its_model(repro, task):
+    experiment = repro.client.get_experiment_by_name(task)
+    logged = repro.client.search_logged_models([experiment.experiment_id])
+    assert sorted(model.name for model in logged) == MODELS
 
 
 @pytest.mark.parametrize("task", SCORES)

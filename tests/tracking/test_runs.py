@@ -276,11 +276,13 @@ def test_logging_a_model_ends_no_run_and_leaves_mlflows_store_as_it_was(
     import mlflow
 
     _ = mlflow.pyfunc.log_model  # puts the module in the place of what loads it
-    monkeypatch.setattr(mlflow.pyfunc, "log_model", lambda **_: None)
-    manifest = {"model": "some", "inputs": {"x": "double"}, "outputs": {"label": "string"}}
+    names = []
+    monkeypatch.setattr(mlflow.pyfunc, "log_model", lambda **given: names.append(given["name"]))
+    manifest = {"model": "net.v2", "inputs": {"x": "double"}, "outputs": {"label": "string"}}
     manifest |= {"example": [{"x": 1.5}], "requirements": []}
     with start(project) as run:
         run.log_model(manifest, tmp_path, [])
+        assert names == ["net_v2"]  # MLflow refuses a name with a dot
         assert the_run(project).info.status == "RUNNING"
     assert the_run(project).info.status == "FINISHED"
 
