@@ -52,7 +52,14 @@ from pipeline.tracking.shared_view import share_board
 # Families of models that are no baselines and no averages of others.
 SINGLES = ("classical", "deep")
 # What is read of the card of the ingested examples.
-CARD = {"settings": dict, "target": dict, "slices": dict, "split": dict, "origin": list}
+CARD = {
+    "settings": dict,
+    "target": dict,
+    "slices": dict,
+    "split": dict,
+    "origin": list,
+    "notes": list,
+}
 
 
 class Entry(NamedTuple):
@@ -308,7 +315,7 @@ def describe(
             "units": len(np.unique(meta.get("unit", meta["group"]))),
         },
         "looks": looks,
-        "notes": task.notes,
+        "notes": [*card["notes"], *task.notes],
         "settings": pick_settings("evaluate", cfg),
         "models": {
             model: {

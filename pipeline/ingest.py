@@ -208,7 +208,7 @@ def card(
     dict
         Plain values for ``card.json``: the origin, the inputs and whether their values may
         be missing, what columns are taken for, the target as models need it, rows by the
-        reason why they were dropped or joined into one group, warnings, the folds and
+        reason why they were dropped or joined into one group, notes, warnings, the folds and
         repeats, and for each part of each round, and each slice, the number of examples and
         groups and a summary of the target.
     """
@@ -219,15 +219,16 @@ def card(
 
     examples = rounds.examples
     columns = sorted(meta_of(examples).keys() - {"group", "unit", "unit_2", "stratum"})
-    advice = {"advice": source.advice} if source.advice else {}
+    told = {key: getattr(source, key) for key in ("advice", "names") if getattr(source, key)}
     return {
         "origin": source.origin,
         "inputs": inputs_of(examples),
         "may_miss": source.may_miss,
         "columns": source.columns,
-        "target": kind.describe(examples) | {"columns": columns} | advice,
+        "target": kind.describe(examples) | {"columns": columns} | told,
         "dropped": dropped,
         "joined": source.joined,
+        "notes": source.notes,
         "warnings": source.warnings,
         "split": {"folds": plan.test if plan.folds else None, "repeats": plan.repeats},
         "rounds": {

@@ -349,7 +349,7 @@ def recommendations(
             f"task {task} has no catalogue: only what its file names under `catalogue` "
             "can be recommended"
         )
-    catalogue: Catalogue = targets.build(node)
+    catalogue: Catalogue = targets.build(of_source(node, manifest["settings"]["task"]["source"]))
     most = len(catalogue.names)
     if not n.isdecimal() or not 1 <= int(n) <= most:
         raise UserError(
@@ -363,7 +363,24 @@ def recommendations(
         )
     if not isinstance(trained, Predictor) or not hasattr(trained.estimator, "recommend"):
         raise UserError(f"model: {model} recommends no {catalogue.what}: name a model that ranks")
+    if names := trained.problem.target.get("names"):
+        catalogue = catalogue.numbered(names)
     return recommend(trained, catalogue, user, int(n))
+
+
+def of_source(node: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Give the function that tells a catalogue the values that the model's source was read with.
+
+    Parameters
+    ----------
+    node : mapping
+        With a ``_target_``. What it sets itself is kept.
+    source : mapping
+        ``task.source`` of the training. Nothing in it is run.
+    """
+    values = {key: source[key] for key in targets.parameters(node) if key in source}
+    return {**values, **node, "_recursive_": False}
 
 
 def recommend(trained: Predictor, catalogue: Catalogue, user: str, n: int) -> list[str]:

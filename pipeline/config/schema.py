@@ -59,7 +59,8 @@ class Task(Kind):
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
     # what the task sets for a model, read before the command line
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
-    # a function that tells the histories of users and the names of items, for recommending
+    # a function that tells the histories of users and the names of items, for recommending; it is
+    # given the values of the source that it has parameters for
     catalogue: dict[str, Any] | None = None
     # what a sweep of a model searches beside conf/sweep/<model>.yaml
     spaces: dict[str, dict[str, Any]] = field(default_factory=dict)

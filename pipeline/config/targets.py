@@ -2,7 +2,7 @@
 
 import inspect
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
@@ -52,12 +52,13 @@ def build(node: dict[str, Any]) -> Any:
 
 def path_keys(node: dict[str, Any]) -> list[str]:
     """List the keys beside a ``_target_`` that name files."""
-    parameters, _ = _parameters(hydra.utils.get_object(node["_target_"]))
-    return [
-        key
-        for key in node
-        if key in parameters and parameters[key].annotation in (Path, Path | None)
-    ]
+    taken = parameters(node)
+    return [key for key in node if key in taken and taken[key].annotation in (Path, Path | None)]
+
+
+def parameters(node: Mapping[str, Any]) -> dict[str, inspect.Parameter]:
+    """Return what the ``_target_`` of a node takes."""
+    return _parameters(hydra.utils.get_object(node["_target_"]))[0]
 
 
 def anchor_paths(node: dict[str, Any], where: str, overridden: Collection[str]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def console_page(board: Mapping[str, Any]) -> str:
         for one in board.get("checks", ())
         if one["severity"] != "note"
     ]
-    texts = [describe_settings(board), sentences, *doubts]
+    texts = [describe_settings(board), *board.get("notes", ()), sentences, *doubts]
     below = "\n".join(textwrap.fill(text, WIDTH) for text in texts if text)
     return "\n\n".join([pages[0], below, *pages[1:]])
 

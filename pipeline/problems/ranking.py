@@ -1,5 +1,6 @@
 """Ranking: the target is what a user likes afterwards, the prediction a list of items."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -269,7 +270,11 @@ class Ranking(Problem):
         return fused
 
     def frame(self, outputs: np.ndarray, decision: Mapping[str, Any]) -> pd.DataFrame:
-        """Return the first items of each list with their scores, each as a text."""
+        """
+        Return the first items of each list with their scores, each as a text.
+
+        If the items have names, these are there too, as a list in JSON.
+        """
         top = outputs[:, :, :TOP]
         kept = top[:, 0] != NONE
         rows = zip(top[:, 0].astype(int), top[:, 1], kept, strict=True)
@@ -277,11 +282,16 @@ class Ranking(Problem):
             (" ".join(map(str, items[keep])), " ".join(f"{score:.6g}" for score in scores[keep]))
             for items, scores, keep in rows
         ]
-        return pd.DataFrame(texts, columns=["label", "scores"], dtype="str")
+        found = pd.DataFrame(texts, columns=["label", "scores"], dtype="str")
+        if names := self.target.get("names"):
+            named = [[names[int(item)] for item in label.split()] for label in found["label"]]
+            found["names"] = [json.dumps(one, ensure_ascii=False) for one in named]
+        return found
 
     def columns(self) -> dict[str, str]:
         """Return the columns of `frame`."""
-        return {"label": "string", "scores": "string"}
+        names = {"names": "string"} if self.target.get("names") else {}
+        return {"label": "string", "scores": "string"} | names
 
     def concatenate(self, parts: Sequence[Any]) -> Rankings:
         """Join the users of several rounds."""

@@ -57,6 +57,10 @@ class Source:
         Whether examples with the same inputs are separate cases, not copies.
     advice : dict of str to str
         What to do about each class. It is part of the target, and told beside a prediction.
+    names : list of str
+        The names of what a target counts from 0, such as items. It is part of the target.
+    notes : list of str
+        Sentences that belong to every score of these examples, such as how they were made.
     warnings : list of str
         Messages for the user, such as an input that equals the label one to one.
     label : str, default="label"
@@ -75,6 +79,8 @@ class Source:
     may_miss: bool = False
     may_repeat: bool = False
     advice: dict[str, str] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     label: str = "label"
     columns: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -39,6 +39,8 @@ MOST_CONTRADICTIONS = 0.1
 # Bytes that are parsed at once. A row may not have more.
 BLOCK = 1 << 24
 SHOWN = 5
+# Roles of columns that hold names or texts, though they may look like numbers.
+TEXTS = ("text", "group", "user", "item")
 # A class may be called so, though as an input it is missing.
 NO_LABEL = [word for word in MISSING if word not in ("None", "<NA>")]
 # How files begin that are of another type than their name says, and what to call them.
@@ -347,7 +349,7 @@ def examples(
     frames : sequence of DataFrame
         What `plain` returned, with the same columns. The index numbers the rows from 0.
     roles : mapping of str to str
-        The columns that are ``label``, and optionally ``group``, ``time`` or ``text``.
+        The columns that are ``label``, ``time``, ``rating``, or one of `TEXTS`.
     columns : mapping of str to Column
         What the other columns, and ``time``, are taken for.
     target : {"category", "number"}, default="category"
@@ -373,7 +375,7 @@ def examples(
         ids = pd.Series(prefix + (frame.index + 1).astype(str), frame.index)
         part = {"example_id": ids, "group": ids}
         for role, name in roles.items():
-            is_text = role in ("text", "group") or (role == "label" and target == "category")
+            is_text = role in TEXTS or (role == "label" and target == "category")
             values = _as_text(frame[name]) if is_text else frame[name]
             if role != "text":
                 values = values.mask(values.isin(NO_LABEL))

@@ -12,6 +12,7 @@ from pipeline.sources.catalogue import Catalogue
 from pipeline.sources.download import fetch, remotes
 from pipeline.sources.examples import Source
 from pipeline.sources.histories import describe
+from pipeline.sources.ratings import in_periods, known_by_now, places, protocol
 from pipeline.sources.split import latest, nearest_part
 
 # Ratings of MovieLens; the copy that is downloaded has rows of someone else's after them.
@@ -153,12 +154,6 @@ def likes(
     return Source(examples, origin, may_miss=True, may_repeat=True)
 
 
-def places(ratings: pd.DataFrame) -> pd.Series:
-    """Return for each rating the share of the user's ratings that are earlier."""
-    of_user = ratings.groupby("user")["time"]
-    return (of_user.rank(method="min") - 1) / of_user.transform("size")
-
-
 def parts(place: pd.Series, split: dict[str, Any]) -> np.ndarray:
     """Return the part that a split by time gives each rating: 0 train, 1 validation, 2 test."""
     part = np.zeros(len(place), np.int64)
@@ -198,86 +193,24 @@ def rankings(manifest: Path, reveal: float, shares: list[float]) -> Source:
     ----------
     manifest : Path
         As for `load`.
-    reveal : float
-        Share of what a user rated in the period of a part that is revealed before the rest is to
-        be ranked. With 0 only what was rated before the period is known.
-    shares : list of float
-        Shares of all ratings, in the order of time, at which the periods of validation and test
-        begin.
+    reveal, shares
+        As for `pipeline.sources.ratings.in_periods`.
 
     Returns
     -------
     Source
-        A row per user and period: train, validation, test, told apart by ``time``. In train half
-        of each history is to be ranked. Users who liked nothing in the rest of validation or
-        test are left out there.
+        With what `pipeline.sources.ratings.in_periods` returns, and the protocol as a note.
 
     Raises
     ------
     UserError
         If a file cannot be downloaded, or a setting is out of range.
     """
-    if not 0 <= reveal < 1:
-        raise UserError(f"task.source.reveal: {reveal} is not at least 0 and below 1")
-    if len(shares) != 2 or not 0 < shares[0] < shares[1] < 1:
-        raise UserError(f"task.source.shares: {shares} are not two rising shares between 0 and 1")
-    ratings, _, origin = load(manifest)
-    ratings = ratings.sort_values(["time", "user", "item"], ignore_index=True)
-    begin = [ratings["time"].iloc[int(len(ratings) * share)] for share in shares]
-    period = np.searchsorted(begin, ratings["time"], side="right")
-    rows = pd.concat(
-        [
-            histories(ratings[period <= number], period[period <= number] == number, share)
-            .query("label != '' or @number == 0")
-            .assign(time=number)
-            for number, share in enumerate((0.5, reveal, reveal))
-        ],
-        ignore_index=True,
-    )
-    user = "user-" + rows.pop("user").astype(str).str.zfill(3)
-    names = rows["time"].map(dict(enumerate(("train", "validation", "test"))))
-    examples = rows.assign(example_id=user + "-" + names, group=user)
-    return Source(examples, origin, may_miss=True, may_repeat=True)
-
-
-def histories(ratings: pd.DataFrame, inside: np.ndarray, share: float) -> pd.DataFrame:
-    """
-    Divide what users rated into a history and what they liked afterwards.
-
-    Parameters
-    ----------
-    ratings : DataFrame
-        ``user``, ``item``, ``rating``, ``time``, up to the end of a period.
-    inside : ndarray of bool
-        Which of them are in the period.
-    share : float
-        Share of a user's ratings in the period that belong to the history. Those of one second
-        stay together.
-
-    Returns
-    -------
-    DataFrame
-        A row per user with ratings in the period, or of all if it is empty: ``user``, ``seen``,
-        ``liked`` (arrays, missing if empty) and ``label``.
-    """
-    place = places(ratings[inside]).reindex(ratings.index, fill_value=-1.0)
-    after = inside & (place >= share).to_numpy()
-    likes = (ratings["rating"] >= LIKED).to_numpy()
-
-    def listed(chosen: np.ndarray) -> pd.Series:
-        items = ratings[chosen].groupby("user")["item"]
-        return items.agg(lambda one: one.to_numpy(np.float64)).astype(object)
-
-    users = np.unique(ratings["user"][inside] if inside.any() else ratings["user"])
-    labels = listed(after & likes).map(lambda items: " ".join(map(str, items.astype(int))))
-    return pd.DataFrame(
-        {
-            "user": users,
-            "seen": listed(~after).reindex(users).to_numpy(),
-            "liked": listed(~after & likes).reindex(users).to_numpy(),
-            "label": labels.reindex(users, fill_value="").to_numpy(str),
-        }
-    )
+    stars, _, origin = load(manifest)
+    user = "user-" + stars["user"].astype(str).str.zfill(3)
+    examples = in_periods(liking(stars.assign(user=user)), reveal, shares)
+    note = protocol("films", f"gave {LIKED:g} stars or more", reveal, shares)
+    return Source(examples, origin, may_miss=True, may_repeat=True, notes=[note])
 
 
 def catalogue(manifest: Path) -> Catalogue:
@@ -294,8 +227,14 @@ def catalogue(manifest: Path) -> Catalogue:
     UserError
         If a file cannot be downloaded.
     """
-    ratings, films, _ = load(manifest)
-    known = histories(ratings, np.zeros(len(ratings), dtype=bool), 0.0)
+    stars, films, _ = load(manifest)
+    known = known_by_now(liking(stars))
     year = films["year"].map(lambda year: "" if np.isnan(year) else f" ({year:.0f})")
     names = (films["title"] + year).to_dict()
-    return Catalogue(known.set_index(known["user"].astype(str)), names, "films")
+    return Catalogue(known.set_axis(known.index.astype(str)), names, "films")
+
+
+def liking(stars: pd.DataFrame) -> pd.DataFrame:
+    """Return ratings in the order of time, with whether the user liked the film."""
+    ordered = stars.sort_values(["time", "user", "item"], ignore_index=True)
+    return ordered.assign(liked=ordered["rating"] >= LIKED)

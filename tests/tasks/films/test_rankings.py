@@ -2,52 +2,14 @@
 
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
 from mlflow.pyfunc import load_model
 
 from pipeline.errors import UserError
-from pipeline.tasks.films.source import histories, rankings
+from pipeline.tasks.films.source import rankings
 
 MODELS = ["baseline", "ease"]
-
-
-def rated(*rows) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["user", "item", "rating", "time"])
-
-
-def test_a_history_is_what_came_before_what_is_to_be_ranked():
-    table = rated(
-        (1, 10, 5, 0), (1, 11, 2, 1), (1, 12, 4, 5), (1, 13, 1, 6), (1, 14, 4, 7), (1, 15, 5, 8)
-    )
-    inside = (table["time"] >= 5).to_numpy()
-
-    (row,) = histories(table, inside, 0.5).to_dict("records")
-
-    assert row["seen"].tolist() == [10, 11, 12, 13]
-    assert row["liked"].tolist() == [10, 12]
-    assert row["label"] == "14 15"
-    (frozen,) = histories(table, inside, 0).to_dict("records")
-    assert frozen["seen"].tolist() == [10, 11]
-    assert frozen["label"] == "12 14 15"
-
-
-def test_ratings_of_one_second_are_on_one_side():
-    table = rated((1, 10, 5, 1), (1, 11, 5, 2), (1, 12, 5, 2), (1, 13, 5, 2))
-
-    (row,) = histories(table, np.full(4, True), 0.5).to_dict("records")
-
-    assert row["label"] == ""
-    assert row["liked"].tolist() == [10, 11, 12, 13]
-
-
-def test_who_is_new_has_no_history():
-    (row,) = histories(rated((1, 10, 5, 1)), np.array([True]), 0).to_dict("records")
-
-    assert np.ndim(row["seen"]) == 0
-    assert pd.isna(row["seen"])
-    assert row["label"] == "10"
 
 
 @pytest.mark.parametrize(
@@ -98,8 +60,11 @@ def test_ease_is_better_than_popularity(shown):
     assert scores["ndcg_10"]["ease"] > scores["ndcg_10"]["baseline"] + 0.02
     assert scores["behind_low"]["baseline"] > 0
     assert board["verdict"]["take"] == "ease"
-    assert "candidates are all films" in board["notes"][0]
+    (note,) = board["notes"]
+    assert note.startswith("Protocol: candidates are all films that a training user liked, but")
+    assert "and the first 50% of what the user rated in it" in note
     assert "candidates are all films" in (shown.root / "reports/films/report.html").read_text()
+    assert "candidates are all films" in (shown.root / "reports/films/report.md").read_text()
 
 
 def test_users_are_cut_by_how_much_they_liked_afterwards(shown):
