@@ -107,7 +107,12 @@ def recall_10(predictions: Rankings, weights: np.ndarray) -> np.ndarray:
 
 @metric(bounded=True)
 def map_10(predictions: Rankings, weights: np.ndarray) -> np.ndarray:
-    """Average over users the mean precision at the hits, of at most ten that there could be."""
+    """
+    Average over users the mean precision at the hits, of at most ten that there could be.
+
+    A list of ten hits has 1, however much more the user liked. ``map_cut_10`` of trec_eval divides
+    by all that the user liked instead, and so is lower for who liked more than ten.
+    """
     hits = predictions.hits[:, :TOP]
     precision = np.cumsum(hits, axis=1) / np.arange(1, TOP + 1)
     possible = np.minimum(predictions.relevant, TOP)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import pytrec_eval
 from scipy import sparse
 from sklearn.linear_model import Ridge
 from sklearn.metrics import ndcg_score
@@ -116,6 +117,28 @@ def test_ndcg_is_that_of_scikit_learn():
     some = truth.any(1)
     expected = ndcg_score(truth[some], values[some], k=10)
     assert score("ndcg_10", ranked(items, labels, target)) == pytest.approx(expected)
+
+
+def test_scores_are_those_of_trec_eval():
+    items, liked, labels, target = random_lists()
+    relevant = {str(user): dict.fromkeys(map(str, of), 1) for user, of in enumerate(liked) if of}
+    shown = {
+        user: {str(item): -float(place) for place, item in enumerate(items[int(user)])}
+        for user in relevant
+    }
+    measures = {"ndcg_cut.10", "recall.10", "map_cut.10"}
+
+    of_users = pytrec_eval.RelevanceEvaluator(relevant, measures).evaluate(shown)
+
+    found = ranked(items, labels, target)
+    for ours, theirs in (("ndcg_10", "ndcg_cut_10"), ("recall_10", "recall_10")):
+        expected = np.mean([of_user[theirs] for of_user in of_users.values()])
+        assert score(ours, found) == pytest.approx(expected)
+    # Of what a user liked there can be at most ten in a list of ten, where trec_eval counts all.
+    possible = {user: len(of) / min(len(of), 10) for user, of in relevant.items()}
+    assert max(possible.values()) > 1
+    expected = np.mean([of["map_cut_10"] * possible[user] for user, of in of_users.items()])
+    assert score("map_10", found) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", METRICS)
