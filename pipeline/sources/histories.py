@@ -53,7 +53,14 @@ class Past:
         self.order = np.argsort(codes)
         self.codes = codes[self.order]
         # For each row, and the end, the first row of the same key and moment.
-        self.heads = np.append(np.searchsorted(self.codes, self.codes), len(keys))
+        self.heads = np.append(_starts(self.codes), len(keys))
+
+    def own(self) -> Span:
+        """Return for each row, in the order that they had at first, which are before it."""
+        start, end = np.empty((2, len(self.order)), np.int64)
+        start[self.order] = _starts(self.codes // self.after)
+        end[self.order] = self.heads[:-1]
+        return Span(start, end)
 
     def before(self, keys: np.ndarray, moments: np.ndarray) -> Span:
         """
@@ -138,7 +145,7 @@ def describe(
     everyone = np.zeros(len(ratings), np.int64)
     sides = {side: pd.factorize(ratings[side])[0].astype(np.int64) for side in ("user", "item")}
     pasts = {side: Past(keys, now) for side, keys in sides.items()}
-    then = {side: past.before(sides[side], now) for side, past in pasts.items()}
+    then = {side: past.own() for side, past in pasts.items()}
     asked, known = now, then
     if not np.array_equal(limit, time):
         asked = np.searchsorted(clock, limit)
@@ -146,7 +153,7 @@ def describe(
 
     # What each rating was above or below what was expected at its own time.
     overall = Past(everyone, now)
-    of_all = overall.before(everyone, now)
+    of_all = overall.own()
     mean = _damped(overall.total(rating, of_all), of_all.number, middle)
     surprise, offset = {}, {}
     for side, other in (("user", "item"), ("item", "user")):
@@ -179,7 +186,7 @@ def describe(
         row, tag = _tags_of(ratings["item"], of_items)
         tastes = sides["user"][row] * (tag.max(initial=0) + 1) + tag
         taste = Past(tastes, now[row])
-        span = taste.before(tastes, asked[row])
+        span = taste.own() if asked is now else taste.before(tastes, asked[row])
         liking = _damped(taste.total(unexplained[row], span), span.number, 0.0)
         n_tags, rated, total = (
             np.bincount(row, weights, minlength=len(ratings))
@@ -204,6 +211,13 @@ def _tags_of(items: pd.Series, tags: pd.Series) -> tuple[np.ndarray, np.ndarray]
         np.cumsum(counts[codes]) - counts[codes], counts[codes]
     )
     return row, tag[starts[codes][row] + within]
+
+
+def _starts(ordered: np.ndarray) -> np.ndarray:
+    """Return for each of some sorted values the place of the first one that is the same."""
+    first = np.ones(len(ordered), bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return np.maximum.accumulate(np.where(first, np.arange(len(ordered)), 0))
 
 
 def _ratio(total: np.ndarray, count: np.ndarray) -> np.ndarray:
