@@ -81,7 +81,7 @@ def named(source, items) -> list[str]:
 
 def test_the_protocol_says_what_the_source_did(saved):
     (frozen,) = read(saved(), **KEYS, **PARTS).notes
-    shown = protocol("films", "chose", 0.25, [0.6, 0.8])
+    shown = protocol("songs", "chose", 0.25, [0.6, 0.8])
 
     assert "relevant are items that the user rated 4 or more after it" in frozen
     assert "the history is what the user rated before the test begins. The test" in frozen
@@ -178,7 +178,7 @@ def test_a_catalogue_is_numbered_as_the_model_is():
     histories = pd.DataFrame(
         {"seen": [np.array([0.0, 1.0, 2.0])], "liked": [None]}, index=["ann"], dtype=object
     )
-    now = Catalogue(histories, {0: "Aliens", 1: "Big", 2: "Heat"}, "films")
+    now = Catalogue(histories, {0: "Aliens", 1: "Big", 2: "Heat"}, "songs")
 
     moved = now.numbered(["Big", "Gone", "Heat"])
 
