@@ -133,39 +133,13 @@ def load(
         If the file cannot be read, a column cannot be used, a rating is no number or off the
         scale, a row is there twice, or there is one user.
     """
-    file, columns = Path(path), {"user": user, "item": item, "time": time, "rating": rating}
-    for role in ("user", "item", "time"):
-        if columns[role] is None:
-            raise UserError(f"task.source.{role} is not set: name the column of {file}")
-    for key, value in (("liked", liked), ("scale", scale)):
-        if rating is None and value is not None:
-            raise UserError(
-                f"task.source.{key}: {value} is a rating, but task.source.rating names no column"
-            )
-    roles = {role: name for role, name in columns.items() if name is not None}
-    for role, name in roles.items():
-        if list(roles.values()).count(name) > 1:
-            raise UserError(f"task.source.{role}: column '{name}' has another role too")
-    table_read = table.load(file, roles, texts=[user, item], how=table.Written(encoding=encoding))
-    frame = table.plain(file, table_read.select(list(roles.values())))
-    numeric = [name for name in (time, rating) if name is not None]
-    found = {
-        # The keys that would settle a doubt are those of other sources.
-        name: one._replace(doubts=tuple(doubt.partition(";")[0] for doubt in one.doubts))
-        for name, one in recognise(frame[numeric]).items()
-    }
-    (rows,) = table.examples([file], [frame], roles, found)
-    if pd.api.types.is_datetime64_any_dtype(rows["time"]):
-        rows["time"] = rows["time"].astype(np.int64)
-    stars = pd.Series(np.inf, rows.index)
-    if rating is not None:
-        stars = pd.to_numeric(rows["rating"], errors="coerce")
-        _check_rows(file, rating, rows["rating"], stars.isna(), "is no number")
-    if rating is not None and scale is not None:
-        if len(scale) != 2 or not scale[0] < scale[1]:
-            raise UserError(f"task.source.scale: {scale} is not the lowest and the highest rating")
+    file = Path(path)
+    columns = {"user": user, "item": item, "time": time, "rating": rating}
+    _check_keys(file, columns, liked, scale)
+    rows = _read_columns(file, {r: name for r, name in columns.items() if name}, encoding)
+    if scale is not None:
         off = f"is off task.source.scale, {scale[0]:g} to {scale[1]:g}"
-        _check_rows(file, rating, rows["rating"], ~stars.between(*scale), off)
+        _check_rows(file, rating, rows["rating"], ~rows["rating"].between(*scale), off)
     twice = rows.duplicated(["user", "item", "time"])
     _check_rows(file, item, rows["item"], twice, "is there before, of the same user and time")
     if (rows["user"] == rows["user"].iloc[0]).all():
@@ -173,25 +147,58 @@ def load(
             f"{file}: column '{user}' names one user, '{rows['user'].iloc[0]}': "
             "what to show is learned from what others liked"
         )
-    numbers, names = number(rows["item"])
-    ratings = pd.DataFrame(
-        {
-            "user": rows["user"],
-            "item": numbers,
-            "time": rows["time"],
-            "liked": stars >= (-np.inf if liked is None else liked),
-        }
-    )
-    if not ratings["liked"].any():
+    if liked is not None and rows["rating"].max() < liked:
         raise UserError(
-            f"{file}: no rating is {liked:g} or more, the greatest is {stars.max():g}: "
+            f"{file}: no rating is {liked:g} or more, the greatest is {rows['rating'].max():g}: "
             "lower task.source.liked"
         )
+    numbers, names = number(rows["item"])
+    likes = True if liked is None else rows["rating"] >= liked
+    ratings = rows[["user", "time"]].assign(item=numbers, liked=likes)
     return ratings.sort_values(["time", "user", "item"], ignore_index=True), names
 
 
+def _check_keys(
+    file: Path, columns: dict[str, str | None], liked: float | None, scale: list[float] | None
+) -> None:
+    """Check the keys of the source before the file is read."""
+    named = list(columns.values())
+    for role, name in columns.items():
+        if name is None and role != "rating":
+            raise UserError(f"task.source.{role} is not set: name the column of {file}")
+        if name is not None and named.count(name) > 1:
+            raise UserError(f"task.source.{role}: column '{name}' has another role too")
+    for key, value in (("liked", liked), ("scale", scale)):
+        if columns["rating"] is None and value is not None:
+            raise UserError(
+                f"task.source.{key}: {value} is a rating, but task.source.rating names no column"
+            )
+    if scale is not None and (len(scale) != 2 or not scale[0] < scale[1]):
+        raise UserError(f"task.source.scale: {scale} is not the lowest and the highest rating")
+
+
+def _read_columns(file: Path, roles: dict[str, str], encoding: str) -> pd.DataFrame:
+    """Read a column per role: users and items as texts, times and ratings as numbers."""
+    texts = [roles["user"], roles["item"]]
+    whole = table.load(file, roles, texts=texts, how=table.Written(encoding=encoding))
+    frame = table.plain(file, whole.select(list(roles.values())))
+    found = {
+        # The keys that would settle a doubt are those of other sources.
+        name: one._replace(doubts=tuple(doubt.partition(";")[0] for doubt in one.doubts))
+        for name, one in recognise(frame.drop(columns=texts)).items()
+    }
+    (rows,) = table.examples([file], [frame], roles, found)
+    if pd.api.types.is_datetime64_any_dtype(rows["time"]):
+        rows["time"] = rows["time"].astype(np.int64)
+    if "rating" in roles:
+        numbers = pd.to_numeric(rows["rating"], errors="coerce")
+        _check_rows(file, roles["rating"], rows["rating"], numbers.isna(), "is no number")
+        rows["rating"] = numbers
+    return rows
+
+
 def _check_rows(
-    file: Path, column: str, values: pd.Series, wrong: "pd.Series[bool]", what: str
+    file: Path, column: str | None, values: pd.Series, wrong: "pd.Series[bool]", what: str
 ) -> None:
     """Raise an error that names the first of the values that are wrong, if there is one."""
     rows = np.flatnonzero(wrong)
