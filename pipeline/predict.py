@@ -24,9 +24,10 @@ from pipeline.sources.catalogue import Catalogue
 
 KEYS = """\
 task     the task that the model was trained on
-file     what to predict: a table (.csv, .tsv, .jsonl or .ndjson, perhaps with .gz, or .parquet)
-         with the columns of the training file, where that of labels may be missing; or a text,
-         an image, or a folder of such
+file     what to predict: a table of any type that training reads (.csv, .tsv, .json, .jsonl or
+         .ndjson, perhaps with .gz, .parquet or .xlsx), written as the training file was, with
+         its columns, where that of labels may be missing; or a text, an image, or a folder of
+         such
 output   the .csv to write; without it standard output, on a terminal the first rows
 model    a model of the board, or ensemble; without it the one that the board recommends
 run      or the run of the tracking store whose model predicts

@@ -5,7 +5,7 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 from zipfile import BadZipFile
@@ -83,6 +83,10 @@ class Written(NamedTuple):
     sep: str | None = None
     encoding: str = "utf-8"
     decimal: str | None = None
+
+    def delimiter(self, header: str) -> str:
+        """Return the mark between the values of CSV with a header."""
+        return self.sep or max(",;\t|", key=header.count)
 
 
 def read(
@@ -254,21 +258,16 @@ def load(
     """
     if not file.is_file():
         raise UserError(f"{file} is not a file: task.source names a table, {', '.join(READERS)}")
-    kind, how = _type_of(file), how or Written()
+    how = how or Written()
     try:
         codecs.lookup(how.encoding)
     except LookupError:
         raise UserError(f"task.source.encoding: unknown '{how.encoding}'") from None
-    if kind not in READERS:
-        raise UserError(f"{file}: unknown type of file '{kind}'; known: {', '.join(READERS)}")
-    try:
-        table = READERS[kind](file, list(texts), how)
-        names = [str(name) or f"column {i}" for i, name in enumerate(table.column_names, 1)]
-    except (pa.ArrowException, BadZipFile, EOFError, KeyError, OSError, ValueError) as error:
-        raise _unreadable(file, str(error), how) from None
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise UserError(f"{file}: {count} columns are called '{name}'; rename all but one")
+    if type_of(file) not in READERS:
+        known = ", ".join(READERS)
+        raise UserError(f"{file}: unknown type of file '{type_of(file)}'; known: {known}")
+    table = parse(file, texts, how)
+    names = table.column_names
     for key, name in [*roles.items(), *(("ignore", name) for name in ignore)]:
         if name not in names:
             asked = "".join(f"; {doubt}" for doubt in _header_doubts(file, table))
@@ -277,7 +276,7 @@ def load(
             )
         if key != "ignore" and name in ignore:
             raise UserError(f"task.source.{key}: column '{name}' is also in task.source.ignore")
-    table = table.rename_columns(names).drop_columns(sorted(set(ignore)))
+    table = table.drop_columns(sorted(set(ignore)))
     for name in META:
         if {name, f"{name}_"} <= set(table.column_names) - set(roles.values()):
             raise UserError(f"{file}: '{name}' and '{name}_' cannot both be inputs; rename one")
@@ -290,6 +289,32 @@ def load(
         if pa.types.is_binary(field.type):
             raise _unreadable(file, f"column '{field.name}' holds bytes that are no text", how)
     return table
+
+
+def parse(file: Path, texts: Sequence[str], how: Written) -> pa.Table:
+    """
+    Parse a file of a type in `READERS` as a whole, which may have no rows.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged, or has two columns of one name.
+    """
+    try:
+        table = READERS[type_of(file)](file, list(texts), how)
+        names = column_names(file, map(str, table.column_names))
+    except (pa.ArrowException, BadZipFile, EOFError, KeyError, OSError, ValueError) as error:
+        raise _unreadable(file, str(error), how) from None
+    return table.rename_columns(names)
+
+
+def column_names(file: Path, header: Iterable[str]) -> list[str]:
+    """Name the columns without a name. A UserError is raised if two have the same."""
+    names = [name or f"column {i}" for i, name in enumerate(header, 1)]
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise UserError(f"{file}: {count} columns are called '{name}'; rename all but one")
+    return names
 
 
 def plain(file: Path, table: pa.Table) -> pd.DataFrame:
@@ -452,14 +477,12 @@ def alike_by_chance(examples: pd.DataFrame) -> int:
 
 
 def _csv(file: Path, texts: list[str], how: Written) -> pa.Table:
-    with _open(file) as content:
+    with open_file(file) as content:
         beginning = content.read(BLOCK)
     if not beginning.strip():
         raise ValueError("Empty file")
     header = beginning.decode(how.encoding, errors="ignore").splitlines()[0]
-    options = csv.ParseOptions(
-        delimiter=how.sep or max(",;\t|", key=header.count), newlines_in_values=True
-    )
+    options = csv.ParseOptions(delimiter=how.delimiter(header), newlines_in_values=True)
     return csv.read_csv(
         file,
         # With one thread its errors name the row.
@@ -480,7 +503,7 @@ def _json_lines(file: Path, *_: object) -> pa.Table:
 
 
 def _json(file: Path, _: list[str], how: Written) -> pa.Table:
-    with _open(file) as content:
+    with open_file(file) as content:
         records = json.loads(content.read().decode(how.encoding))
     if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
         raise ValueError("expected a list of records, as pandas writes with orient='records'")
@@ -495,7 +518,11 @@ def _excel(file: Path, *_: object) -> pa.Table:
             f"{file}: reading .xlsx needs openpyxl, which is not installed: "
             "pip install -e '.[excel]', or save it as CSV"
         ) from None
-    return _from_frame(pd.read_excel(file, keep_default_na=False, na_values=[""]))
+    # As objects, cells of text stay texts: pandas would read the text 1.234 as a number.
+    cells = pd.read_excel(
+        file, engine="openpyxl", dtype=object, keep_default_na=False, na_values=[""]
+    )
+    return _from_frame(cells.infer_objects())
 
 
 def _from_frame(frame: pd.DataFrame) -> pa.Table:
@@ -521,12 +548,12 @@ READERS: dict[str, Callable[[Path, list[str], Written], pa.Table]] = {
 }
 
 
-def _open(file: Path) -> BinaryIO:
+def open_file(file: Path) -> BinaryIO:
     """Open a file of text that may be compressed by gzip."""
     return cast(BinaryIO, gzip.open(file)) if file.suffix.lower() == ".gz" else file.open("rb")
 
 
-def _type_of(file: Path) -> str:
+def type_of(file: Path) -> str:
     """Return the suffix of a file, without that of gzip for the types that may have it."""
     inner = Path(file.stem).suffix.lower()
     zipped = file.suffix.lower() == ".gz" and inner not in (".parquet", ".xlsx")
@@ -560,7 +587,7 @@ def _given(decimal: str | None, thousands: str | None, date_format: str | None) 
 def _unreadable(file: Path, reason: str, how: Written) -> UserError:
     """Return the error for a file that cannot be read, with what to do."""
     content = file.read_bytes()
-    kind = _type_of(file)
+    kind = type_of(file)
     for beginning, suffix in BEGINNINGS.items():
         if content.startswith(beginning) and not file.name.lower().endswith((suffix, ".gz")):
             return UserError(f"{file} is no text, but a file of another type: name it {suffix}")
@@ -571,7 +598,7 @@ def _unreadable(file: Path, reason: str, how: Written) -> UserError:
                 "set task.source.encoding=utf-16, or save it as UTF-8"
             )
         try:
-            with _open(file) as text:
+            with open_file(file) as text:
                 text.read().decode(how.encoding)
         except UnicodeDecodeError as error:
             return UserError(
@@ -636,10 +663,7 @@ def _kind(column: Column, parts: Sequence[pd.Series]) -> str:
 
 def _converted(file: Path, values: pd.Series, kind: str, form: Form) -> pd.Series:
     """Convert a column as a served one is. What cannot be converted is an error."""
-    if kind == "double" and form.true != USUAL.true:
-        found = convert(values, "boolean", form, True).astype(float)
-    else:
-        found = convert(values, kind, form, True)
+    found = convert(values, kind, form, True)
     failed = (found.isna() & values.notna()).to_numpy()
     if failed.any():
         failed = failed & ~values.isin((*MISSING, *form.missing)).to_numpy()
