@@ -51,9 +51,9 @@ def main() -> None:
         composition.require_git()
         name = name_of(arguments)
         columns = {key: value for key in COLUMNS if (value := getattr(arguments, key))}
-        found = recognise(arguments.file, columns, arguments.kind)
-        console.print(f"{name}: {found.because}", markup=False)
         settings, further = read_overrides(arguments.overrides)
+        found = recognise(arguments.file, columns, arguments.kind, settings.get("source", {}))
+        console.print(f"{name}: {found.because}")
         options = {"metric": arguments.metric, "time_limit": arguments.time_limit}
         settings |= {key: value for key, value in options.items() if value is not None}
         task = make_task(found.template, found.kind, anchor(found.source), settings)
@@ -61,7 +61,7 @@ def main() -> None:
         compare(name, task, models, further)
         if arguments.keep:
             keep(name, found.template, task)
-        console.print(next_steps(name, arguments.keep), markup=False)
+        console.print(next_steps(name, arguments.keep))
 
 
 def parse(words: list[str]) -> argparse.Namespace:

@@ -54,7 +54,7 @@ def main(cfg: schema.Stage) -> None:
             if hasattr(featurizer, "summary"):
                 summaries.add(featurizer.summary())
     for summary in sorted(summaries):
-        console.print(f"{cfg.task.name}: {summary}", markup=False)
+        console.print(f"{cfg.task.name}: {summary}")
 
 
 def featurize(

@@ -78,7 +78,7 @@ def main(cfg: Predict) -> None:
         trained = predictor.load(folder, conf.trusted_by(manifest))
         if cfg.user is not None:
             for line in recommendations(cfg.user, cfg.n, manifest, trained):
-                console.print(line, markup=False)
+                console.print(line)
             return
         inputs, source = manifest["inputs"], manifest["settings"]["task"]["source"]
         parts = unlabelled.read(Path(str(cfg.file)), inputs, source)
@@ -320,7 +320,7 @@ def show(answers: Iterable[pd.DataFrame]) -> None:
         table.add_column(str(name), overflow="fold")
     for row in shown.itertuples(index=False):
         table.add_row(*map(cell, row))
-    console.print(table, markup=False)
+    console.print(table)
     if len(first) > SHOWN:
         console.print("...\nThe first rows; output=answers.csv writes all of them.")
 

@@ -154,15 +154,13 @@ def read(
             "by group or by time; set one of them to null"
         )
     _check_choice("target", target, ("category", "number"))
-    if sep is not None and len(sep) != 1:
-        raise UserError(f"task.source.sep: '{sep}' is not one character")
     named = {"label": label, "group": group, "time": time}
     roles = {role: name for role, name in named.items() if name is not None}
     wanted = columns or {}
     for role, name in roles.items():
         if name in wanted:
             raise UserError(f"task.source.columns: column '{name}' is task.source.{role}, no input")
-    given = _given(decimal, thousands, date_format)
+    given = checked(decimal, thousands, date_format)
     how = Written(sep, encoding, given.decimal)
     texts = [name for role, name in roles.items() if role == "group" or target == "category"]
     texts = [name for name in texts if name != time]
@@ -259,6 +257,8 @@ def load(
     if not file.is_file():
         raise UserError(f"{file} is not a file: task.source names a table, {', '.join(READERS)}")
     how = how or Written()
+    if how.sep is not None and len(how.sep) != 1:
+        raise UserError(f"task.source.sep: '{how.sep}' is not one character")
     try:
         codecs.lookup(how.encoding)
     except LookupError:
@@ -400,9 +400,9 @@ def examples(
         for role, name in roles.items():
             is_text = role in ("text", "group") or (role == "label" and target == "category")
             values = _as_text(frame[name]) if is_text else frame[name]
-            if role != "text":
-                values = values.mask(values.isin(NO_LABEL))
-            _check_complete(file, role, name, values)
+            no_label = values.isin([] if role == "text" else NO_LABEL)
+            words, values = values[no_label], values.mask(no_label)
+            _check_complete(file, role, values, words)
             if role == "label" and not is_text and columns[name].doubts:
                 raise UserError(f"{file}: {columns[name].doubts[0].partition(';')[0]}")
             if not is_text and (role == "time" or columns[name].kind == "number"):
@@ -565,8 +565,8 @@ def _check_choice(key: str, value: str, choices: Sequence[str]) -> None:
         raise UserError(f"task.source.{key}: unknown '{value}'{nearest(value, choices)}")
 
 
-def _given(decimal: str | None, thousands: str | None, date_format: str | None) -> Given:
-    """Return what the user says of how values are written."""
+def checked(decimal: str | None, thousands: str | None, date_format: str | None) -> Given:
+    """Check what the user says of how values are written. A UserError names the wrong key."""
     for key, mark in (("decimal", decimal), ("thousands", thousands)):
         if mark is not None and mark not in (".", ",", "'", " "):
             raise UserError(f"task.source.{key}: '{mark}' is not one of the marks . , ' and space")
@@ -713,17 +713,20 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(stripped, ""), None, stripped)
 
 
-def _check_complete(file: Path, role: str, name: str, column: pd.Series) -> None:
+def _check_complete(file: Path, role: str, column: pd.Series, words: pd.Series) -> None:
+    """Raise an error for a label, group, time or text that is missing, or written as a word."""
     missing = column.isna()
     if not missing.any():
         return
     rows = column.index[missing] + 1
     shown = ", ".join(f"{row}" for row in rows[:SHOWN]) + ", …" * (len(rows) > SHOWN)
     remedy = "set task.source.unlabelled=drop" if role == "label" else "leave those rows out"
+    called = (
+        "" if words.empty else f"; '{words.iloc[0]}' counts as missing: rename what is called so"
+    )
     raise UserError(
-        f"{file}: {role} '{name}' is missing in {len(rows):,} of {len(column):,} rows "
-        f"({shown}, not counting a header): fill it in, or {remedy}; "
-        "NA, N/A and null count as missing"
+        f"{file}: {role} '{column.name}' is missing in {len(rows):,} of {len(column):,} rows "
+        f"({shown}, not counting a header): fill it in, or {remedy}{called}"
     )
 
 

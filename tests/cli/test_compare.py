@@ -46,9 +46,7 @@ def compared(clone, warm, empty_store, tmp_path_factory):
 def test_it_says_what_it_took_the_data_for_and_ends_with_a_verdict(compared):
     _, said = compared
     first, *_ = said.splitlines()
-    assert first == (
-        "My_churn: 'left' holds 2 values: classification (otherwise say --kind regression)"
-    )
+    assert first == ("My_churn: 'left' holds 2 values: classification")
     for line in (
         "My_churn: numbers: paid; categories: plan\n",
         "My_churn: f1_macro on test\n",
@@ -217,6 +215,7 @@ def test_images_are_read_as_images(compared, warm):
     )
     assert "leaves: ../leaves holds 24 images in folders: classification" in said
     assert "leaves: 2 classes; 24 examples" in said
+    assert "[too few to tell], fitted in" in said  # which is no markup
 
 
 @pytest.mark.parametrize(

@@ -544,6 +544,19 @@ def test_a_missing_label_of_a_test_file_is_reported_by_its_own_row(write):
         read(train, "label", test=test)
 
 
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [("NA", "drop; 'NA' counts as missing: rename what is called so"), ("", "drop")],
+)
+def test_a_class_with_the_name_of_a_missing_value_is_told_of(write, word, told):
+    file = write("a.csv", "x,continent\n1.5,EU\n2.5," + word + "\n")
+
+    with pytest.raises(
+        UserError, match=r"is missing in 1 of 2 rows \(2, .*unlabelled=" + told + "$"
+    ):
+        read(file, "continent")
+
+
 def test_group_and_time_are_not_both_taken(file):
     with pytest.raises(UserError, match=r"task\.source\.group and task\.source\.time"):
         read(file, "churned", group="city", time="at")
