@@ -51,6 +51,7 @@ NUMBERED = (
     "add it to task.source.ignore"
 )
 COUNTING = "column '{}' numbers the rows from first to last, and is left out"
+EMPTY = "column '{}' has no value in any row, and is left out"
 COUNTED = "taken for missing: {}"
 IN_ORDER = (
     "the rows are in the order of '{}', but are split at random: if later rows are to be predicted "
@@ -140,8 +141,8 @@ def read(
     Returns
     -------
     Source
-        With what `examples` returns, without columns that count the rows, and with a
-        warning for each input that all but tells the label by itself.
+        With what `examples` returns, without columns that count the rows or have no value, and
+        with a warning for each input that all but tells the label by itself.
 
     Raises
     ------
@@ -184,7 +185,8 @@ def read(
         found |= recognise(frames[0][[time]], {}, given)
     parts = examples(files, frames, roles, found, target)
     counting, shuffled = row_numbers(parts[0])
-    parts = [part.drop(columns=counting) for part in parts]
+    empty = [name for name in inputs_of(parts[0]) if parts[0][name].isna().all()]
+    parts = [part.drop(columns=[*counting, *empty]) for part in parts]
     if not inputs_of(parts[0]):
         raise UserError(f"{files[0]}: no column is left to learn from")
     alike = alike_by_chance(parts[0])
@@ -199,7 +201,7 @@ def read(
         columns={
             input_name(name): column.settings()
             for name, column in found.items()
-            if name not in (*roles.values(), *counting)
+            if name not in roles.values() and input_name(name) in parts[0]
         },
         warnings=[
             *_header_doubts(files[0], tables[0]),
@@ -209,6 +211,7 @@ def read(
                 if f"{name}_" in set(parts[0]) - set(tables[0].column_names)
             ),
             *(COUNTING.format(name) for name in counting),
+            *(EMPTY.format(name) for name in empty),
             *leaks(parts[0], target == "number"),
             *(NUMBERED.format(name) for name in shuffled),
             *(doubt for column in found.values() for doubt in column.doubts),
@@ -412,11 +415,6 @@ def examples(
             if name not in roles.values():
                 part[input_name(name)] = _converted(file, frame[name], kinds[name], column.form)
         parts.append(pd.DataFrame(part).reset_index(drop=True))
-    for name in columns:
-        if name not in roles.values() and parts[0][input_name(name)].isna().all():
-            raise UserError(
-                f"{files[0]}: column '{name}' has no value in any row: add it to task.source.ignore"
-            )
     return parts
 
 

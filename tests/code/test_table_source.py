@@ -427,7 +427,6 @@ GOOD = "a,b,label\n" + "1.5,u,yes\n2.5,v,no\n" * 6
         (b"a,caf\xe9,label\n1,2,x\n", ["not utf-8: byte 0xe9 in line 1"]),
         ("", ["Empty"]),
         ("a,b,label\n", ["no rows"]),
-        (GOOD.replace(",u,", ",,").replace(",v,", ", ,"), ["column 'b'", "no value", "ignore"]),
         (GOOD + "1.5,u,\n3.5,v, \n", ["label 'label'", "missing in 2 of 14 rows (13, 14, not"]),
         ("a,label\n" + "1.5,\n" * 9, ["label 'label'", "9 of 9 rows (1, 2, 3, 4, 5, …"]),
     ],
@@ -542,6 +541,18 @@ def test_a_missing_label_of_a_test_file_is_reported_by_its_own_row(write):
         UserError, match=r"test\.csv: label 'label' is missing in 1 of 13 rows \(13,"
     ):
         read(train, "label", test=test)
+
+
+def test_columns_without_a_value_are_left_out(write):
+    rows = "".join(f"{number * number},,NA,{'xy'[number % 2]},\n" for number in range(9))
+    file = write("a.csv", "size,empty,group,label,\n" + rows)
+
+    source = read(file, "label")
+
+    assert inputs_of(source.examples) == ["size"]
+    assert list(source.columns) == ["size"]
+    for name in ("empty", "group_", "column 5"):
+        assert f"column '{name}' has no value in any row, and is left out" in source.warnings
 
 
 @pytest.mark.parametrize(
