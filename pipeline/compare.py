@@ -10,7 +10,8 @@ import importlib
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def main() -> None:
         init.main(words[1:])
         return
     arguments = parse(words)
-    with command.reporting("train"):
+    with command.reporting("train"), advising():
         paths.enter_project()
         composition.require_git()
         name = name_of(arguments)
@@ -62,6 +63,20 @@ def main() -> None:
         if arguments.keep:
             keep(name, found.template, task)
         console.print(next_steps(name, arguments.keep))
+
+
+@contextmanager
+def advising() -> Iterator[None]:
+    """Add to an error that names a setting how this command takes it."""
+    try:
+        yield
+    except UserError as error:
+        named = re.search(r"(?:set '?|add it to )(task(?:\.\w+)+)", str(error))
+        if named is None:
+            raise
+        option = named[1].removeprefix("task.source.")
+        how = f"--{option}" if option in COLUMNS else f"-- {named[1]}=VALUE"
+        raise UserError(f"{error} (here: {how})") from None
 
 
 def parse(words: list[str]) -> argparse.Namespace:

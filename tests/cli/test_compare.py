@@ -8,6 +8,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from pipeline.compare import advising
+from pipeline.errors import UserError
+
 MODELS = ["baseline", "logistic_regression"]
 FAST = ["--models", ",".join(MODELS), "--", "task.split.repeats=1", "resamples=100"]
 WORDS = list("abcdefghijklmnop")
@@ -216,6 +219,21 @@ def test_images_are_read_as_images(compared, warm):
     assert "leaves: ../leaves holds 24 images in folders: classification" in said
     assert "leaves: 2 classes; 24 examples" in said
     assert "[too few to tell], fitted in" in said  # which is no markup
+
+
+@pytest.mark.parametrize(
+    ("message", "ending"),
+    [
+        ("set task.source.encoding, such as to cp1252", " (here: -- task.source.encoding=VALUE)"),
+        ("row 2: set 'task.source.columns={it: date}'", " (here: -- task.source.columns=VALUE)"),
+        ("'a' holds struct: add it to task.source.ignore", " (here: --ignore)"),
+        ("unknown key 'task.splitt'; did you mean 'task.split'?", ""),
+    ],
+)
+def test_an_error_that_names_a_setting_says_how_to_give_it(message, ending):
+    with pytest.raises(UserError) as caught, advising():
+        raise UserError(message)
+    assert str(caught.value) == message + ending
 
 
 @pytest.mark.parametrize(
