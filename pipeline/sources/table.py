@@ -47,8 +47,8 @@ BEGINNINGS = {b"\x1f\x8b": ".csv.gz", b"PAR1": ".parquet", b"PK\x03\x04": ".xlsx
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 UNLABELLED = "no label"
 NUMBERED = (
-    "column '{}' numbers the rows, in another order: if that order determines the label, "
-    "add it to task.source.ignore"
+    "column '{}' numbers the rows without a gap, as codes do: unless it is a quantity, such as a "
+    "year, add it to task.source.ignore"
 )
 COUNTING = "column '{}' numbers the rows from first to last, and is left out"
 EMPTY = "column '{}' has no value in any row, and is left out"
@@ -184,7 +184,7 @@ def read(
     if "time" in roles:
         found |= recognise(frames[0][[time]], {}, given)
     parts = examples(files, frames, roles, found, target)
-    counting, shuffled = row_numbers(parts[0])
+    counting, numbering = row_numbers(parts[0])
     empty = [name for name in inputs_of(parts[0]) if parts[0][name].isna().all()]
     parts = [part.drop(columns=[*counting, *empty]) for part in parts]
     if not inputs_of(parts[0]):
@@ -213,7 +213,7 @@ def read(
             *(COUNTING.format(name) for name in counting),
             *(EMPTY.format(name) for name in empty),
             *leaks(parts[0], target == "number"),
-            *(NUMBERED.format(name) for name in shuffled),
+            *(NUMBERED.format(name) for name in numbering),
             *(doubt for column in found.values() for doubt in column.doubts),
             *_count_missing(found),
             *(class_doubts(parts[0]["label"], label) if target == "category" else []),
@@ -433,11 +433,11 @@ def row_numbers(examples: pd.DataFrame) -> tuple[list[str], list[str]]:
     -------
     counting : list of str
         Inputs that count the rows in their order, from 0 or 1.
-    shuffled : list of str
-        Inputs that would count the rows, from any number, if the rows were sorted by them.
+    numbering : list of str
+        Other inputs that count the rows, in any order and from any number.
     """
     counting: list[str] = []
-    shuffled: list[str] = []
+    numbering: list[str] = []
     count = np.arange(len(examples))
     for name in inputs_of(examples):
         if len(count) > FEWEST_ROWS and pd.api.types.is_float_dtype(examples[name]):
@@ -445,11 +445,9 @@ def row_numbers(examples: pd.DataFrame) -> tuple[list[str], list[str]]:
             ranked = np.sort(values)
             if not np.array_equal(ranked - ranked[0], count):
                 continue
-            if not np.array_equal(values, ranked):
-                shuffled.append(name)
-            elif values[0] in (0, 1):
-                counting.append(name)
-    return counting, shuffled
+            in_order = values[0] in (0, 1) and np.array_equal(values, ranked)
+            (counting if in_order else numbering).append(name)
+    return counting, numbering
 
 
 def alike_by_chance(examples: pd.DataFrame) -> int:

@@ -354,6 +354,19 @@ def test_a_column_that_the_rows_are_sorted_by_is_kept(tmp_path, values):
     assert source.warnings == []
 
 
+def test_codes_that_count_from_another_number_are_warned_of(tmp_path):
+    rows = pd.DataFrame({"n": np.arange(60) + 1001, "x": [5, 7, 9] * 20, "y": ["a", "b"] * 30})
+    rows.to_csv(tmp_path / "a.csv", index=False)
+
+    source = read(tmp_path / "a.csv", "y")
+
+    assert inputs_of(source.examples) == ["n", "x"]
+    assert source.warnings == [
+        "column 'n' numbers the rows without a gap, as codes do: unless it is a quantity, such as "
+        "a year, add it to task.source.ignore"
+    ]
+
+
 def test_a_table_of_row_numbers_alone_is_refused(tmp_path):
     pd.DataFrame({"y": ["a", "b"] * 30}).to_csv(tmp_path / "a.csv")
 
