@@ -38,12 +38,12 @@ def main(cfg: schema.Adopt) -> None:
     settings.pop("tuned", None)  # of the sweep before; it is to come last
     settings["tuned"] = {"trials": len(trials), "seconds": round(studies.spent(trials), 1)}
     after = text_of(settings, cfg.sweep.study)
-    console.print(headline(study, trials, metric), markup=False)
+    console.print(headline(study, trials, metric))
     if after == before:
         console.print(f"{path.relative_to(paths.ROOT)} has these settings already")
         return
     name = path.relative_to(paths.ROOT).as_posix()
-    console.print(difference(before, after, name), markup=False)
+    console.print(difference(before, after, name))
     if not cfg.dry_run:
         write_text(path, after)
 

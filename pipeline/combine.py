@@ -128,7 +128,7 @@ def usable(cfg: schema.Combine, data: Data) -> dict[str, dict[str, Any]]:
                 raise UserError(f"trained with seeds {seeds}, not {cfg.task.seeds}")
         except UserError as error:
             why = str(error).replace(f"{paths.ROOT}/", "")
-            console.print(f"{task} {ENSEMBLE}: without {model}: {why}", markup=False)
+            console.print(f"{task} {ENSEMBLE}: without {model}: {why}")
         else:
             # A constant changes no ranking, and so would be taken for nothing.
             if manifest["family"] != "baseline":

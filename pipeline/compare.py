@@ -10,7 +10,8 @@ import importlib
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,14 @@ def main() -> None:
         init.main(words[1:])
         return
     arguments = parse(words)
-    with command.reporting("train"):
+    with command.reporting("train"), advising():
         paths.enter_project()
         composition.require_git()
         name = name_of(arguments)
         columns = {key: value for key in COLUMNS if (value := getattr(arguments, key))}
-        found = recognise(arguments.file, columns, arguments.kind)
-        console.print(f"{name}: {found.because}", markup=False)
         settings, further = read_overrides(arguments.overrides)
+        found = recognise(arguments.file, columns, arguments.kind, settings.get("source", {}))
+        console.print(f"{name}: {found.because}")
         options = {"metric": arguments.metric, "time_limit": arguments.time_limit}
         settings |= {key: value for key, value in options.items() if value is not None}
         task = make_task(found.template, found.kind, anchor(found.source), settings)
@@ -61,7 +62,21 @@ def main() -> None:
         compare(name, task, models, further)
         if arguments.keep:
             keep(name, found.template, task)
-        console.print(next_steps(name, arguments.keep), markup=False)
+        console.print(next_steps(name, arguments.keep))
+
+
+@contextmanager
+def advising() -> Iterator[None]:
+    """Add to an error that names a setting how this command takes it."""
+    try:
+        yield
+    except UserError as error:
+        named = re.search(r"(?:set '?|add it to )(task(?:\.\w+)+)", str(error))
+        if named is None:
+            raise
+        option = named[1].removeprefix("task.source.")
+        how = f"--{option}" if option in COLUMNS else f"-- {named[1]}=VALUE"
+        raise UserError(f"{error} (here: {how})") from None
 
 
 def parse(words: list[str]) -> argparse.Namespace:

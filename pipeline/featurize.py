@@ -48,13 +48,14 @@ def main(cfg: schema.Stage) -> None:
             of_view = {"settings": only_view(used, view), "unread": unread(featurizer)}
             write_json(folder / view / views.ABOUT, about | of_view)
             size = " × ".join(f"{n:,}" for n in shape)
-            console.print(f"{cfg.task.name}: view {view}, {size} numbers per example")
+            numbers = f"number{'s' * (size != '1')} per example"
+            console.print(f"{cfg.task.name}: view {view}, {size} {numbers}")
             if of_view["unread"]:
                 console.print(f"{cfg.task.name}: {of_view['unread']:.2%} of view {view} is cut off")
             if hasattr(featurizer, "summary"):
                 summaries.add(featurizer.summary())
     for summary in sorted(summaries):
-        console.print(f"{cfg.task.name}: {summary}", markup=False)
+        console.print(f"{cfg.task.name}: {summary}")
 
 
 def featurize(

@@ -50,7 +50,7 @@ def main(cfg: schema.Stage) -> None:
     line = summary(cfg.task.name, kind, plan, rounds, slices, dropped)
     console.print(f"{line}{describe_counts(source.joined, 'kept together')}")
     for warning in source.warnings + told(rare, cfg.task.rare, rounds, kind):
-        console.print(f"warning: {warning}", style="bold yellow", markup=False)
+        console.print(f"warning: {warning}", style="bold yellow")
 
 
 def clean(

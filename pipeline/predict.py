@@ -24,9 +24,10 @@ from pipeline.sources.catalogue import Catalogue
 
 KEYS = """\
 task     the task that the model was trained on
-file     what to predict: a table (.csv, .tsv, .jsonl or .ndjson, perhaps with .gz, or .parquet)
-         with the columns of the training file, where that of labels may be missing; or a text,
-         an image, or a folder of such
+file     what to predict: a table of any type that training reads (.csv, .tsv, .json, .jsonl or
+         .ndjson, perhaps with .gz, .parquet or .xlsx), written as the training file was, with
+         its columns, where that of labels may be missing; or a text, an image, or a folder of
+         such
 output   the .csv to write; without it standard output, on a terminal the first rows
 model    a model of the board, or ensemble; without it the one that the board recommends
 run      or the run of the tracking store whose model predicts
@@ -77,7 +78,7 @@ def main(cfg: Predict) -> None:
         trained = predictor.load(folder, conf.trusted_by(manifest))
         if cfg.user is not None:
             for line in recommendations(cfg.user, cfg.n, manifest, trained):
-                console.print(line, markup=False)
+                console.print(line)
             return
         inputs, source = manifest["inputs"], manifest["settings"]["task"]["source"]
         parts = unlabelled.read(Path(str(cfg.file)), inputs, source)
@@ -319,7 +320,7 @@ def show(answers: Iterable[pd.DataFrame]) -> None:
         table.add_column(str(name), overflow="fold")
     for row in shown.itertuples(index=False):
         table.add_row(*map(cell, row))
-    console.print(table, markup=False)
+    console.print(table)
     if len(first) > SHOWN:
         console.print("...\nThe first rows; output=answers.csv writes all of them.")
 

@@ -16,7 +16,8 @@ from rich.progress import (
 
 T = TypeVar("T")
 
-console = Console(highlight=False, soft_wrap=True)
+# Without markup, since names of columns and intervals may stand in square brackets.
+console = Console(highlight=False, soft_wrap=True, markup=False)
 # Without a terminal there is no width to fit in.
 if not console.is_terminal:
     console.width = 120

@@ -282,7 +282,7 @@ def keep(
     put(folder, place)
     write_json(scores_file, scores)
     if run_id is not None:
-        console.print(f"{task} {model}: kept in {home.relative_to(paths.ROOT)}", markup=False)
+        console.print(f"{task} {model}: kept in {home.relative_to(paths.ROOT)}")
 
 
 class Curve:

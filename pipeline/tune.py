@@ -37,7 +37,7 @@ def main(cfg: schema.Train) -> None:
         if model not in options("sweep"):
             console.print(f"{name}: no space in conf/sweep/, its settings stay")
             continue
-        console.print(f"{name}: searching", markup=False)
+        console.print(f"{name}: searching")
         if not tune(cfg, model):
             failed.append(model)
     if failed:

@@ -242,22 +242,24 @@ def leak(evidence: Evidence) -> Iterator[Finding]:
 
 @check
 def worse_than_baseline(evidence: Evidence) -> Iterator[Finding]:
-    """Find models that are not better than the best baseline."""
+    """Find models that are not better than the best baseline, where there is an interval."""
     ranked = evidence.comparison.scores.index
     baseline = next((name for name in ranked if evidence.families[name] == "baseline"), None)
     if baseline is None:
         return
     pairs = {m: find_pair(evidence.comparison.pairs, m, baseline) for m in evidence.contestants}
-    for severity, decisions, words in (
-        (ERROR, (WORSE,), "worse than"),
-        (WARNING, (EQUIVALENT, CANNOT_TELL), "not better than"),
+    told = {m: pair for m, pair in pairs.items() if pair and pd.notna(pair["low"])}
+    for severity, decision, one, several in (
+        (ERROR, WORSE, "is worse than", "are worse than"),
+        (WARNING, EQUIVALENT, "is not better than", "are not better than"),
+        (WARNING, CANNOT_TELL, *["cannot be told apart from"] * 2),
     ):
-        found = {m: pair for m, pair in pairs.items() if pair and pair["decision"] in decisions}
+        found = {m: pair for m, pair in told.items() if pair["decision"] == decision}
         if found:
             listed = _list([f"{model} ({_interval(pair)})" for model, pair in found.items()])
             yield Finding(
                 severity,
-                f"{listed} {'is' if len(found) == 1 else 'are'} {words} {baseline}.",
+                f"{listed} {one if len(found) == 1 else several} {baseline}.",
                 "See whether the inputs tell of the target, and whether the fit went well.",
                 list(found),
             )

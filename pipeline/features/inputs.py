@@ -281,12 +281,14 @@ def expected(kind: str, form: Form) -> str:
         return f"{EXPECTED[kind]}, as 1{form.thousands}234{form.decimal}5"
     if kind == "datetime" and form.date_format != ISO:
         return f"a date as {form.date_format}, or as in ISO 8601"
-    if kind == "boolean" and form.true != USUAL.true:
+    if form.true != USUAL.true:
         return f"{form.true} or {form.false}"
     return EXPECTED[kind]
 
 
 def _numbers(values: pd.Series, form: Form) -> pd.Series:
+    if form.true != USUAL.true:  # of booleans, of which some were missing in training
+        return _booleans(values, form).astype(np.float64)
     if pd.api.types.is_timedelta64_dtype(values):
         return values.dt.total_seconds()
     if pd.api.types.is_datetime64_any_dtype(values):

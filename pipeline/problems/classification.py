@@ -549,10 +549,12 @@ class Classification(Problem):
         if fewest < needed:
             what = f"independent example{'s' * (fewest != 1)}"
             what += " (groups)" * bool(examples["group"].duplicated().any())
+            more = int((groups < needed).sum()) - 1
+            also = f" (and {more:,} more label{' has' if more == 1 else 's have'} too few)"
             raise UserError(
-                f"label '{label}' has {fewest} {what}, fewer than the {needed} that the split "
-                f"needs: {advice(fewest)}"
-                + "; or set task.rare to drop or merge"
+                f"label '{label}' has {fewest} {what}{also * (more > 0)}, "
+                f"fewer than the {needed} that the split needs: {advice(fewest)}"
+                + "; or set task.rare=drop or task.rare=merge"
                 * (len(groups) > 2)
             )
 

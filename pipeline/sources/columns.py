@@ -73,7 +73,9 @@ DAY_OR_MONTH = (
     "column '{}': which number of '{}' is the day, month or year cannot be told: "
     "set task.source.date_format, such as {}"
 )
-UNTIL_THEN = {
+# What a column is taken for, as long as it is doubtful whether it holds numbers or dates.
+UNTIL_THEN = "; until then "
+TAKEN_FOR = {
     "category": "it is taken for a category",
     "text": "it is taken for a text",
     "identifier": "it is left out, since almost every row has another value",
@@ -279,7 +281,7 @@ def _from_texts(texts: pd.Series, wanted: str | None, given: Given) -> Column:
         why = "; ".join(doubts) or f"'{distinct.iloc[0] if len(distinct) else ''}' is none"
         raise UserError(f"task.source.columns.{name}: it cannot be taken for a {wanted}: {why}")
     kind = column_kind(texts)
-    doubts = [f"{doubt}; until then {UNTIL_THEN[kind]}" for doubt in doubts]
+    doubts = [f"{doubt}{UNTIL_THEN}{TAKEN_FOR[kind]}" for doubt in doubts]
     if kind == "category" and len(distinct) <= MOST_SPELT:
         pair = spelt_twice(distinct)
         doubts += [SPELT.format(name, *pair, "")] if pair else []
@@ -332,7 +334,7 @@ def _number_form(
             return None, []
         return None, [UNITS.format(name, *texts[used.index[:2]])]
     unit = used.iloc[0] if len(used) else ""
-    separators, doubt = _separators(parts["body"], texts, given)
+    separators, doubt = _separators(parts["body"], texts, given, unit)
     if separators is None:
         return None, doubt
     decimal, thousands = separators
@@ -352,7 +354,7 @@ def _parts(texts: pd.Series) -> pd.DataFrame:
 
 
 def _separators(
-    bodies: pd.Series, texts: pd.Series, given: Given
+    bodies: pd.Series, texts: pd.Series, given: Given, unit: str
 ) -> tuple[tuple[str, str] | None, list[str]]:
     """Return the decimal mark and that between thousands, if they can be told."""
     name = bodies.name if bodies.name != "body" else texts.name
@@ -382,7 +384,8 @@ def _separators(
     bare = bodies[~marked].str.replace(r"\D", "", regex=True)
     if (bare.str.len() > 3).any():
         return next(pair for pair in readings.values() if not pair[1]), []
-    if len(bare) and marked.sum() >= ENOUGH:
+    is_money = re.fullmatch(CURRENCY, unit)  # which has no three digits after the point
+    if is_money or (len(bare) and marked.sum() >= ENOUGH):
         return next(pair for pair in readings.values() if pair[1]), []
     return None, [UNDECIDED.format(name, texts[marked].iloc[0])]
 

@@ -43,7 +43,12 @@ class Recognised(NamedTuple):
     because: str
 
 
-def recognise(path: Path, named: Mapping[str, Any], kind: str | None = None) -> Recognised:
+def recognise(
+    path: Path,
+    named: Mapping[str, Any],
+    kind: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Recognised:
     """
     Recognise a table, a folder of texts or a folder of images.
 
@@ -56,6 +61,8 @@ def recognise(path: Path, named: Mapping[str, Any], kind: str | None = None) -> 
     kind : {"classification", "regression"}, optional
         Kind of problem. By default it is classification, unless the label holds numbers with
         fractions, or more than 20 different numbers.
+    settings : mapping, optional
+        What the user sets of ``task.source``, such as ``encoding``.
 
     Returns
     -------
@@ -64,19 +71,27 @@ def recognise(path: Path, named: Mapping[str, Any], kind: str | None = None) -> 
     Raises
     ------
     UserError
-        If there is no such file, or if the label is not named or not there.
+        If there is no such file, if the label is not named or not there, or if it cannot be
+        told whether it holds numbers.
     """
     if path.is_dir():
         return _folder(path, named, kind)
+    given = settings or {}
+    how = table.Written(**{key: given[key] for key in table.Written._fields if given.get(key)})
     if path.is_file() and "label" not in named:
-        names = table.load(path, {}).column_names
+        names = table.load(path, {}, how=how).column_names
         raise UserError(f"--label: name the column of {path} to predict: {', '.join(names)}")
     roles = {key: named[key] for key in ("label", "group", "time") if key in named}
-    rows = table.load(path, roles, named.get("ignore", []))
+    rows = table.load(path, roles, named.get("ignore", []), how=how)
     label = table.plain(path, rows.select([named["label"]]))[named["label"]]
-    holds, is_number = _describe(label)
+    forms = table.checked(*(given.get(key) for key in columns.Given._fields))
+    found = columns.recognise(label.to_frame(), {}, forms)[named["label"]]
+    if kind is None and found.kind != "number" and label.nunique() > MOST_CLASSES:
+        _check_certain(path, found)
+    holds, is_number = _describe(label, found)
     chosen = kind or (REGRESSION if is_number else CLASSIFICATION)
-    because = f"'{named['label']}' holds {holds}: {chosen}{_otherwise(chosen, kind)}"
+    otherwise = _otherwise(chosen) if kind is None and found.kind == "number" else ""
+    because = f"'{named['label']}' holds {holds}: {chosen}{otherwise}"
     inputs = [name for name in rows.column_names if name not in roles.values()]
     source = {"path": path.as_posix(), **named}
     if len(inputs) == 1 and not {"time", "test", "ignore"} & set(named):
@@ -110,20 +125,31 @@ def _folder(path: Path, columns: Mapping[str, Any], kind: str | None) -> Recogni
     return Recognised(template, CLASSIFICATION, {"path": path.as_posix()}, because)
 
 
-def _otherwise(chosen: str, kind: str | None) -> str:
+def _check_certain(path: Path, column: columns.Column) -> None:
+    """Raise an error if it is doubtful whether a label of many values holds numbers."""
+    for doubt in column.doubts:
+        if columns.UNTIL_THEN in doubt:
+            question = doubt.partition(";")[0]
+            raise UserError(f"{path}: {question}; for classes say --kind {CLASSIFICATION}")
+
+
+def _otherwise(chosen: str) -> str:
     other = next(one for one in KINDS if one != chosen)
-    return "" if kind else f" (otherwise say --kind {other})"
+    return f" (otherwise say --kind {other})"
 
 
-def _describe(label: pd.Series) -> tuple[str, bool]:
+def _describe(label: pd.Series, column: columns.Column) -> tuple[str, bool]:
     """Describe the values of a label, and return whether they are numbers to predict."""
-    column = columns.recognise(label.to_frame())[str(label.name)]
     if column.kind != "number":
-        return f"{label.nunique():,} values", False
+        return _count(label.nunique(), "value"), False
     numbers = convert(label, "double", column.form, True).dropna()
     if (numbers % 1 == 0).all():
-        return f"{numbers.nunique():,} whole numbers", numbers.nunique() > MOST_CLASSES
-    return f"{numbers.nunique():,} numbers", True
+        return _count(numbers.nunique(), "whole number"), numbers.nunique() > MOST_CLASSES
+    return _count(numbers.nunique(), "number"), True
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _names_images(path: Path, values: pa.ChunkedArray) -> bool:

@@ -5,7 +5,7 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 from zipfile import BadZipFile
@@ -49,10 +49,11 @@ BEGINNINGS = {b"\x1f\x8b": ".csv.gz", b"PAR1": ".parquet", b"PK\x03\x04": ".xlsx
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 UNLABELLED = "no label"
 NUMBERED = (
-    "column '{}' numbers the rows, in another order: if that order determines the label, "
-    "add it to task.source.ignore"
+    "column '{}' numbers the rows without a gap, as codes do: unless it is a quantity, such as a "
+    "year, add it to task.source.ignore"
 )
 COUNTING = "column '{}' numbers the rows from first to last, and is left out"
+EMPTY = "column '{}' has no value in any row, and is left out"
 COUNTED = "taken for missing: {}"
 IN_ORDER = (
     "the rows are in the order of '{}', but are split at random: if later rows are to be predicted "
@@ -85,6 +86,10 @@ class Written(NamedTuple):
     sep: str | None = None
     encoding: str = "utf-8"
     decimal: str | None = None
+
+    def delimiter(self, header: str) -> str:
+        """Return the mark between the values of CSV with a header."""
+        return self.sep or max(",;\t|", key=header.count)
 
 
 def read(
@@ -138,8 +143,8 @@ def read(
     Returns
     -------
     Source
-        With what `examples` returns, without columns that count the rows, and with a
-        warning for each input that all but tells the label by itself.
+        With what `examples` returns, without columns that count the rows or have no value, and
+        with a warning for each input that all but tells the label by itself.
 
     Raises
     ------
@@ -152,15 +157,13 @@ def read(
             "by group or by time; set one of them to null"
         )
     _check_choice("target", target, ("category", "number"))
-    if sep is not None and len(sep) != 1:
-        raise UserError(f"task.source.sep: '{sep}' is not one character")
     named = {"label": label, "group": group, "time": time}
     roles = {role: name for role, name in named.items() if name is not None}
     wanted = columns or {}
     for role, name in roles.items():
         if name in wanted:
             raise UserError(f"task.source.columns: column '{name}' is task.source.{role}, no input")
-    given = _given(decimal, thousands, date_format)
+    given = checked(decimal, thousands, date_format)
     how = Written(sep, encoding, given.decimal)
     texts = [name for role, name in roles.items() if role == "group" or target == "category"]
     texts = [name for name in texts if name != time]
@@ -183,8 +186,9 @@ def read(
     if "time" in roles:
         found |= recognise(frames[0][[time]], {}, given)
     parts = examples(files, frames, roles, found, target)
-    counting, shuffled = row_numbers(parts[0])
-    parts = [part.drop(columns=counting) for part in parts]
+    counting, numbering = row_numbers(parts[0])
+    empty = [name for name in inputs_of(parts[0]) if parts[0][name].isna().all()]
+    parts = [part.drop(columns=[*counting, *empty]) for part in parts]
     if not inputs_of(parts[0]):
         raise UserError(f"{files[0]}: no column is left to learn from")
     alike = alike_by_chance(parts[0])
@@ -199,7 +203,7 @@ def read(
         columns={
             input_name(name): column.settings()
             for name, column in found.items()
-            if name not in (*roles.values(), *counting)
+            if name not in roles.values() and input_name(name) in parts[0]
         },
         warnings=[
             *_header_doubts(files[0], tables[0]),
@@ -209,8 +213,9 @@ def read(
                 if f"{name}_" in set(parts[0]) - set(tables[0].column_names)
             ),
             *(COUNTING.format(name) for name in counting),
+            *(EMPTY.format(name) for name in empty),
             *leaks(parts[0], target == "number"),
-            *(NUMBERED.format(name) for name in shuffled),
+            *(NUMBERED.format(name) for name in numbering),
             *(doubt for column in found.values() for doubt in column.doubts),
             *_count_missing(found),
             *(class_doubts(parts[0]["label"], label) if target == "category" else []),
@@ -256,21 +261,18 @@ def load(
     """
     if not file.is_file():
         raise UserError(f"{file} is not a file: task.source names a table, {', '.join(READERS)}")
-    kind, how = _type_of(file), how or Written()
+    how = how or Written()
+    if how.sep is not None and len(how.sep) != 1:
+        raise UserError(f"task.source.sep: '{how.sep}' is not one character")
     try:
         codecs.lookup(how.encoding)
     except LookupError:
         raise UserError(f"task.source.encoding: unknown '{how.encoding}'") from None
-    if kind not in READERS:
-        raise UserError(f"{file}: unknown type of file '{kind}'; known: {', '.join(READERS)}")
-    try:
-        table = READERS[kind](file, list(texts), how)
-        names = [str(name) or f"column {i}" for i, name in enumerate(table.column_names, 1)]
-    except (pa.ArrowException, BadZipFile, EOFError, KeyError, OSError, ValueError) as error:
-        raise _unreadable(file, str(error), how) from None
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise UserError(f"{file}: {count} columns are called '{name}'; rename all but one")
+    if type_of(file) not in READERS:
+        known = ", ".join(READERS)
+        raise UserError(f"{file}: unknown type of file '{type_of(file)}'; known: {known}")
+    table = parse(file, texts, how)
+    names = table.column_names
     for key, name in [*roles.items(), *(("ignore", name) for name in ignore)]:
         if name not in names:
             asked = "".join(f"; {doubt}" for doubt in _header_doubts(file, table))
@@ -279,7 +281,7 @@ def load(
             )
         if key != "ignore" and name in ignore:
             raise UserError(f"task.source.{key}: column '{name}' is also in task.source.ignore")
-    table = table.rename_columns(names).drop_columns(sorted(set(ignore)))
+    table = table.drop_columns(sorted(set(ignore)))
     for name in META:
         if {name, f"{name}_"} <= set(table.column_names) - set(roles.values()):
             raise UserError(f"{file}: '{name}' and '{name}_' cannot both be inputs; rename one")
@@ -292,6 +294,32 @@ def load(
         if pa.types.is_binary(field.type):
             raise _unreadable(file, f"column '{field.name}' holds bytes that are no text", how)
     return table
+
+
+def parse(file: Path, texts: Sequence[str], how: Written) -> pa.Table:
+    """
+    Parse a file of a type in `READERS` as a whole, which may have no rows.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged, or has two columns of one name.
+    """
+    try:
+        table = READERS[type_of(file)](file, list(texts), how)
+        names = column_names(file, map(str, table.column_names))
+    except (pa.ArrowException, BadZipFile, EOFError, KeyError, OSError, ValueError) as error:
+        raise _unreadable(file, str(error), how) from None
+    return table.rename_columns(names)
+
+
+def column_names(file: Path, header: Iterable[str]) -> list[str]:
+    """Name the columns without a name. A UserError is raised if two have the same."""
+    names = [name or f"column {i}" for i, name in enumerate(header, 1)]
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise UserError(f"{file}: {count} columns are called '{name}'; rename all but one")
+    return names
 
 
 def plain(file: Path, table: pa.Table) -> pd.DataFrame:
@@ -377,9 +405,9 @@ def examples(
         for role, name in roles.items():
             is_text = role in TEXTS or (role == "label" and target == "category")
             values = _as_text(frame[name]) if is_text else frame[name]
-            if role != "text":
-                values = values.mask(values.isin(NO_LABEL))
-            _check_complete(file, role, name, values)
+            no_label = values.isin([] if role == "text" else NO_LABEL)
+            words, values = values[no_label], values.mask(no_label)
+            _check_complete(file, role, values, words)
             if role == "label" and not is_text and columns[name].doubts:
                 raise UserError(f"{file}: {columns[name].doubts[0].partition(';')[0]}")
             if not is_text and (role == "time" or columns[name].kind == "number"):
@@ -389,11 +417,6 @@ def examples(
             if name not in roles.values():
                 part[input_name(name)] = _converted(file, frame[name], kinds[name], column.form)
         parts.append(pd.DataFrame(part).reset_index(drop=True))
-    for name in columns:
-        if name not in roles.values() and parts[0][input_name(name)].isna().all():
-            raise UserError(
-                f"{files[0]}: column '{name}' has no value in any row: add it to task.source.ignore"
-            )
     return parts
 
 
@@ -412,11 +435,11 @@ def row_numbers(examples: pd.DataFrame) -> tuple[list[str], list[str]]:
     -------
     counting : list of str
         Inputs that count the rows in their order, from 0 or 1.
-    shuffled : list of str
-        Inputs that would count the rows, from any number, if the rows were sorted by them.
+    numbering : list of str
+        Other inputs that count the rows, in any order and from any number.
     """
     counting: list[str] = []
-    shuffled: list[str] = []
+    numbering: list[str] = []
     count = np.arange(len(examples))
     for name in inputs_of(examples):
         if len(count) > FEWEST_ROWS and pd.api.types.is_float_dtype(examples[name]):
@@ -424,11 +447,9 @@ def row_numbers(examples: pd.DataFrame) -> tuple[list[str], list[str]]:
             ranked = np.sort(values)
             if not np.array_equal(ranked - ranked[0], count):
                 continue
-            if not np.array_equal(values, ranked):
-                shuffled.append(name)
-            elif values[0] in (0, 1):
-                counting.append(name)
-    return counting, shuffled
+            in_order = values[0] in (0, 1) and np.array_equal(values, ranked)
+            (counting if in_order else numbering).append(name)
+    return counting, numbering
 
 
 def alike_by_chance(examples: pd.DataFrame) -> int:
@@ -454,14 +475,12 @@ def alike_by_chance(examples: pd.DataFrame) -> int:
 
 
 def _csv(file: Path, texts: list[str], how: Written) -> pa.Table:
-    with _open(file) as content:
+    with open_file(file) as content:
         beginning = content.read(BLOCK)
     if not beginning.strip():
         raise ValueError("Empty file")
     header = beginning.decode(how.encoding, errors="ignore").splitlines()[0]
-    options = csv.ParseOptions(
-        delimiter=how.sep or max(",;\t|", key=header.count), newlines_in_values=True
-    )
+    options = csv.ParseOptions(delimiter=how.delimiter(header), newlines_in_values=True)
     return csv.read_csv(
         file,
         # With one thread its errors name the row.
@@ -482,7 +501,7 @@ def _json_lines(file: Path, *_: object) -> pa.Table:
 
 
 def _json(file: Path, _: list[str], how: Written) -> pa.Table:
-    with _open(file) as content:
+    with open_file(file) as content:
         records = json.loads(content.read().decode(how.encoding))
     if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
         raise ValueError("expected a list of records, as pandas writes with orient='records'")
@@ -497,7 +516,11 @@ def _excel(file: Path, *_: object) -> pa.Table:
             f"{file}: reading .xlsx needs openpyxl, which is not installed: "
             "pip install -e '.[excel]', or save it as CSV"
         ) from None
-    return _from_frame(pd.read_excel(file, keep_default_na=False, na_values=[""]))
+    # As objects, cells of text stay texts: pandas would read the text 1.234 as a number.
+    cells = pd.read_excel(
+        file, engine="openpyxl", dtype=object, keep_default_na=False, na_values=[""]
+    )
+    return _from_frame(cells.infer_objects())
 
 
 def _from_frame(frame: pd.DataFrame) -> pa.Table:
@@ -523,12 +546,12 @@ READERS: dict[str, Callable[[Path, list[str], Written], pa.Table]] = {
 }
 
 
-def _open(file: Path) -> BinaryIO:
+def open_file(file: Path) -> BinaryIO:
     """Open a file of text that may be compressed by gzip."""
     return cast(BinaryIO, gzip.open(file)) if file.suffix.lower() == ".gz" else file.open("rb")
 
 
-def _type_of(file: Path) -> str:
+def type_of(file: Path) -> str:
     """Return the suffix of a file, without that of gzip for the types that may have it."""
     inner = Path(file.stem).suffix.lower()
     zipped = file.suffix.lower() == ".gz" and inner not in (".parquet", ".xlsx")
@@ -540,8 +563,8 @@ def _check_choice(key: str, value: str, choices: Sequence[str]) -> None:
         raise UserError(f"task.source.{key}: unknown '{value}'{nearest(value, choices)}")
 
 
-def _given(decimal: str | None, thousands: str | None, date_format: str | None) -> Given:
-    """Return what the user says of how values are written."""
+def checked(decimal: str | None, thousands: str | None, date_format: str | None) -> Given:
+    """Check what the user says of how values are written. A UserError names the wrong key."""
     for key, mark in (("decimal", decimal), ("thousands", thousands)):
         if mark is not None and mark not in (".", ",", "'", " "):
             raise UserError(f"task.source.{key}: '{mark}' is not one of the marks . , ' and space")
@@ -562,7 +585,7 @@ def _given(decimal: str | None, thousands: str | None, date_format: str | None) 
 def _unreadable(file: Path, reason: str, how: Written) -> UserError:
     """Return the error for a file that cannot be read, with what to do."""
     content = file.read_bytes()
-    kind = _type_of(file)
+    kind = type_of(file)
     for beginning, suffix in BEGINNINGS.items():
         if content.startswith(beginning) and not file.name.lower().endswith((suffix, ".gz")):
             return UserError(f"{file} is no text, but a file of another type: name it {suffix}")
@@ -573,7 +596,7 @@ def _unreadable(file: Path, reason: str, how: Written) -> UserError:
                 "set task.source.encoding=utf-16, or save it as UTF-8"
             )
         try:
-            with _open(file) as text:
+            with open_file(file) as text:
                 text.read().decode(how.encoding)
         except UnicodeDecodeError as error:
             return UserError(
@@ -638,10 +661,7 @@ def _kind(column: Column, parts: Sequence[pd.Series]) -> str:
 
 def _converted(file: Path, values: pd.Series, kind: str, form: Form) -> pd.Series:
     """Convert a column as a served one is. What cannot be converted is an error."""
-    if kind == "double" and form.true != USUAL.true:
-        found = convert(values, "boolean", form, True).astype(float)
-    else:
-        found = convert(values, kind, form, True)
+    found = convert(values, kind, form, True)
     failed = (found.isna() & values.notna()).to_numpy()
     if failed.any():
         failed = failed & ~values.isin((*MISSING, *form.missing)).to_numpy()
@@ -691,17 +711,20 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(stripped, ""), None, stripped)
 
 
-def _check_complete(file: Path, role: str, name: str, column: pd.Series) -> None:
+def _check_complete(file: Path, role: str, column: pd.Series, words: pd.Series) -> None:
+    """Raise an error for a label, group, time or text that is missing, or written as a word."""
     missing = column.isna()
     if not missing.any():
         return
     rows = column.index[missing] + 1
     shown = ", ".join(f"{row}" for row in rows[:SHOWN]) + ", …" * (len(rows) > SHOWN)
     remedy = "set task.source.unlabelled=drop" if role == "label" else "leave those rows out"
+    called = (
+        "" if words.empty else f"; '{words.iloc[0]}' counts as missing: rename what is called so"
+    )
     raise UserError(
-        f"{file}: {role} '{name}' is missing in {len(rows):,} of {len(column):,} rows "
-        f"({shown}, not counting a header): fill it in, or {remedy}; "
-        "NA, N/A and null count as missing"
+        f"{file}: {role} '{column.name}' is missing in {len(rows):,} of {len(column):,} rows "
+        f"({shown}, not counting a header): fill it in, or {remedy}{called}"
     )
 
 

@@ -1,23 +1,24 @@
 """Read what is to be predicted: a table in parts of some rows, or a folder of texts or images."""
 
+import codecs
 import csv
 import gzip
 import json
+import re
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from io import TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 from pipeline.errors import UserError, encoding_fault, nearest
-from pipeline.sources import image_folder, text_folder
+from pipeline.sources import image_folder, table, text_folder
 from pipeline.sources.examples import META
 
 # Rows of a table, and files, that are in memory at once.
@@ -26,12 +27,13 @@ ROWS, FILES = 4096, 128
 WHOLE = {"string": frozenset({".txt"}), "binary": frozenset(image_folder.SUFFIXES)}
 # Sources of one input, with the key that names its column in a table.
 COLUMN = {f"{text_folder.__name__}.read": "text", f"{image_folder.__name__}.read": "image"}
-ZIPPED = ".gz"
-# What a training table in CSV has for a missing value, and what booleans among numbers are.
-MISSING = frozenset(arrow_csv.ConvertOptions().null_values)
+# What booleans among numbers are.
 BOOLEANS = {"true": "1", "false": "0"}
 # Characters of the longest value in CSV. Python's own limit is below a long text.
 csv.field_size_limit(1 << 30)
+# What stands for a byte that is not in the encoding of its text.
+SURROGATE = re.compile("[\udc80-\udcff]")
+DAMAGES = (EOFError, UnicodeError, csv.Error, gzip.BadGzipFile, pa.ArrowException, zlib.error)
 
 # The values of a row by column, or why it cannot be read.
 Row = dict[str, Any] | str
@@ -61,14 +63,14 @@ def read(path: Path, inputs: Mapping[str, str], source: Mapping[str, Any]) -> It
     Parameters
     ----------
     path : Path
-        A table: ``.csv``, ``.tsv``, ``.jsonl`` or ``.ndjson``, perhaps followed by ``.gz``, or
-        ``.parquet``. Columns that are no inputs are ignored. If the model reads a text or an
-        image, also a ``.txt`` or an image, or a folder with such files at any depth. In a table
-        images are named by their paths, relative to the table.
+        A table of a type in `READERS`, which may be compressed by gzip if it is text. Columns
+        that are no inputs are ignored. If the model reads a text or an image, also a ``.txt`` or
+        an image, or a folder with such files at any depth. In a table images are named by their
+        paths, relative to the table.
     inputs : mapping of str to str
         The kind of each input.
     source : mapping
-        ``task.source`` of the training.
+        ``task.source`` of the training, whose ``sep`` and ``encoding`` hold here too.
 
     Yields
     ------
@@ -82,22 +84,24 @@ def read(path: Path, inputs: Mapping[str, str], source: Mapping[str, Any]) -> It
     """
     kinds = [*inputs.values()]
     suffixes = WHOLE.get(kinds[0], frozenset()) if len(kinds) == 1 else frozenset()
-    unzipped = path.with_suffix("") if path.suffix.lower() == ZIPPED else path
-    kind = unzipped.suffix.lower()
+    how = table.Written(source.get("sep"), source.get("encoding", table.Written().encoding))
+    kind = table.type_of(path)
     if path.is_dir():
-        yield from _folder(path, next(iter(inputs)), suffixes)
+        yield from _folder(path, next(iter(inputs)), suffixes, how)
     elif not path.is_file():
         raise UserError(f"{path} does not exist")
-    elif kind in suffixes and path == unzipped:
-        yield _files([path], path.parent, next(iter(inputs)))
+    elif kind in suffixes:
+        yield _files([path], path.parent, next(iter(inputs)), how)
     elif kind in READERS:
-        yield from _table(path, _readable(path, READERS[kind](path)), inputs, source)
+        yield from _table(path, _readable(path, READERS[kind](path, how)), inputs, source)
     else:
         known = ", ".join([*READERS, *sorted(suffixes)])
         raise UserError(f"{path}: unknown type of file '{path.suffix}'; known: {known}")
 
 
-def _folder(folder: Path, name: str, suffixes: frozenset[str]) -> Iterator[Part]:
+def _folder(
+    folder: Path, name: str, suffixes: frozenset[str], how: table.Written
+) -> Iterator[Part]:
     """Read the files of a folder, but hidden ones. Each is the input of that name."""
     if not suffixes:
         raise UserError(f"{folder} is a folder: name a table, {', '.join(READERS)}")
@@ -110,18 +114,21 @@ def _folder(folder: Path, name: str, suffixes: frozenset[str]) -> Iterator[Part]
     if not found:
         raise UserError(f"{folder} holds no file of the types {', '.join(sorted(suffixes))}")
     for start in range(0, len(found), FILES):
-        yield _files(found[start : start + FILES], folder, name)
+        yield _files(found[start : start + FILES], folder, name, how)
 
 
-def _files(files: list[Path], folder: Path, name: str) -> Part:
+def _files(files: list[Path], folder: Path, name: str, how: table.Written) -> Part:
     index = pd.Index([file.relative_to(folder).as_posix() for file in files], name="file")
-    return _part([_content(file, name) for file in files], index, {name: name})
+    encodings = {".txt": _with_mark(how.encoding)}
+    rows = [_content(file, name, encodings.get(file.suffix.lower())) for file in files]
+    return _part(rows, index, {name: name})
 
 
-def _content(file: Path, name: str) -> Row:
+def _content(file: Path, name: str, encoding: str | None = None) -> Row:
+    """Read a file, as a text if its encoding is given."""
     try:
         content = file.read_bytes()
-        return {name: content.decode("utf-8-sig") if file.suffix.lower() == ".txt" else content}
+        return {name: content if encoding is None else content.decode(encoding)}
     except UnicodeDecodeError as error:
         return f"it {encoding_fault(error)}"
     except OSError as error:
@@ -208,72 +215,86 @@ def _opened(row: Row, folder: Path) -> Row:
     return _content(folder / value, name) if isinstance(value, str) else row
 
 
-def _csv(file: Path) -> Iterator[Row]:
-    with _open(file) as content:
+def _csv(file: Path, how: table.Written) -> Iterator[Row]:
+    with _text(file, how) as content:
         first = content.readline()
         if not first.strip():
             raise UserError(f"{file} has no header in its first line")
-        delimiter = max(",;\t|", key=first.count)
-        rows = csv.reader(chain([first], content), delimiter=delimiter)
-        names = [name or f"column {i}" for i, name in enumerate(next(rows), 1)]
-        (name, count) = Counter(names).most_common(1)[0]
-        if count > 1:
-            raise UserError(f"{file}: {count} columns are called '{name}'; rename all but one")
+        if reason := _undecoded(first, how):
+            raise UserError(f"{file}: its header {reason}, as the training file was: save it so")
+        rows = csv.reader(chain([first], content), delimiter=how.delimiter(first))
+        names = table.column_names(file, next(rows))
         for values in filter(None, rows):
-            yield _csv_row(names, values)
+            if len(values) != len(names):
+                yield f"it has {len(values)} values, the header has {len(names)}"
+            elif reason := _undecoded("".join(values), how):
+                yield f"it {reason}"
+            else:
+                yield dict(zip(names, values, strict=True))
 
 
-def _csv_row(names: list[str], values: list[str]) -> Row:
-    if len(values) != len(names):
-        return f"it has {len(values)} values, the header has {len(names)}"
-    try:
-        "".join(values).encode()
-    except UnicodeEncodeError:
-        return "it is not UTF-8"
-    return dict(zip(names, [None if v in MISSING else v for v in values], strict=True))
-
-
-def _json(file: Path) -> Iterator[Row]:
-    with _open(file) as content:
+def _json_lines(file: Path, how: table.Written) -> Iterator[Row]:
+    # Training reads it in this encoding whatever the settings say.
+    how = how._replace(encoding="utf-8")
+    with _text(file, how) as content:
         for line in content:
-            if line.strip():
+            if reason := _undecoded(line, how):
+                yield f"it {reason}"
+            elif line.strip():
                 yield _json_row(line)
 
 
 def _json_row(line: str) -> Row:
     try:
-        row = json.loads(line.encode("utf-8", "surrogateescape"))
-    except UnicodeDecodeError:
-        return "it is not UTF-8"
+        row = json.loads(line)
     except ValueError as error:
         return f"it is not JSON: {error}"
     return row if isinstance(row, dict) else "it is no object of JSON"
 
 
-def _parquet(file: Path) -> Iterator[Row]:
+def _parquet(file: Path, _: table.Written) -> Iterator[Row]:
     with parquet.ParquetFile(file) as content:
         for batch in content.iter_batches(ROWS):
             yield from batch.to_pylist()
 
 
-def _open(file: Path) -> IO[str]:
-    """Open a text. Bytes that are not UTF-8 become surrogates, so that the other rows are read."""
-    opened: Callable[..., IO[str]] = gzip.open if file.suffix.lower() == ZIPPED else open
-    return opened(file, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
+def _at_once(file: Path, how: table.Written) -> Iterator[Row]:
+    """Read a file of a type that cannot be read in parts."""
+    for batch in table.parse(file, [], how).to_batches(ROWS):
+        yield from batch.to_pylist()
+
+
+def _text(file: Path, how: table.Written) -> IO[str]:
+    """Open a text. What is not in its encoding becomes surrogates: the other rows are read."""
+    encoding = _with_mark(how.encoding)
+    opened = table.open_file(file)
+    return TextIOWrapper(opened, encoding=encoding, errors="surrogateescape", newline="")
+
+
+def _with_mark(encoding: str) -> str:
+    """Return an encoding that accepts the mark which some programs write before UTF-8."""
+    return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+
+
+def _undecoded(text: str, how: table.Written) -> str:
+    """Return that a text was not in its encoding, and nothing if it was."""
+    return f"is not {how.encoding}" if SURROGATE.search(text) else ""
 
 
 def _readable(file: Path, rows: Iterator[Row]) -> Iterator[Row]:
     """Yield rows, and reword the errors of a file that cannot be read on."""
     try:
         yield from rows
-    except (EOFError, csv.Error, gzip.BadGzipFile, pa.ArrowException, zlib.error) as error:
+    except DAMAGES as error:
         raise UserError(f"{file} is damaged: {str(error).splitlines()[0]}") from None
 
 
-READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+READERS: dict[str, Callable[[Path, table.Written], Iterator[Row]]] = {
     ".csv": _csv,
     ".tsv": _csv,
     ".parquet": _parquet,
-    ".jsonl": _json,
-    ".ndjson": _json,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".json": _at_once,
+    ".xlsx": _at_once,
 }

@@ -76,7 +76,7 @@ class SweepPanel:
         for trial in trials:
             if trial.number not in self.printed:
                 self.printed.add(trial.number)
-                console.print(self._line(trial, len(self.printed)), markup=False)
+                console.print(self._line(trial, len(self.printed)))
 
     def _of(self) -> str:
         """Return how many trials there will be, if that is known."""

@@ -302,10 +302,10 @@ def report(sweep: Sweep) -> None:
     """
     trials = studies.begun_trials(sweep.study, sweep.limit.n_trials)
     metric = sweep.problem.deciding.name
-    console.print(headline(sweep.study, trials, metric), markup=False)
+    console.print(headline(sweep.study, trials, metric))
     if any(parameter.key == "seed" for parameter in sweep.space):
         for line in seed_lines(trials, metric):
-            console.print(line, markup=False)
+            console.print(line)
     failed = failure_lines(trials)
     for line in failed:
         print(line, file=sys.stderr)

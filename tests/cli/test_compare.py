@@ -8,6 +8,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from pipeline.compare import advising
+from pipeline.errors import UserError
+
 MODELS = ["baseline", "logistic_regression"]
 FAST = ["--models", ",".join(MODELS), "--", "task.split.repeats=1", "resamples=100"]
 WORDS = list("abcdefghijklmnop")
@@ -46,9 +49,7 @@ def compared(clone, warm, empty_store, tmp_path_factory):
 def test_it_says_what_it_took_the_data_for_and_ends_with_a_verdict(compared):
     _, said = compared
     first, *_ = said.splitlines()
-    assert first == (
-        "My_churn: 'left' holds 2 values: classification (otherwise say --kind regression)"
-    )
+    assert first == ("My_churn: 'left' holds 2 values: classification")
     for line in (
         "My_churn: numbers: paid; categories: plan\n",
         "My_churn: f1_macro on test\n",
@@ -217,6 +218,21 @@ def test_images_are_read_as_images(compared, warm):
     )
     assert "leaves: ../leaves holds 24 images in folders: classification" in said
     assert "leaves: 2 classes; 24 examples" in said
+
+
+@pytest.mark.parametrize(
+    ("message", "ending"),
+    [
+        ("set task.source.encoding, such as to cp1252", " (here: -- task.source.encoding=VALUE)"),
+        ("row 2: set 'task.source.columns={it: date}'", " (here: -- task.source.columns=VALUE)"),
+        ("'a' holds struct: add it to task.source.ignore", " (here: --ignore)"),
+        ("unknown key 'task.splitt'; did you mean 'task.split'?", ""),
+    ],
+)
+def test_an_error_that_names_a_setting_says_how_to_give_it(message, ending):
+    with pytest.raises(UserError) as caught, advising():
+        raise UserError(message)
+    assert str(caught.value) == message + ending
 
 
 @pytest.mark.parametrize(

@@ -365,11 +365,7 @@ LATER = GOOD.replace("2024", "2025").replace("p", "q").replace(",u,", ",x,").rep
 MISTAKES = {
     "label column missing": (GOOD, "task.source.label=labl", ["'labl'", "mean 'label'"]),
     "one class only": (GOOD.replace(",no", ",yes"), "", ["one class", "'yes'"]),
-    "column without a value": (
-        GOOD.replace("a,b", "c,a,b").replace("\n", "\n,")[:-1],
-        "",
-        ["'c'", "no value", "task.source.ignore"],
-    ),
+    "no column with a value": ("c,label\n" + ",yes\n,no\n" * 12, "", ["no column is left"]),
     "duplicate header": (GOOD.replace("a,b", "a,a"), "", ["2 columns", "'a'"]),
     "ragged row": (GOOD + "1,u\n", "", ["Row #26", "Expected 5 columns, got 2"]),
     "not UTF-8": (GOOD.encode() + b"1,caf\xe9,,,no\n", "", ["not utf-8", "0xe9", "line 26"]),

@@ -40,7 +40,9 @@ KINDS = dict(zip(PEOPLE, ["double", "string", "double", "datetime", "double"], s
 TABLE = {"_target_": "pipeline.sources.table.read", "path": "people.csv", "label": "left"}
 
 
-def save(root, task, kind, target, inputs, source, featurizer, estimator, decision=None):
+def save(
+    root, task, kind, target, inputs, source, featurizer, estimator, decision=None, forms=None
+):
     """Write a trained model, and a board that recommends it."""
     folder = root / "models" / task / "linear"
     folder.mkdir(parents=True)
@@ -55,7 +57,7 @@ def save(root, task, kind, target, inputs, source, featurizer, estimator, decisi
         "curve": [],
         "inputs": inputs,
         "may_miss": True,
-        "forms": {},
+        "forms": forms or {},
         "example": [],
         "target": target,
         "outputs": problem(kind).on(target).columns(),
@@ -117,7 +119,12 @@ WRITE = {
         file, orient="records", lines=True, date_format="iso", double_precision=15
     ),
     "parquet": lambda table, file: table.to_parquet(file),
+    "json": lambda table, file: table.to_json(
+        file, orient="records", date_format="iso", double_precision=15
+    ),
+    "xlsx": lambda table, file: table.to_excel(file, index=False),
 }
+EXCEL = pytest.mark.extra("excel")
 
 
 def answers(root, file, **settings) -> pd.DataFrame:
@@ -128,7 +135,9 @@ def answers(root, file, **settings) -> pd.DataFrame:
     })  # fmt: skip
 
 
-@pytest.mark.parametrize("suffix", WRITE)
+@pytest.mark.parametrize(
+    "suffix", [pytest.param(name, marks=[EXCEL] * (name == "xlsx")) for name in WRITE]
+)
 def test_a_file_of_any_type_is_answered_as_the_training_table_is(root, people, suffix, capsys):
     WRITE[suffix](sent(), root / f"new.{suffix}")
 
@@ -141,6 +150,74 @@ def test_a_file_of_any_type_is_answered_as_the_training_table_is(root, people, s
     np.testing.assert_allclose(found["probability_yes"], people["probability_yes"], rtol=1e-6)
     assert (found["error"] == "").all()
     assert capsys.readouterr().err == f"linear predicted {N} of {N} rows\n"
+
+
+@pytest.fixture(scope="module")
+def german(tmp_path_factory):
+    """Train who leaves on a German file; give the project, and a table with the right answers."""
+    root = tmp_path_factory.mktemp("german")
+    turnover = np.where(PEOPLE["age"] > 40, 2345.0, 1.5)
+    table = pd.DataFrame({"Umsätze|€": turnover, "Mitglied": PEOPLE["member"]})
+    table.loc[3, "Mitglied"] = np.nan
+    right = np.where(turnover > 1000, "ja", "nein")
+    columns = Columns(max_categories=10, words=10).fit(table)
+    model = LogisticRegression().fit(columns.transform(table).astype(np.float32), right)
+    source = TABLE | {"sep": ":", "encoding": "utf-16", "decimal": None}
+    forms = {
+        "Umsätze|€": {"decimal": ",", "thousands": "."},
+        "Mitglied": {"true": "yes", "false": "no"},
+    }
+    target = {"classes": ["ja", "nein"], "columns": []}
+    kinds = dict.fromkeys(table, "double")
+    save(root, "umsatz", "classification", target, kinds, source, columns, model, forms=forms)
+    return root, table.assign(right=right)
+
+
+def as_german(table):
+    turnover = np.where(table["Umsätze|€"] > 1000, "2.345", "1,5")
+    member = table["Mitglied"].map({1.0: "yes", 0.0: "no"})
+    return table.drop(columns="right").assign(**{"Umsätze|€": turnover, "Mitglied": member})
+
+
+WRITE_GERMAN = {
+    "csv": lambda table, file: table.to_csv(file, sep=":", encoding="utf-16", index=False),
+    "csv.gz": lambda table, file: table.to_csv(file, sep=":", encoding="utf-16", index=False),
+    "json": lambda table, file: file.write_text(
+        table.to_json(orient="records", force_ascii=False), encoding="utf-16"
+    ),
+    "jsonl": lambda table, file: table.to_json(file, orient="records", lines=True),
+    "xlsx": lambda table, file: table.to_excel(file, index=False),
+}
+
+
+@pytest.mark.parametrize(
+    "suffix", [pytest.param(name, marks=[EXCEL] * (name == "xlsx")) for name in WRITE_GERMAN]
+)
+@pytest.mark.parametrize("rows", [slice(None), slice(0, 1)], ids=["all", "one"])
+def test_a_file_is_read_as_the_training_file_was_written(root, german, suffix, rows):
+    trained, table = german
+    shutil.copytree(trained, root, dirs_exist_ok=True)
+    first = table.sort_values("Umsätze|€", ascending=False)[rows]
+    # of one row no reader can tell that 2.345 is no fraction
+    WRITE_GERMAN[suffix](as_german(first), root / f"new.{suffix}")
+
+    found = answers(root, f"new.{suffix}", task="umsatz")
+
+    assert found["error"].tolist() == [""] * len(first)
+    assert found["label"].tolist() == first["right"].tolist()
+
+
+def test_a_text_is_in_the_encoding_of_the_training_texts(texts):
+    manifest = json.loads((texts / "models/texts/linear/bundle.json").read_text())
+    manifest["settings"]["task"]["source"]["encoding"] = "cp1252"
+    manifest["may_miss"] = False
+    (texts / "models/texts/linear/bundle.json").write_text(json.dumps(manifest))
+    (texts / "a.txt").write_bytes(b"caf\xe9")
+    # a word for missing values is a text like any other
+    (texts / "new.csv").write_bytes(b"review\nNA\ncaf\xe9\n")
+
+    assert answers(texts, "a.txt", task="texts")["error"].tolist() == [""]
+    assert answers(texts, "new.csv", task="texts")["error"].tolist() == ["", ""]
 
 
 @pytest.mark.parametrize("rows", [7, N, N + 1])
@@ -175,7 +252,7 @@ def test_a_bad_row_gets_a_reason_and_the_others_an_answer(root, people, capsys):
         "column 'age': expected a finite number, not 'old'",
         "column 'age': expected a finite number, not '?'",
         "it has 2 values, the header has 7",
-        "it is not UTF-8",
+        "it is not utf-8",
         "",
     ]
     assert found["label"].iloc[:4].isna().all()
@@ -206,7 +283,10 @@ def test_bad_lines_of_json_get_a_reason(root, people):
         ("new.csv", b"aeg,plan,member,since,group\n1,a,1,,1\n", "no column 'age'; did you mean 'a"),
         ("new.csv", b"age,plan,since,group\n1,a,,1\n", "no column 'member'; known: age, group, pl"),
         ("new.csv", b"age,age\n1,2\n", "new.csv: 2 columns are called 'age'; rename all but one"),
-        ("new.xlsx", b"PK", "unknown type of file '.xlsx'; known: .csv, .tsv, .parquet, .jsonl"),
+        ("new.xls", b"PK", "unknown type of file '.xls'; known: .csv, .tsv, .parquet, .jsonl"),
+        pytest.param("new.xlsx", b"PK", "new.xlsx: File is not a zip file", marks=[EXCEL]),
+        ("new.json", b"{", "new.json: Expecting property name"),
+        ("new.csv", b"ag\xe9,plan\n", "new.csv: its header is not utf-8, as the training file was"),
         ("new.csv.gz", b"age\n1\n", "new.csv.gz is damaged: Not a gzipped file"),
         ("new.parquet", b"PAR1", "new.parquet is damaged: "),
         ("new.csv", b"age,plan,member,since,group\nx,a,1,,1\ny,a,1,,1\n",

@@ -214,6 +214,15 @@ def test_models_that_are_not_better_than_the_baseline_are_named():
     assert re.search(
         r"other \(-0\.\d+ \[-0\.\d+, -0\.\d+\]\) is worse than rule", found[0]["sentence"]
     )
+    assert found[1]["sentence"].endswith("]) cannot be told apart from rule.")
+
+
+def test_of_too_few_examples_no_model_is_said_to_be_no_better_than_the_baseline():
+    evidence = weigh(make_rounds(n=12, folds=2))
+    pair = find_pair(evidence.comparison.pairs, "good", "rule")
+    assert pair["difference"] > 0.3
+    assert np.isnan(pair["low"])
+    assert run_checks(evidence, []) == []
 
 
 def test_a_model_that_knows_train_by_heart_loses_more_than_half():

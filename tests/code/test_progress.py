@@ -17,6 +17,12 @@ def written(monkeypatch):
     return out
 
 
+def test_square_brackets_are_printed_as_they_are(capsys):
+    progress.console.print("it's [a] {b}: 0.167 [too few to tell]")
+
+    assert capsys.readouterr().out == "it's [a] {b}: 0.167 [too few to tell]\n"
+
+
 def test_track_yields_every_item_in_order(written):
     assert list(progress.track(iter("abc"), "reading", 3)) == ["a", "b", "c"]
 

@@ -24,6 +24,8 @@ def column(texts, wanted=None, **given):
 NUMBERS = {
     "blanks": (["1.5", " ", "20"], [1.5, None, 20]),
     "currency": (["$1.50", "-$2", "$1,234.00", "($3.10)"], [1.5, -2, 1234, -3.1]),
+    "currency without cents": (["$148,900", "$95,000", "$1,204,500"], [148900, 95000, 1204500]),
+    "currency of thousands alone": (["148.900 €", "95.000 €"], [148900, 95000]),
     "currency after": (["1.234,50 €", "7,25 €", "12 €"], [1234.5, 7.25, 12]),
     "code of a currency": (["EUR 5", "EUR 7.50"], [5, 7.5]),
     "percent": (["45%", "3.5 %", "0"], [45, 3.5, 0]),
@@ -343,3 +345,40 @@ def test_what_is_predicted_is_recognised_as_columns_are(raw, tmp_path, label, ki
     raw.to_csv(tmp_path / "a.csv", index=False)
 
     assert recognise_file(tmp_path / "a.csv", {"label": label}).kind == kind
+
+
+def numbered(file, **texts):
+    pd.DataFrame(texts).to_csv(file, index=False, sep="|", encoding="utf-16")
+    return file
+
+
+def test_what_is_predicted_is_read_as_the_settings_say(tmp_path):
+    # 26 numbers, of which none tells whether 1,234 is a fraction; and a header with more commas
+    file = numbered(
+        tmp_path / "a.csv", **{"a,b,c": range(0, 52, 2), "it": [f"{i},234" for i in range(1, 27)]}
+    )
+    how = {"sep": "|", "encoding": "utf-16"}
+
+    with pytest.raises(UserError, match=r"decimal=','; for classes say --kind classification$"):
+        recognise_file(file, {"label": "it"}, None, how)
+    assert recognise_file(file, {"label": "it"}, "classification", how).kind == "classification"
+    assert recognise_file(file, {"label": "it"}, None, how | {"decimal": ","}).kind == "regression"
+    assert read(file, "it", target="number", **how, decimal=",").examples["label"].iloc[0] == 1.234
+
+
+@pytest.mark.parametrize(
+    ("label", "because"),
+    [
+        (["yes", "no"], "'it' holds 2 values: classification"),
+        (["yes", "yes"], "'it' holds 1 value: classification"),
+        (
+            ["1", "2"],
+            "'it' holds 2 whole numbers: classification (otherwise say --kind regression)",
+        ),
+    ],
+)
+def test_another_kind_is_named_only_where_there_is_one(tmp_path, label, because):
+    file = tmp_path / "a.csv"
+    pd.DataFrame({"it": label * 3, "x": range(6)}).to_csv(file, index=False)
+
+    assert recognise_file(file, {"label": "it"}).because == because

@@ -150,6 +150,15 @@ def test_too_few_examples_of_a_class_are_refused(n):
         split(ungrouped({"a": 40, "b": n}), 0.2, 0.2, seed=0)
 
 
+def test_further_classes_of_too_few_examples_are_counted():
+    with pytest.raises(
+        UserError,
+        match=r"label 'b' has 2 independent examples \(and 1 more label has too few\), fewer .*"
+        r"; or set task\.rare=drop or task\.rare=merge$",
+    ):
+        split(ungrouped({"a": 40, "b": 2, "c": 6, "d": 7}), 0.2, 0.2, seed=0)
+
+
 def test_just_enough_examples_of_a_class_are_in_every_split():
     for seed in range(10):
         for part in split(ungrouped({"a": 40, "b": 7}), 0.2, 0.2, seed).values():

@@ -354,6 +354,19 @@ def test_a_column_that_the_rows_are_sorted_by_is_kept(tmp_path, values):
     assert source.warnings == []
 
 
+def test_codes_that_count_from_another_number_are_warned_of(tmp_path):
+    rows = pd.DataFrame({"n": np.arange(60) + 1001, "x": [5, 7, 9] * 20, "y": ["a", "b"] * 30})
+    rows.to_csv(tmp_path / "a.csv", index=False)
+
+    source = read(tmp_path / "a.csv", "y")
+
+    assert inputs_of(source.examples) == ["n", "x"]
+    assert source.warnings == [
+        "column 'n' numbers the rows without a gap, as codes do: unless it is a quantity, such as "
+        "a year, add it to task.source.ignore"
+    ]
+
+
 def test_a_table_of_row_numbers_alone_is_refused(tmp_path):
     pd.DataFrame({"y": ["a", "b"] * 30}).to_csv(tmp_path / "a.csv")
 
@@ -427,7 +440,6 @@ GOOD = "a,b,label\n" + "1.5,u,yes\n2.5,v,no\n" * 6
         (b"a,caf\xe9,label\n1,2,x\n", ["not utf-8: byte 0xe9 in line 1"]),
         ("", ["Empty"]),
         ("a,b,label\n", ["no rows"]),
-        (GOOD.replace(",u,", ",,").replace(",v,", ", ,"), ["column 'b'", "no value", "ignore"]),
         (GOOD + "1.5,u,\n3.5,v, \n", ["label 'label'", "missing in 2 of 14 rows (13, 14, not"]),
         ("a,label\n" + "1.5,\n" * 9, ["label 'label'", "9 of 9 rows (1, 2, 3, 4, 5, …"]),
     ],
@@ -542,6 +554,31 @@ def test_a_missing_label_of_a_test_file_is_reported_by_its_own_row(write):
         UserError, match=r"test\.csv: label 'label' is missing in 1 of 13 rows \(13,"
     ):
         read(train, "label", test=test)
+
+
+def test_columns_without_a_value_are_left_out(write):
+    rows = "".join(f"{number * number},,NA,{'xy'[number % 2]},\n" for number in range(9))
+    file = write("a.csv", "size,empty,group,label,\n" + rows)
+
+    source = read(file, "label")
+
+    assert inputs_of(source.examples) == ["size"]
+    assert list(source.columns) == ["size"]
+    for name in ("empty", "group_", "column 5"):
+        assert f"column '{name}' has no value in any row, and is left out" in source.warnings
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [("NA", "drop; 'NA' counts as missing: rename what is called so"), ("", "drop")],
+)
+def test_a_class_with_the_name_of_a_missing_value_is_told_of(write, word, told):
+    file = write("a.csv", "x,continent\n1.5,EU\n2.5," + word + "\n")
+
+    with pytest.raises(
+        UserError, match=r"is missing in 1 of 2 rows \(2, .*unlabelled=" + told + "$"
+    ):
+        read(file, "continent")
 
 
 def test_group_and_time_are_not_both_taken(file):
