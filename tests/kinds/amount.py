@@ -58,7 +58,7 @@ class Amount(Problem):
     def strata(self, examples):
         return pd.qcut(examples["label"], 4, labels=False).to_numpy()
 
-    def check_parts(self, parts, advice):
+    def check_parts(self, parts, advice, in_time):
         pass
 
     def describe(self, train):
