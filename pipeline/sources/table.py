@@ -48,9 +48,11 @@ BEGINNINGS = {b"\x1f\x8b": ".csv.gz", b"PAR1": ".parquet", b"PK\x03\x04": ".xlsx
 # How texts in UTF-16 begin.
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 UNLABELLED = "no label"
+# Numbers that may be years.
+YEARS = (1700, 2200)
 NUMBERED = (
-    "column '{}' numbers the rows without a gap, as codes do: unless it is a quantity, such as a "
-    "year, add it to task.source.ignore"
+    "column '{}' numbers the rows without a gap, as codes do: unless it is a quantity, "
+    "add it to task.source.ignore"
 )
 COUNTING = "column '{}' numbers the rows from first to last, and is left out"
 EMPTY = "column '{}' has no value in any row, and is left out"
@@ -436,7 +438,7 @@ def row_numbers(examples: pd.DataFrame) -> tuple[list[str], list[str]]:
     counting : list of str
         Inputs that count the rows in their order, from 0 or 1.
     numbering : list of str
-        Other inputs that count the rows, in any order and from any number.
+        Other inputs that count the rows, in any order and from any number, but for years.
     """
     counting: list[str] = []
     numbering: list[str] = []
@@ -445,7 +447,8 @@ def row_numbers(examples: pd.DataFrame) -> tuple[list[str], list[str]]:
         if len(count) > FEWEST_ROWS and pd.api.types.is_float_dtype(examples[name]):
             values = examples[name].to_numpy()
             ranked = np.sort(values)
-            if not np.array_equal(ranked - ranked[0], count):
+            of_years = YEARS[0] <= ranked[0] <= ranked[-1] <= YEARS[1]
+            if of_years or not np.array_equal(ranked - ranked[0], count):
                 continue
             in_order = values[0] in (0, 1) and np.array_equal(values, ranked)
             (counting if in_order else numbering).append(name)

@@ -214,12 +214,14 @@ def _global_store(uri: str) -> Iterator[None]:
     """Set the store of MLflow's global functions for the time of a block."""
     before = mlflow.get_tracking_uri()
     try:
-        # MLflow also sets the variable, which the next job of a sweep would read.
+        # MLflow sets and removes the variable too, which the next job of a sweep would read.
         with restored_variable("MLFLOW_TRACKING_URI"):
-            mlflow.set_tracking_uri(uri)
-            yield
+            try:
+                mlflow.set_tracking_uri(uri)
+                yield
+            finally:
+                mlflow.set_tracking_uri(None)  # type: ignore[arg-type] # the environment decides
     finally:
-        mlflow.set_tracking_uri(None)  # type: ignore[arg-type] # the environment decides again
         if mlflow.get_tracking_uri() != before:  # unless a program had set the store
             with restored_variable("MLFLOW_TRACKING_URI"):
                 mlflow.set_tracking_uri(before)

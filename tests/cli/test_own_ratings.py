@@ -94,7 +94,7 @@ def test_the_served_model_shows_the_names_of_the_file(shop, monkeypatch):
     ]
     seen = [float(names.index(song)) for song in KINDS["rock"][1:]]
 
-    found = load_model(f"runs:/{run.info.run_id}/model").predict(
+    found = load_model(f"runs:/{run.info.run_id}/ease").predict(
         pd.DataFrame({"seen": [seen], "liked": [seen]})
     )
 

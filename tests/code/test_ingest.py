@@ -97,7 +97,7 @@ LABELS = ["a"] * 40 + ["b"] * 40 + ["c"] * 4 + ["d"] * 3
 
 def test_rare_classes_are_an_error_that_names_the_key():
     with pytest.raises(
-        UserError, match=r"label 'd' has 3 .* task\.rare to drop or merge"
+        UserError, match=r"label 'd' has 3 .* set task\.rare=drop or task\.rare=merge"
     ) as caught:
         settled("error", Source(examples(LABELS), []))
 

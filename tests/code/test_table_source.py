@@ -362,8 +362,8 @@ def test_codes_that_count_from_another_number_are_warned_of(tmp_path):
 
     assert inputs_of(source.examples) == ["n", "x"]
     assert source.warnings == [
-        "column 'n' numbers the rows without a gap, as codes do: unless it is a quantity, such as "
-        "a year, add it to task.source.ignore"
+        "column 'n' numbers the rows without a gap, as codes do: unless it is a quantity, "
+        "add it to task.source.ignore"
     ]
 
 

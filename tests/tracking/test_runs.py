@@ -286,6 +286,10 @@ def test_logging_a_model_ends_no_run_and_leaves_mlflows_store_as_it_was(
         assert the_run(project).info.status == "RUNNING"
     assert the_run(project).info.status == "FINISHED"
 
-    # What the environment names later is still heard.
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
-    assert mlflow.get_tracking_uri() == "sqlite:///elsewhere.db"
+    # What the environment names, then or later, is still heard.
+    for name in ("elsewhere", "another"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{name}.db")
+        assert mlflow.get_tracking_uri() == f"sqlite:///{name}.db"
+        with start(project) as run:
+            run.log_model(manifest, tmp_path, [])
+        assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{name}.db"
