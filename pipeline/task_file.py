@@ -67,9 +67,14 @@ def format_task(title: str, template: str, task: Mapping[str, Any], columns: str
 def _set_lines(lines: list[str], values: Mapping[str, Any], *between: str) -> list[str]:
     """Set the values of keys in lines of YAML, and add the keys that are not there."""
     left, written = dict(values), []
+    replaced = False
     for line in lines:
         key = line.partition(":")[0]
-        written += _entry(key, left.pop(key)) if key in left else [line]
+        replaced = key in left or (replaced and line.startswith(" "))
+        if key in left:
+            written += _entry(key, left.pop(key))
+        elif not replaced:
+            written.append(line)
     for key, value in left.items():
         written += [*between, *_entry(key, value)]
     return written
