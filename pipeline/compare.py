@@ -22,6 +22,7 @@ from pipeline import command, init, paths
 from pipeline.config import composition, conf
 from pipeline.config.settings import with_value
 from pipeline.config.settling import NAME
+from pipeline.config.targets import anchor_paths
 from pipeline.errors import ModelError, UserError, nearest
 from pipeline.files import read_json, write_text
 from pipeline.progress import console
@@ -30,6 +31,8 @@ from pipeline.sources.recognise import KINDS, recognise
 from pipeline.task_file import add_to_params, format_task, make_task
 
 COLUMNS = ("label", "group", "time", "test", "ignore")
+# Keys whose paths the command line gives.
+GIVEN = ("task.source.path", "task.source.test")
 # The model that stands where another is not for the kind of problem.
 STANDS_IN = {"logistic_regression": "linear"}
 # Settings that may follow two dashes, beside those of the task, and the stages that take them.
@@ -51,13 +54,16 @@ def main() -> None:
         paths.enter_project()
         composition.require_git()
         name = name_of(arguments)
+        if arguments.keep:
+            check_keep(name)
         columns = {key: value for key in COLUMNS if (value := getattr(arguments, key))}
         settings, further = read_overrides(arguments.overrides)
         found = recognise(arguments.file, columns, arguments.kind, settings.get("source", {}))
         console.print(f"{name}: {found.because}")
         options = {"metric": arguments.metric, "time_limit": arguments.time_limit}
         settings |= {key: value for key, value in options.items() if value is not None}
-        task = make_task(found.template, found.kind, anchor(found.source), settings)
+        task = make_task(found.template, found.kind, found.source, settings)
+        task["source"] = anchor_paths(task["source"], "task.source", GIVEN)
         models = models_for(found.kind, arguments.models)
         compare(name, task, models, further)
         if arguments.keep:
@@ -130,17 +136,6 @@ def name_of(arguments: argparse.Namespace) -> str:
             "--name gives this one another name"
         )
     return name
-
-
-def anchor(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return keys of a source with paths below the project relative to it, and others absolute."""
-    anchored = dict(source)
-    for key in ("path", "test"):
-        if key in source:
-            path = Path(source[key]).resolve()
-            inside = path.is_relative_to(paths.ROOT)
-            anchored[key] = (path.relative_to(paths.ROOT) if inside else path).as_posix()
-    return anchored
 
 
 def read_overrides(overrides: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -248,6 +243,20 @@ def compose(
     return cfg
 
 
+def check_keep(name: str) -> None:
+    """
+    Check, before anything is trained, that a task can be kept.
+
+    Raises
+    ------
+    UserError
+        If its data would lie where the stages write, or params.yaml cannot take a line.
+    """
+    if paths.ROOT / "data" / name in (paths.ingested_folder(""), paths.features_folder("")):
+        raise UserError(f"--name: data/{name}/ is where stages write: --keep needs another name")
+    add_to_params(name)
+
+
 def keep(name: str, template: str, task: Mapping[str, Any]) -> None:
     """
     Make a task of dvc repro: copy its data, and write its file and its line in params.yaml.
@@ -292,10 +301,11 @@ def next_steps(name: str, kept: bool) -> str:
     """Return what to do with a compared task."""
     board = read_json(paths.report_folder(name) / "board.json", {"verdict": dict})
     take = board["verdict"]["take"]
+    predict = f"Predict with {take}: python -m pipeline.predict task={name} file=NEW.csv"
     lines = [
         f"All of it in a browser: reports/{name}/report.html",
         "Every run in MLflow: python -m pipeline.tracking.ui",
-        f"Predict with {take}: python -m pipeline.predict task={name} file=NEW.csv",
+        *([predict] if take else []),
         f"{name} is a task now, in conf/task/{name}.yaml, data/{name}/ and params.yaml: dvc repro"
         if kept
         else "Keep it as a task of dvc repro: the same command with --keep",

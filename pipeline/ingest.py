@@ -49,7 +49,7 @@ def main(cfg: schema.Stage) -> None:
         write_json(folder / "card.json", about | used)
     line = summary(cfg.task.name, kind, plan, rounds, slices, dropped)
     console.print(f"{line}{describe_counts(source.joined, 'kept together')}")
-    for warning in source.warnings + told(rare, cfg.task.rare, rounds, kind):
+    for warning in source.warnings + describe_classes(rare, cfg.task.rare, rounds, kind):
         console.print(f"warning: {warning}", style="bold yellow")
 
 
@@ -163,7 +163,7 @@ def without(
     )
 
 
-def told(rare: list[str], how: str | None, rounds: Rounds, kind: Problem) -> list[str]:
+def describe_classes(rare: list[str], how: str | None, rounds: Rounds, kind: Problem) -> list[str]:
     """Return messages about classes that were merged or dropped, or that later rows lack."""
     in_time = "time" in rounds.examples
     absent = absent_later(rounds, kind) if in_time else []
@@ -219,13 +219,13 @@ def card(
 
     examples = rounds.examples
     columns = sorted(meta_of(examples).keys() - {"group", "unit", "unit_2", "stratum"})
-    told = {key: getattr(source, key) for key in ("advice", "names") if getattr(source, key)}
+    further = {key: getattr(source, key) for key in ("advice", "names") if getattr(source, key)}
     return {
         "origin": source.origin,
         "inputs": inputs_of(examples),
         "may_miss": source.may_miss,
         "columns": source.columns,
-        "target": kind.describe(examples) | {"columns": columns} | told,
+        "target": kind.describe(examples) | {"columns": columns} | further,
         "dropped": dropped,
         "joined": source.joined,
         "notes": source.notes,

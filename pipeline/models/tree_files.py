@@ -7,9 +7,10 @@ whose indices nobody has checked.
 
 import copy
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from lightgbm import Booster
@@ -27,12 +28,21 @@ SHELL, TREES, BOOSTER = "estimator.skops", "trees.npz", "booster.txt"
 PARTS = re.compile(r"^tree_sizes=.*\n|(?<=^end of trees\n)[\s\S]+", re.M)
 
 
-class SavesTrees(BaseEstimator):
-    """A mixin for forests of scikit-learn, which writes the nodes of all trees as one array."""
+class SavesApart(ABC, BaseEstimator):
+    """
+    A mixin for estimators whose trees are in a file of their own, beside the rest of them.
+
+    Attributes
+    ----------
+    FILE : str
+        Name of the file of the trees.
+    """
+
+    FILE: ClassVar[str]
 
     def save(self, folder: Path, trusted: Collection[str] = ()) -> None:
         """
-        Write a fitted forest into a folder.
+        Write a fitted estimator into a folder.
 
         Parameters
         ----------
@@ -46,28 +56,12 @@ class SavesTrees(BaseEstimator):
         UserError
             If it holds a type that is not trusted.
         """
-        states = [tree.tree_.__getstate__() for tree in self.estimators_]
-        nodes = np.concatenate([state["nodes"] for state in states])
-        # Bytes between the fields are not set.
-        packed = np.zeros(nodes.shape, nodes.dtype)
-        for name in nodes.dtype.fields or ():
-            packed[name] = nodes[name]
-        with (folder / TREES).open("wb") as file:
-            np.savez(
-                file,
-                nodes=packed,
-                values=np.concatenate([state["values"] for state in states]),
-                counts=np.array([state["node_count"] for state in states]),
-                depths=np.array([state["max_depth"] for state in states]),
-                seeds=np.array([tree.random_state for tree in self.estimators_]),
-            )
-        shell, first = copy.copy(self), copy.copy(self.estimators_[0])
-        del first.tree_
-        shell.estimators_ = [first]
+        shell = copy.copy(self)
+        shell.write_trees(folder / self.FILE)
         storage.dump(shell, folder / SHELL, trusted)
 
     @classmethod
-    def load(cls, folder: Path, trusted: Collection[str] = ()) -> "SavesTrees":
+    def load(cls, folder: Path, trusted: Collection[str] = ()) -> Self:
         """
         Read what `save` wrote.
 
@@ -77,18 +71,58 @@ class SavesTrees(BaseEstimator):
             If a file is missing or damaged, holds a type that is not trusted, or an index that is
             out of range.
         """
-        forest: SavesTrees = storage.load(folder / SHELL, trusted)
-        path = folder / TREES
+        estimator = storage.load(folder / SHELL, trusted)
+        path = folder / cls.FILE
         try:
-            if not isinstance(forest, cls):
-                raise TypeError(f"{SHELL} holds no forest")
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                forest.estimators_ = list(_trees(forest, stored))
+            if not isinstance(estimator, cls):
+                raise TypeError(f"{SHELL} holds another estimator")
+            estimator.read_trees(path)
         except FileNotFoundError:
             raise missing(path) from None
-        except ZIP_DAMAGE as error:
+        except (LightGBMError, UnicodeDecodeError, *ZIP_DAMAGE) as error:
             raise damaged(path, error) from None
-        return forest
+        return estimator
+
+    @abstractmethod
+    def write_trees(self, path: Path) -> None:
+        """Write the trees into a file, and take them out of the estimator."""
+
+    @abstractmethod
+    def read_trees(self, path: Path) -> None:
+        """Read what `write_trees` wrote, check it, and put it back into the estimator."""
+
+
+class SavesTrees(SavesApart):
+    """A mixin for forests of scikit-learn, which writes the nodes of all trees as one array."""
+
+    FILE: ClassVar[str] = TREES
+    estimators_: list[Any]
+
+    def write_trees(self, path: Path) -> None:
+        """Write the trees as arrays, and keep the first one without its nodes."""
+        states = [tree.tree_.__getstate__() for tree in self.estimators_]
+        nodes = np.concatenate([state["nodes"] for state in states])
+        # Bytes between the fields are not set.
+        packed = np.zeros(nodes.shape, nodes.dtype)
+        for name in nodes.dtype.fields or ():
+            packed[name] = nodes[name]
+        with path.open("wb") as file:
+            np.savez(
+                file,
+                nodes=packed,
+                values=np.concatenate([state["values"] for state in states]),
+                counts=np.array([state["node_count"] for state in states]),
+                depths=np.array([state["max_depth"] for state in states]),
+                seeds=np.array([tree.random_state for tree in self.estimators_]),
+            )
+        first = copy.copy(self.estimators_[0])
+        del first.tree_
+        self.estimators_ = [first]
+
+    def read_trees(self, path: Path) -> None:
+        """Build the trees from arrays."""
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            self.estimators_ = list(_trees(self, stored))
 
 
 def _trees(forest: Any, stored: Mapping[str, np.ndarray]) -> Iterator[Any]:
@@ -116,46 +150,29 @@ def _trees(forest: Any, stored: Mapping[str, np.ndarray]) -> Iterator[Any]:
         yield tree
 
 
-class SavesBooster(BaseEstimator):
-    """A mixin for estimators of LightGBM, which writes the booster as LightGBM's own text."""
+class SavesBooster(SavesApart):
+    """
+    A mixin for estimators of LightGBM, which writes the booster as LightGBM's own text.
 
-    def save(self, folder: Path, trusted: Collection[str] = ()) -> None:
-        """
-        Write a fitted estimator into a folder, as `SavesTrees.save` does.
+    Learning curves are left out: the manifest has them.
+    """
 
-        Learning curves are left out: the manifest has them.
-        """
+    FILE: ClassVar[str] = BOOSTER
+    _Booster: Any
+    _evals_result: dict[str, Any]
+
+    def write_trees(self, path: Path) -> None:
+        """Write the booster as text."""
         text = PARTS.sub("", self._Booster.model_to_string())
         check_booster(text)
-        (folder / BOOSTER).write_text(text, encoding="utf-8")
-        shell = copy.copy(self)
-        shell._Booster, shell._evals_result = None, {}
-        storage.dump(shell, folder / SHELL, trusted)
+        path.write_text(text, encoding="utf-8")
+        self._Booster, self._evals_result = None, {}
 
-    @classmethod
-    def load(cls, folder: Path, trusted: Collection[str] = ()) -> "SavesBooster":
-        """
-        Read what `save` wrote.
-
-        Raises
-        ------
-        UserError
-            If a file is missing or damaged, holds a type that is not trusted, or an index that is
-            out of range.
-        """
-        shell: Any = storage.load(folder / SHELL, trusted)
-        path = folder / BOOSTER
-        try:
-            if not isinstance(shell, cls):
-                raise TypeError(f"{SHELL} holds no estimator of LightGBM")
-            text = path.read_text(encoding="utf-8")
-            check_booster(text)
-            shell._Booster = Booster(model_str=text)
-        except FileNotFoundError:
-            raise missing(path) from None
-        except (LightGBMError, UnicodeDecodeError, *ZIP_DAMAGE) as error:
-            raise damaged(path, error) from None
-        return shell
+    def read_trees(self, path: Path) -> None:
+        """Read the booster from its text, once that is checked."""
+        text = path.read_text(encoding="utf-8")
+        check_booster(text)
+        self._Booster = Booster(model_str=text)
 
 
 def check_booster(text: str) -> None:

@@ -228,7 +228,7 @@ def spelt_twice(values: pd.Series) -> tuple[str, str] | None:
 
 
 def class_doubts(labels: pd.Series, name: str) -> list[str]:
-    """Tell of two classes that differ only in case or white space."""
+    """Return a message about two classes that differ only in case or white space."""
     pair = spelt_twice(labels)
     return [CLASSES.format(*pair, name)] if pair else []
 
@@ -342,7 +342,7 @@ def _number_form(
 
 
 def _parts(texts: pd.Series) -> pd.DataFrame:
-    """Take numbers apart: their unit ``before`` or ``after``, and the ``body`` with its marks."""
+    """Split numbers into the unit ``before`` or ``after``, and the ``body`` with its marks."""
     found = [PARTS.fullmatch(tidy(text)) for text in texts]
     rows = [
         (one["before"] or "", one["body"], one["after"] or "")

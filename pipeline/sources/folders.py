@@ -1,4 +1,4 @@
-"""Tell what a folder of classes holds besides examples."""
+"""Find what a folder of classes holds beside examples."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -13,7 +13,7 @@ BESIDE = "files beside the folders of classes were not read: {:,}, such as {}"
 
 def folder_doubts(folder: Path, classes: pd.Series, suffixes: Collection[str]) -> list[str]:
     """
-    Tell of folders of classes that hold nothing, and of files that lie beside them.
+    Return messages about folders of classes that hold nothing, and files that lie beside them.
 
     Parameters
     ----------

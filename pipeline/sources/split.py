@@ -18,9 +18,9 @@ from pipeline.sources.examples import META_PREFIX
 from pipeline.sources.rounds import FINAL, Rounds
 
 STRATUM = f"{META_PREFIX}stratum"
+ABSENT = "the latest rows have no '{}': it is not in the {}, where its F1 counts as 0"
 # `folds: auto` splits fewer groups than SMALL into FOLDS folds, REPEATS times; up to LARGE
 # groups once; and holds out one share of more.
-ABSENT = "the latest rows have no '{}': it is not in the {}, where its F1 counts as 0"
 AUTO, SMALL, LARGE, FOLDS, REPEATS = "auto", 1_000, 20_000, 5, 3
 
 

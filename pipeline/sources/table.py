@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 from zipfile import BadZipFile
@@ -512,13 +513,11 @@ def _json(file: Path, _: list[str], how: Written) -> pa.Table:
 
 
 def _excel(file: Path, *_: object) -> pa.Table:
-    try:
-        import openpyxl  # noqa: F401
-    except ImportError:
+    if find_spec("openpyxl") is None:
         raise UserError(
             f"{file}: reading .xlsx needs openpyxl, which is not installed: "
             "pip install -e '.[excel]', or save it as CSV"
-        ) from None
+        )
     # As objects, cells of text stay texts: pandas would read the text 1.234 as a number.
     cells = pd.read_excel(
         file, engine="openpyxl", dtype=object, keep_default_na=False, na_values=[""]
@@ -747,7 +746,7 @@ def _is_numeric(values: pd.Series) -> bool:
 
 
 def _count_missing(columns: Mapping[str, Column]) -> list[str]:
-    """Tell which words were taken for missing values, and how often."""
+    """Return a message about the words that were taken for missing values, and how often."""
     counts = [
         f"'{word}' in '{name}' ({count:,} row{'s' * (count > 1)})"
         for name, column in columns.items()
@@ -759,7 +758,7 @@ def _count_missing(columns: Mapping[str, Column]) -> list[str]:
 
 
 def _in_order(examples: pd.DataFrame) -> list[str]:
-    """Tell of a column of dates that the rows are in order of."""
+    """Return a message about a column of dates that the rows are in order of."""
     for name in inputs_of(examples):
         dates = examples[name]
         if pd.api.types.is_datetime64_any_dtype(dates):

@@ -37,6 +37,8 @@ LONGEST_PARAM = 6000
 BUNDLE = "bundle"
 # The tag `kind` of a run that compares the models of a task.
 COMPARISON = "comparison"
+# The most runs that a search returns.
+MOST_RUNS = 50_000
 # The tag that MLflow shows as the description of a run.
 DESCRIPTION = "mlflow.note.content"
 
@@ -353,7 +355,7 @@ def count_comparisons(uri: str, experiment: str, data: str) -> int:
     client = store.connect(uri)
     experiment_id = store.experiment_id(client, uri, experiment)
     of_data = f"tags.kind = '{COMPARISON}' and tags.data = '{data}'"
-    return len(client.search_runs([experiment_id], of_data, max_results=50_000))
+    return len(client.search_runs([experiment_id], of_data, max_results=MOST_RUNS))
 
 
 def find_run(uri: str, experiment: str, digest: str) -> tuple[Run, dict[str, float]] | None:

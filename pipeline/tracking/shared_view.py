@@ -7,14 +7,13 @@ from typing import Any
 from mlflow.entities import Experiment, RunTag
 
 from pipeline.tracking import store
-from pipeline.tracking.runs import BUNDLE
+from pipeline.tracking.runs import BUNDLE, MOST_RUNS
 
 # Tags of the runs of the newest board alone: the place on it, and what the verdict says of them.
 RANK, VERDICT = "rank", "verdict"
 # The name of the view, and the tag of the experiment in which the UI looks for it.
 NAME = "board"
 TAG = f"mlflow.sharedViewState.{NAME}"
-MOST_RUNS = 50_000
 # What the UI expects of a chart of lines.
 LINE: dict[str, Any] = {
     "xAxisKey": "step",

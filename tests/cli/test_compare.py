@@ -247,6 +247,10 @@ def test_an_error_that_names_a_setting_says_how_to_give_it(message, ending):
             "../My churn.csv: task.source.label: no column 'lft'; did you mean 'left'?",
         ),
         (["../none.csv", "--label", "left"], "../none.csv is not a file"),
+        (
+            ["../My churn.csv", "--label", "left", "--keep", "--name", "ingested"],
+            "--name: data/ingested/ is where stages write: --keep needs another name",
+        ),
         (["../My churn.csv", "--label", "left", "--name", "../x"], "--name: '../x' is not a name"),
         (
             ["../My churn.csv", "--label", "left", "--models", "lightgmb"],

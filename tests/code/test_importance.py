@@ -119,5 +119,7 @@ def test_the_more_columns_the_fewer_examples_are_shuffled():
 
 
 def test_columns_are_ordered_by_their_mean_over_models():
-    rows = lambda **drops: [{"column": name, "drop": drop} for name, drop in drops.items()]  # noqa: E731
+    def rows(**drops):
+        return [{"column": name, "drop": drop} for name, drop in drops.items()]
+
     assert order_columns({"a": rows(x=0.1, y=0.3), "b": rows(x=0.4, y=0.1)}) == ["x", "y"]

@@ -5,7 +5,14 @@ import pytest
 
 from pipeline.config.schema import Split
 from pipeline.errors import UserError
-from pipeline.ingest import card, clean, describe_counts, rare_classes, told, without
+from pipeline.ingest import (
+    card,
+    clean,
+    describe_classes,
+    describe_counts,
+    rare_classes,
+    without,
+)
 from pipeline.problems import problem
 from pipeline.sources.examples import Source
 from pipeline.sources.split import make_plan, split
@@ -89,7 +96,7 @@ def settled(how, source, **settings):
     rare = rare_classes(how, kept, plan, KIND, test)
     kept, test, _, counts = without(rare, how, kept, test, slices)
     rounds = split(kept, plan, KIND, test)
-    return rounds, told(rare, how, rounds, KIND), counts
+    return rounds, describe_classes(rare, how, rounds, KIND), counts
 
 
 LABELS = ["a"] * 40 + ["b"] * 40 + ["c"] * 4 + ["d"] * 3

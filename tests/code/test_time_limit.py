@@ -79,7 +79,10 @@ def test_a_curve_ends_a_fit_when_its_time_is_over(clock):
 def extra(module, name, **params):
     """Return a function that builds a model of an extra."""
     marks = pytest.mark.extra("ebm" if module == "ebm" else module)
-    build = lambda: getattr(importlib.import_module(f"pipeline.models.{module}"), name)(**params)  # noqa: E731
+
+    def build():
+        return getattr(importlib.import_module(f"pipeline.models.{module}"), name)(**params)
+
     return pytest.param(build, marks=marks, id=module)
 
 
