@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -130,6 +131,8 @@ def name_of(arguments: argparse.Namespace) -> str:
     name = stem.strip("_-") if arguments.name is None else arguments.name
     if not NAME.fullmatch(name):
         raise UserError(f"--name: '{name}' is not a name: letters, digits, . _ -")
+    if yaml.safe_load(name) != name:
+        raise UserError(f"--name: YAML does not take '{name}' for a text: --name data_{name}")
     if name in conf.options("task"):
         raise UserError(
             f"{name} is a task of conf/task/: dvc repro evaluate@{name} compares its models; "

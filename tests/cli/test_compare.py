@@ -248,6 +248,10 @@ def test_an_error_that_names_a_setting_says_how_to_give_it(message, ending):
         ),
         (["../none.csv", "--label", "left"], "../none.csv is not a file"),
         (
+            ["../My churn.csv", "--label", "left", "--name", "2024"],
+            "--name: YAML does not take '2024' for a text: --name data_2024",
+        ),
+        (
             ["../My churn.csv", "--label", "left", "--keep", "--name", "ingested"],
             "--name: data/ingested/ is where stages write: --keep needs another name",
         ),
