@@ -25,6 +25,7 @@ from pipeline.config.settings import with_value
 from pipeline.config.settling import NAME
 from pipeline.config.targets import anchor_paths
 from pipeline.errors import ModelError, UserError, nearest
+from pipeline.features import views
 from pipeline.files import read_json, write_text
 from pipeline.progress import console
 from pipeline.sources.columns import describe
@@ -280,11 +281,22 @@ def keep(name: str, template: str, task: Mapping[str, Any]) -> None:
         if source.get(key):
             source[key] = copy_data(paths.ROOT / source[key], home)
     title = f"Written by bakeoff, to be corrected: dvc repro evaluate@{name} compares its models."
-    card = read_json(paths.ingested_folder(name) / "card.json")
-    columns = describe(card["columns"]) if "columns" in source else ""
+    columns = describe(columns_of(name)) if "columns" in source else ""
     text = format_task(title, template, {**task, "source": source}, columns)
     write_text(paths.CONF / "task" / f"{name}.yaml", text)
     write_text(paths.PARAMS, params)
+
+
+def columns_of(name: str) -> dict[str, Any]:
+    """Return what each column was taken for, by the kept model, which saw more than a round."""
+    from pipeline import storage  # only where a task is kept
+
+    ingested = paths.ingested_folder(name)
+    view = paths.features_folder(name) / "engineered"
+    kept = views.about(view, ingested)["rounds"][-1]
+    kinds = storage.load(view / kept / views.FEATURIZER).kinds_
+    found = read_json(ingested / "card.json")["columns"]
+    return {one: column | {"kind": kinds.get(one, column["kind"])} for one, column in found.items()}
 
 
 def copy_data(data: Path, home: Path) -> str:

@@ -16,6 +16,9 @@ FAST = ["--models", ",".join(MODELS), "--", "task.split.repeats=1", "resamples=1
 WORDS = list("abcdefghijklmnop")
 
 
+PLACES = ["old", "new", "upper", "lower", "mill", "abbey", "bridge", "market", "hill", "lake"]
+
+
 def table(rows=150) -> pd.DataFrame:
     """Draw customers; who pays much and is on the basic plan leaves, and what they owe is known."""
     rng = np.random.default_rng(0)
@@ -26,6 +29,8 @@ def table(rows=150) -> pd.DataFrame:
             "paid": paid,
             "plan": plan,
             "home": np.arange(rows) // 2,
+            # repeated often enough to be categories in the whole table, and not in a train
+            "town": [f"{PLACES[n % 10]} {PLACES[n % 7]}" for n in rng.permutation(rows)],
             "owed": (3 * paid + 20 * (plan == "basic") + rng.normal(size=rows)).round(2),
             "left": np.where(left, "yes", "no"),
         }
@@ -51,7 +56,7 @@ def test_it_says_what_it_took_the_data_for_and_ends_with_a_verdict(compared):
     first, *_ = said.splitlines()
     assert first == ("My_churn: 'left' holds 2 values: classification")
     for line in (
-        "My_churn: numbers: paid; categories: plan\n",
+        "My_churn: numbers: paid; categories: plan; texts: town\n",
         "My_churn: f1_macro on test\n",
         "Take logistic_regression.",
         "Predict with logistic_regression: python -m pipeline.predict task=My_churn file=NEW.csv\n",
@@ -117,6 +122,8 @@ def test_a_kept_task_is_one_of_dvc_with_the_same_settings(compared, warm, empty_
     assert comments == [line for line in lines(project, "params.yaml") if line.startswith("#")]
     text = (project.root / "conf/task/churn.yaml").read_text()
     assert "  # columns that no model may see, such as what is known only afterwards\n" in text
+    # as the models saw them, which printed what they took for texts
+    assert "churn: numbers: paid, home, owed; categories: plan; texts: town\n" in said
     assert "  columns:\n    paid: number\n    plan: category\n" in text
     # DVC composes for the file what the command used, but for the place of the data.
     card = json.loads((project.root / "data/ingested/churn/card.json").read_text())
@@ -125,7 +132,8 @@ def test_a_kept_task_is_one_of_dvc_with_the_same_settings(compared, warm, empty_
     used = card["settings"]["task"]
     assert composed["task"]["source"].pop("path") == "data/churn/churn.csv"
     assert used["source"].pop("path") == (project.root.parent / "churn.csv").as_posix()
-    kinds = {"paid": "number", "plan": "category", "home": "number", "owed": "number"}
+    kinds = {"paid": "number", "plan": "category", "home": "number", "town": "text"}
+    kinds |= {"owed": "number"}
     assert composed["task"]["source"].pop("columns") == kinds
     assert used["source"].pop("columns") == {}
     assert composed["task"] == used
@@ -240,7 +248,7 @@ def test_an_error_that_names_a_setting_says_how_to_give_it(message, ending):
     [
         (
             ["../My churn.csv"],
-            "--label: name the column of ../My churn.csv to predict: paid, plan, home, owed, left",
+            "name the column of ../My churn.csv to predict: paid, plan, home, town, owed, left",
         ),
         (
             ["../My churn.csv", "--label", "lft"],
