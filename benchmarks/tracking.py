@@ -157,14 +157,18 @@ def untracked(cfg: schema.Train) -> None:
     """Train as the stage does, without a run and without curves."""
 
     @contextmanager
-    def nothing(*_: Any, **__: Any) -> Iterator[Any]:
+    def no_run(*_: Any, **__: Any) -> Iterator[Any]:
         yield SimpleNamespace(id="", log_training=lambda *_: None)
+
+    @contextmanager
+    def nothing(*_: Any) -> Iterator[Any]:
+        yield SimpleNamespace(start_run=no_run)
 
     def plain(model: Any, train: Any, validation: Any, *_: Any) -> float:
         return fit(model, train, validation, None)
 
     with (
-        mock.patch.object(train.tracking, "start_run", nothing),
+        mock.patch.object(train.tracking, "recording", nothing),
         mock.patch.object(experiment, "fit", plain),
     ):
         train.main(cfg)

@@ -75,7 +75,10 @@ def main(cfg: schema.Combine) -> None:
     kind = experiment.problem_of(task, target)
     data = Data(kind, Rounds.read(ingested), {}, dvc_digest(ingested))
     members = usable(cfg, data)
-    with new_folder(paths.model_folder(task.name, ENSEMBLE)) as folder:
+    with (
+        tracking.recording(cfg.tracking.uri, cfg.tracking.required) as records,
+        new_folder(paths.model_folder(task.name, ENSEMBLE)) as folder,
+    ):
         if len(members) < FEWEST:
             why = f"{len(members)} of {len(cfg.models)} models can be combined, {FEWEST} are needed"
             bundle.write_failed(folder, provenance(cfg, members), why)
@@ -91,12 +94,10 @@ def main(cfg: schema.Combine) -> None:
             else by_fit[data.rounds.kept, task.seeds[0]]
         )
         entries = describe(cfg, kind, members, by_fit, kept)
-        with tracking.start_run(
-            cfg.tracking.uri, paths.ROOT, **experiment.identity(entries["settings"])
-        ) as run:
+        with records.start_run(paths.ROOT, **experiment.identity(entries["settings"])) as run:
             places = {name: paths.model_folder(task.name, name) for name in kept.weights}
             manifest = bundle.write_ensemble(folder, entries, places, kept.weights)
-            costs = costs_of(cfg, places) | {"model_bytes": bundle.size(folder)}
+            costs = costs_of(records, task.name, places) | {"model_bytes": bundle.size(folder)}
             trusted = manifest["estimator"]["trusted"]
             run.log_training(manifest, folder, bundle.digest(folder), costs, trusted)
     metric = kind.deciding.name
@@ -283,12 +284,11 @@ def describe(
     }
 
 
-def costs_of(cfg: schema.Combine, members: Mapping[str, Path]) -> dict[str, float]:
+def costs_of(
+    records: tracking.Recording, task: str, members: Mapping[str, Path]
+) -> dict[str, float]:
     """Return what it costs to fit the members, as far as the runs that trained them say."""
-    runs = [
-        tracking.find_run(cfg.tracking.uri, cfg.task.name, bundle.digest(folder))
-        for folder in members.values()
-    ]
+    runs = [records.find_run(task, bundle.digest(folder)) for folder in members.values()]
     costs = pd.DataFrame([found[1] if found else {} for found in runs])
     add_up = {"cost/fit_seconds", "cost/fit_seconds_total", "cost/energy_joules"}
     found = {name: costs[name].sum(skipna=False) for name in add_up & set(costs)}

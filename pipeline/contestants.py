@@ -56,6 +56,11 @@ class Data:
         rounds = self.rounds
         return rounds.examples if rounds.test is None else rounds.test
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many examples each slice and variant has."""
+        slices = {part: len(rows) for part, rows in self.slices.items()}
+        return slices | dict.fromkeys(self.variants, len(self.tested))
+
     def parts(self, name: str) -> dict[str, pd.DataFrame]:
         """Return the examples that the models of a round are scored on."""
         if name not in self._parts:

@@ -6,7 +6,7 @@ or other data. Its row has the reason instead of scores. The command fails if no
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -37,7 +37,7 @@ from pipeline.evaluation.plots import FORMS, learning_points, plot_table, stack_
 from pipeline.evaluation.samples import Round
 from pipeline.evaluation.slices import check_slices, find_hard, score_slices
 from pipeline.evaluation.tuning import describe_tuning
-from pipeline.evaluation.verdict import check_verdict, describe_variant, write_verdict
+from pipeline.evaluation.verdict import Verdict, check_verdict, describe_variant, write_verdict
 from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_json
 from pipeline.models.fitting import SIZES, measure_latency
 from pipeline.paths import ENSEMBLE
@@ -47,7 +47,6 @@ from pipeline.sources.examples import inputs_of, meta_of
 from pipeline.sources.rounds import Rounds
 from pipeline.tracking.environment import machine
 from pipeline.tracking.git import revision
-from pipeline.tracking.shared_view import share_board
 
 # Families of models that are no baselines and no averages of others.
 SINGLES = ("classical", "deep")
@@ -95,56 +94,114 @@ class Entry(NamedTuple):
 def main(cfg: schema.Evaluate) -> None:
     """Predict the test examples with every model, compare, report, and record the scores."""
     task = cfg.task
+    check_interval(cfg.resamples, cfg.confidence)
+    check_verdict(task.matters, task.cheapest)
+    check_muted(task.mute)
+    card, kind, data = read_data(task)
+    with tracking.recording(cfg.tracking.uri, cfg.tracking.required) as records:
+        entries, failed = predict_all(cfg, records, kind, data)
+        compared = {
+            part: compare_part(cfg, kind, data, entries, part)
+            for part in (TEST, *data.slices, *data.variants)
+        }
+        verdict = decide(task, kind, entries, compared, data.variants)
+        earlier = records.count_comparisons(task.name, data.digest)
+        facts = describe(cfg, kind, data, card, entries, failed, earlier)
+        costs = {model: one.costs for model, one in entries.items()}
+        board = make_board(facts, compared, verdict, costs, data.sizes())
+        board["plots"] = plots(kind, entries)
+        board |= plain(examine(cfg, kind, data, card, entries, compared[TEST], board))
+        write_reports(task.name, board, predictions(data, entries))
+        for model in track(entries, "recording", len(entries)):
+            record(cfg, kind, board, model, entries[model])
+        record_comparison(cfg, records, board)
+    page = (paths.report_folder(task.name) / "leaderboard.txt").read_text(encoding="utf-8")
+    console.print(page, markup=False)
+
+
+def read_data(task: schema.Task) -> tuple[dict[str, Any], Problem, Data]:
+    """
+    Read the ingested examples, test included.
+
+    Returns
+    -------
+    card : dict
+        Their description.
+    kind : Problem
+        Problem of the task, for its target.
+    data : Data
+        The examples.
+
+    Raises
+    ------
+    UserError
+        If a file is missing or damaged, or ``slice_by`` does not fit the examples.
+    """
     ingested = paths.ingested_folder(task.name)
     card = read_json(ingested / "card.json", CARD)
     kind = experiment.problem_of(task, card["target"])
-    check_interval(cfg.resamples, cfg.confidence)
-    check_verdict(task.matters, task.cheapest)
     slices = {name: read_table(ingested / f"{name}.parquet") for name in card["slices"]}
     variants = {name: targets.build(node) for name, node in task.variants.items()}
     rounds = Rounds.read(ingested, with_test=True)
     data = Data(kind, rounds, slices, dvc_digest(ingested), variants)
-    check_muted(task.mute)
     check_slices(data.tested, task.slice_by)
+    return card, kind, data
+
+
+def predict_all(
+    cfg: schema.Evaluate, records: tracking.Recording, kind: Problem, data: Data
+) -> tuple[dict[str, Entry], dict[str, dict[str, str]]]:
+    """
+    Predict the test examples with every model.
+
+    Returns
+    -------
+    entries : dict of str to Entry
+        The models that predicted.
+    failed : dict of str to dict
+        Family of each other model, and why it failed.
+
+    Raises
+    ------
+    UserError
+        If no model predicted.
+    """
     entries: dict[str, Entry] = {}
     failed = {}
     models = [*cfg.models, *([ENSEMBLE] if has_ensemble(cfg) else [])]
     for model in track(models, "predicting", len(models)):
         try:
-            entries[model] = entry(cfg, model, kind, data, entries)
+            entries[model] = entry(cfg, records, model, kind, data, entries)
         except UserError as error:
             family = conf.model_file(model).get("family", model)
             why = str(error).replace(f"{paths.ROOT}/", "")
             failed[model] = {"family": family, "failed": why}
-    check_any(task.name, entries, failed)
-    parts = [TEST, *slices, *variants]
-    compared = {part: compare_part(cfg, kind, data, entries, part) for part in parts}
-    costs = {model: one.costs for model, one in entries.items()}
-    prices = {model: prices_of(of_model) for model, of_model in costs.items()}
-    families = {model: one.manifest["family"] for model, one in entries.items()}
+    check_any(cfg.task.name, entries, failed)
+    return entries, failed
+
+
+def decide(
+    task: schema.Task,
+    kind: Problem,
+    entries: Mapping[str, Entry],
+    compared: Mapping[str, Comparison],
+    variants: Iterable[str],
+) -> Verdict:
+    """Return the verdict, with what variants of the test examples change for the model to take."""
     verdict = write_verdict(
-        compared[TEST], prices, task.cheapest, matters=kind.margin(task.matters), families=families
+        compared[TEST],
+        {model: prices_of(one.costs) for model, one in entries.items()},
+        task.cheapest,
+        matters=kind.margin(task.matters),
+        families={model: one.manifest["family"] for model, one in entries.items()},
     )
-    if verdict.take is not None:
-        kept = [
-            describe_variant(name, verdict.take, kind.deciding.name, compared[TEST], compared[name])
-            for name in variants
-        ]
-        verdict = verdict._replace(sentences=[*verdict.sentences, *kept])
-    sizes = {part: len(rows) for part, rows in slices.items()}
-    sizes |= dict.fromkeys(variants, len(data.tested))
-    facts = describe(cfg, kind, data, card, entries, failed)
-    board = make_board(facts, compared, verdict, costs, sizes) | {
-        "plots": plots(kind, entries),
-    }
-    board |= plain(examine(cfg, kind, data, card, entries, compared[TEST], board))
-    write_reports(task.name, board, predictions(data, entries))
-    for model in track(entries, "recording", len(entries)):
-        record(cfg, kind, board, model, entries[model])
-    record_comparison(cfg, board)
-    rank_runs(cfg, board)
-    page = (paths.report_folder(task.name) / "leaderboard.txt").read_text(encoding="utf-8")
-    console.print(page, markup=False)
+    if verdict.take is None:
+        return verdict
+    kept = [
+        describe_variant(name, verdict.take, kind.deciding.name, compared[TEST], compared[name])
+        for name in variants
+    ]
+    return verdict._replace(sentences=[*verdict.sentences, *kept])
 
 
 def check_any(
@@ -177,7 +234,12 @@ def has_ensemble(cfg: schema.Evaluate) -> bool:
 
 
 def entry(
-    cfg: schema.Evaluate, model: str, kind: Problem, data: Data, others: Mapping[str, Entry]
+    cfg: schema.Evaluate,
+    records: tracking.Recording,
+    model: str,
+    kind: Problem,
+    data: Data,
+    others: Mapping[str, Entry],
 ) -> Entry:
     """
     Predict raw test examples with each fit of a trained model, as serving does.
@@ -186,6 +248,8 @@ def entry(
     ----------
     cfg : schema.Evaluate
         Settings of the comparison.
+    records : tracking.Recording
+        Knows the run that trained the model, or records it again.
     model : str
         Name of the model.
     kind : Problem
@@ -213,9 +277,8 @@ def entry(
         fits = [average_fit(data, one, of_others) for one in manifest["rounds"]]
     else:
         fits = [predict_fit(data, one, folder, trusted) for one in manifest["rounds"]]
-    with tracking.reword_errors():
-        found = tracking.find_run(cfg.tracking.uri, task.name, bundle.digest(folder))
-        run, metrics = found or (restore(cfg, model, manifest), {})
+    found = records.find_run(task.name, bundle.digest(folder))
+    run, metrics = found or (restore(cfg, records, model, manifest), {})
     tested = data.tested
     latency = measure_latency(kept.predict, tested[inputs_of(tested)])
     costs = {
@@ -286,15 +349,13 @@ def describe(
     card: Mapping[str, Any],
     entries: Mapping[str, Entry],
     failed: Mapping[str, Mapping[str, str]],
+    earlier: int | None,
 ) -> dict[str, Any]:
     """Describe for ``board.json`` what was compared and how."""
     task = cfg.task
     first = next(iter(entries.values()))
     meta, code, about = meta_of(data.tested), revision(paths.ROOT), machine()
     seeds = first.manifest["settings"]["task"]["seeds"]
-    with tracking.reword_errors():
-        # This one included.
-        looks = 1 + tracking.count_comparisons(cfg.tracking.uri, task.name, data.digest)
     return {
         "task": task.name,
         "kind": task.kind,
@@ -314,7 +375,8 @@ def describe(
             "examples": len(data.tested),
             "units": len(np.unique(meta.get("unit", meta["group"]))),
         },
-        "looks": looks,
+        # This one included. Without the store nobody knows.
+        "looks": 0 if earlier is None else 1 + earlier,
         "notes": [*card["notes"], *task.notes],
         "settings": pick_settings("evaluate", cfg),
         "models": {
@@ -583,7 +645,6 @@ def write_reports(task: str, board: dict[str, Any], predicted: pd.DataFrame) -> 
         stack_models(curves).to_csv(folder / "plots" / "learning.csv", index=False)
 
 
-@tracking.reword_errors()
 def record(
     cfg: schema.Evaluate, kind: Problem, board: dict[str, Any], model: str, entry: Entry
 ) -> None:
@@ -603,44 +664,44 @@ def record(
         entry.run.log_text("importance.csv", pd.DataFrame(importance).to_csv(index=False))
 
 
-@tracking.reword_errors()
-def record_comparison(cfg: schema.Evaluate, board: Mapping[str, Any]) -> None:
-    """Record the verdict and the pages in a run of their own."""
+def record_comparison(
+    cfg: schema.Evaluate, records: tracking.Recording, board: Mapping[str, Any]
+) -> None:
+    """Record the verdict and the pages in a run of their own, and mark the runs of the models."""
     task, folder = cfg.task.name, paths.report_folder(cfg.task.name)
     tags = {"task": task, "kind": "comparison", "data": board["provenance"]["data"]}
     tags |= {f"check.{one['code']}": one["severity"] for one in board["checks"]}
-    with tracking.start_run(
-        cfg.tracking.uri, paths.ROOT, task, "comparison", board["settings"], tags
-    ) as run:
+    with records.start_run(paths.ROOT, task, "comparison", board["settings"], tags) as run:
         run.log_comparison(folder, (folder / "report.md").read_text(encoding="utf-8"))
+        run.log_board(**order(board))
 
 
-@tracking.reword_errors()
-def rank_runs(cfg: schema.Evaluate, board: Mapping[str, Any]) -> None:
-    """Mark the runs of the models in the store, which then lists them in the order of the board."""
+def order(board: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how the store shall list the runs of the models: as `Run.log_board` takes it."""
     rows = [row for row in board["slices"][TEST]["rows"] if not row["failed"]]
     models = [board["models"][row["model"]] for row in rows]
     curves = {name for model in models for point in model["curve"][:1] for name in point}
-    share_board(
-        cfg.tracking.uri,
-        cfg.task.name,
-        f"{TEST}/{board['metric']}",
-        {one["run_id"]: format_score(one["scores"][board["metric"]]) for one in models},
-        {one["run_id"]: row["mark"] for one, row in zip(models, rows, strict=True)},
-        sorted(f"curve/{name}" for name in curves if name.startswith("validation/")),
-    )
+    return {
+        "metric": f"{TEST}/{board['metric']}",
+        "scores": {one["digest"]: format_score(one["scores"][board["metric"]]) for one in models},
+        "verdicts": {one["digest"]: row["mark"] for one, row in zip(models, rows, strict=True)},
+        "losses": sorted(f"curve/{name}" for name in curves if name.startswith("validation/")),
+    }
 
 
-def restore(cfg: schema.Evaluate, model: str, manifest: Mapping[str, Any]) -> tracking.Run:
+def restore(
+    cfg: schema.Evaluate, records: tracking.Recording, model: str, manifest: Mapping[str, Any]
+) -> tracking.Run:
     """Record a model again whose run is not in the store, as after `dvc pull`."""
     trusted = conf.trusted_by(manifest)
     folder = paths.model_folder(cfg.task.name, model)
     identity = experiment.identity(manifest["settings"])
     identity["tags"]["restored"] = "true"
-    with tracking.start_run(cfg.tracking.uri, paths.ROOT, **identity) as run:
+    digest = bundle.digest(folder)
+    with records.start_run(paths.ROOT, **identity, trained=digest) as run:
         for point in manifest["curve"]:
             run.log_curve(point["step"], {key: point[key] for key in point if key != "step"})
-        run.log_training(manifest, folder, bundle.digest(folder), {}, trusted)
+        run.log_training(manifest, folder, digest, {}, trusted)
     console.print(
         f"{cfg.task.name} {model}: the run that trained it is not in this store; "
         f"recorded as run {run.id}"

@@ -75,6 +75,11 @@ def study_storage() -> str:
     return f"{JOURNAL}{root.as_posix()}/sweeps"
 
 
+def spool_folder() -> Path:
+    """Folder of what the tracking store does not have yet, beside the runs."""
+    return Path(os.environ.get("DVC_ROOT", ROOT)) / ".spool"
+
+
 def composed_file(stage: str, task: str, model: str | None = None) -> Path:
     """File of the settings that `pipeline.compose` wrote for a stage."""
     place = COMPOSED / stage / task

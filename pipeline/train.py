@@ -81,13 +81,14 @@ def fit_and_keep(cfg: schema.Train, publish: bool) -> None:
     kind = experiment.problem_of(task, about["target"])
     settings = merge(about["settings"], pick_settings("train", cfg))
     # Nothing is read back from models/, because another training may write there.
-    with aside(paths.model_folder(task.name, model.name)) as scratch:
+    with (
+        tracking.recording(cfg.tracking.uri, cfg.tracking.required) as records,
+        aside(paths.model_folder(task.name, model.name)) as scratch,
+    ):
         folder = scratch / "model"
         folder.mkdir()
         try:
-            with tracking.start_run(
-                cfg.tracking.uri, paths.ROOT, **experiment.identity(settings)
-            ) as run:
+            with records.start_run(paths.ROOT, **experiment.identity(settings)) as run:
                 scores = train(model, settings, kind, about, view, run, folder)
         except ModelError as error:
             bundle.write_failed(folder, provenance(settings, about), str(error))

@@ -71,6 +71,7 @@ class Tracking:
     """Where runs are recorded."""
 
     uri: str = MISSING
+    required: bool = MISSING
 
 
 @dataclass

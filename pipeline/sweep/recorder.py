@@ -56,11 +56,11 @@ def main() -> None:
         {"task": order["task"], "model": order["model"], "sweep": order["study"]},
         study.user_attrs.get(studies.RUN),
         order["loss"],
-    ) as run:
+    ) as (run, trials):
         study.set_user_attr(studies.RUN, run.id)
         if alone:  # the command that started this process waits for one line
             print("recording", flush=True)
-        recorder = Recorder(study, run, order)
+        recorder = Recorder(study, run, trials, order)
         while word is None:
             recorder.write_trials()
             word = read_word()
@@ -98,15 +98,24 @@ class Recorder:
     ----------
     study : optuna.Study
         The study of the sweep.
-    run : tracking.SweepRun
-        Where to write.
+    run : tracking.Run
+        The run of the sweep.
+    trials : tracking.TrialRuns
+        The runs of the trials.
     order : dict
         What to record, as the command wrote it.
     """
 
-    def __init__(self, study: optuna.Study, run: tracking.SweepRun, order: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        run: tracking.Run,
+        trials: tracking.TrialRuns,
+        order: dict[str, Any],
+    ) -> None:
         self.study = study
         self.run = run
+        self.trials = trials
         self.order = order
         self.started: set[int] = set()
         self.sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
@@ -119,14 +128,14 @@ class Recorder:
         """Write the news of every trial that has started."""
         for trial in self.wanted_trials():
             # A trial may not have all its parameters before its curve begins.
-            if trial.number in self.run.ended or (
+            if trial.number in self.trials.ended or (
                 not trial.state.is_finished() and not trial.intermediate_values
             ):
                 continue
             if trial.number not in self.started:
                 self._start(trial)
             if trial.state == TrialState.RUNNING:
-                self.run.update_trial(trial.number, self._curve(trial))
+                self.trials.update_trial(trial.number, self._curve(trial))
             else:
                 self._end(trial)
 
@@ -135,7 +144,7 @@ class Recorder:
         tags = {name: self.order[name] for name in ("task", "model")}
         start = trial.datetime_start or datetime.now()
         name = short_params(trial.params) or f"trial {trial.number}"
-        self.run.start_trial(trial.number, name, trial.params, tags, start)
+        self.trials.start_trial(trial.number, name, trial.params, tags, start)
 
     def _end(self, trial: FrozenTrial) -> None:
         scores = {
@@ -146,15 +155,15 @@ class Recorder:
         tags = {"trial.error": error} if error else {}
         end = trial.datetime_complete or datetime.now()
         state = STATES[trial.state]
-        self.run.end_trial(trial.number, state, self._curve(trial), scores, tags, end)
+        self.trials.end_trial(trial.number, state, self._curve(trial), scores, tags, end)
 
     def _curve(self, trial: FrozenTrial) -> dict[int, float]:
         return {step: self.sign * value for step, value in trial.intermediate_values.items()}
 
     def end_interrupted(self) -> None:
         """End the runs of the trials that did not finish."""
-        for number in self.started - self.run.ended:
-            self.run.end_trial(number, INTERRUPTED, {}, {}, {}, datetime.now())
+        for number in self.started - self.trials.ended:
+            self.trials.end_trial(number, INTERRUPTED, {}, {}, {}, datetime.now())
 
     def write_summary(self) -> None:
         """Write the best trial, the table of trials, and the plots into the run of the sweep."""

@@ -2,21 +2,25 @@
 
 import os
 
-# MLflow reads these when it is imported: no progress bars, and no usage data sent anywhere.
+# MLflow reads these when it is imported: no progress bars, and no usage data sent anywhere; and
+# later: a store that is gone is found to be gone within seconds, not within minutes.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
 
-from pipeline.tracking.runs import Run, count_comparisons, download_model, find_run, start_run
-from pipeline.tracking.store import reword_errors
-from pipeline.tracking.sweeps import SweepRun, sweep_run
+from pipeline.tracking.records import Recording, recording
+from pipeline.tracking.runs import Run
+from pipeline.tracking.store import download_model, reword_errors
+from pipeline.tracking.sweeps import TrialRuns, sweep_run
 
 __all__ = [
+    "Recording",
     "Run",
-    "SweepRun",
-    "count_comparisons",
+    "TrialRuns",
     "download_model",
-    "find_run",
+    "recording",
     "reword_errors",
-    "start_run",
     "sweep_run",
 ]

@@ -1,19 +1,16 @@
 """The code of a logged model: a copy of this package under a name of its own."""
 
 import hashlib
+import os
 import re
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CONSENT = "consent.py"
 
 
-@contextmanager
-def copy_package(trusted: list[str], package: Path = PACKAGE) -> Iterator[Path]:
+def copy_package(target: Path, trusted: list[str], package: Path = PACKAGE) -> str:
     """
     Copy the package under a name that is derived from its content.
 
@@ -23,16 +20,18 @@ def copy_package(trusted: list[str], package: Path = PACKAGE) -> Iterator[Path]:
 
     Parameters
     ----------
+    target : Path
+        The folder to copy the folder of the package to.
     trusted : list of str
         Types of other packages that the model may load. They are written into the copy of
         ``consent.py``.
     package : Path, default=this package
         The folder of the package to copy.
 
-    Yields
-    ------
-    Path
-        The folder of the copy. It is removed when the block ends.
+    Returns
+    -------
+    str
+        The name of the copy.
     """
     sources = {
         path.relative_to(package): path.read_text(encoding="utf-8")
@@ -42,21 +41,28 @@ def copy_package(trusted: list[str], package: Path = PACKAGE) -> Iterator[Path]:
     sources[consent] = f"{sources[consent]}\nTRUSTED = {trusted!r}\n"
     content = hashlib.sha256(repr(sorted(sources.items())).encode())
     name = f"bakeoff_{content.hexdigest()[:16]}"
-    with tempfile.TemporaryDirectory() as folder:
-        for path, source in sources.items():
-            copy = Path(folder, name, path)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_text(rename_imports(source, package.name, name), encoding="utf-8")
-        yield Path(folder, name)
+    for path, source in sources.items():
+        copy = target / name / path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(rename_imports(source, package.name, name), encoding="utf-8")
+    return name
 
 
-@contextmanager
-def copy_model(folder: Path) -> Iterator[Path]:
-    """Copy the files of a trained model, without the models of the rounds."""
-    with tempfile.TemporaryDirectory() as copy:
-        without_rounds = shutil.ignore_patterns("rounds")
-        shutil.copytree(folder, copy, ignore=without_rounds, dirs_exist_ok=True)
-        yield Path(copy)
+def copy_model(folder: Path, target: Path) -> None:
+    """
+    Copy the files of a trained model, without the models of the rounds.
+
+    Files are linked where the disk allows it: they are replaced, never changed.
+    """
+    without_rounds = shutil.ignore_patterns("rounds")
+    shutil.copytree(folder, target, ignore=without_rounds, copy_function=_link)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copy2(source, target)
 
 
 def rename_imports(source: str, before: str, after: str) -> str:

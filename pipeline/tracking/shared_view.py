@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mlflow import MlflowClient
 from mlflow.entities import Experiment, RunTag
 
-from pipeline.tracking import store
-from pipeline.tracking.runs import BUNDLE, MOST_RUNS
+from pipeline.tracking.journal import BUNDLE
+from pipeline.tracking.store import MOST_RUNS, find_trained
 
 # Tags of the runs of the newest board alone: the place on it, and what the verdict says of them.
 RANK, VERDICT = "rank", "verdict"
@@ -28,8 +29,8 @@ LINE: dict[str, Any] = {
 
 
 def share_board(
-    uri: str,
-    experiment: str,
+    client: MlflowClient,
+    experiment_id: str,
     metric: str,
     scores: Mapping[str, str],
     verdicts: Mapping[str, str],
@@ -40,36 +41,31 @@ def share_board(
 
     Parameters
     ----------
-    uri : str
-        URI of the store.
-    experiment : str
-        Name of the MLflow experiment.
+    client : MlflowClient
+        A client of the store.
+    experiment_id : str
+        Id of the MLflow experiment.
     metric : str
         Name of the metric, in the runs, that decides.
     scores : mapping of str to str
-        By the id of each run, best first, its score with the interval. It becomes a tag that
-        has the name of the metric.
+        By the digest of each model, best first, its score with the interval. It becomes a tag of
+        the run that trained the model, with the name of the metric.
     verdicts : mapping of str to str
-        By the id of each run ``take``, ``contender`` or nothing.
+        By the digest of each model ``take``, ``contender`` or nothing.
     losses : iterable of str
         Names of the metrics that are the learning curves to show.
-
-    Raises
-    ------
-    UserError
-        When the store cannot be reached.
     """
-    client = store.connect(uri)
-    experiment_id = store.experiment_id(client, uri, experiment)
+    found = {digest: find_trained(client, experiment_id, digest) for digest in scores}
+    runs = {digest: run.info.run_id for digest, run in found.items() if run is not None}
     # A run that recorded no trained model may have a tag of that name from somebody else.
     marked = f"tags.{RANK} LIKE '%' and tags.{BUNDLE} LIKE '%'"
     for run in client.search_runs([experiment_id], marked, max_results=MOST_RUNS):
-        if run.info.run_id not in scores:
+        if run.info.run_id not in runs.values():
             for name in {RANK, VERDICT} & run.data.tags.keys():
                 client.delete_tag(run.info.run_id, name)
-    for place, (run_id, score) in enumerate(scores.items(), start=1):
+    for place, (digest, run_id) in enumerate(runs.items(), start=1):
         # MLflow sorts tags as texts.
-        tags = {RANK: f"{place:02}", VERDICT: verdicts[run_id], metric: score}
+        tags = {RANK: f"{place:02}", VERDICT: verdicts[digest], metric: scores[digest]}
         client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
     client.set_experiment_tag(experiment_id, TAG, json.dumps(view(metric, losses)))
 

@@ -1,21 +1,38 @@
 """The MLflow store: connected to before any work is done, and created once."""
 
 import logging
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import requests
 import sqlalchemy
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus, Run
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 
 from pipeline.errors import UserError, address
+from pipeline.process import restored_variable
+from pipeline.tracking.journal import BUNDLE
 
 SQLITE = "sqlite:///"
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+REFUSALS = {
+    "BAD_REQUEST",
+    "INVALID_PARAMETER_VALUE",
+    "PERMISSION_DENIED",
+    "RESOURCE_DOES_NOT_EXIST",
+}
+# Seconds that a request may take.
+TIMEOUT = float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"])
+# The most runs that a search returns.
+MOST_RUNS = 50_000
 LOG_LEVELS = {
     "mlflow": logging.ERROR,
     "alembic": logging.ERROR,
@@ -48,36 +65,72 @@ def connect(uri: str) -> MlflowClient:
     for name, level in LOG_LEVELS.items():
         logging.getLogger(name).setLevel(level)
     try:
-        if uri.startswith(("http://", "https://")):
-            requests.get(f"{uri.rstrip('/')}/health", timeout=5).raise_for_status()
-        elif uri.startswith(SQLITE):
+        if uri.startswith(SQLITE):
             path = Path(uri.removeprefix(SQLITE))
             _create(path)
             _connected.add(path.resolve())
             if not sqlalchemy.event.contains(sqlalchemy.Engine, "connect", _set_synchronous):
                 sqlalchemy.event.listen(sqlalchemy.Engine, "connect", _set_synchronous)
-        else:
+        if uri.startswith(DATABASES):
+            # MLflow itself tries for 100 s.
             sqlalchemy.create_engine(uri).connect().close()
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
-    except (
-        requests.RequestException,
-        sqlalchemy.exc.SQLAlchemyError,
-        ImportError,
-    ) as error:
-        # Messages of other databases may hold a password; that a driver is missing holds none.
-        is_safe = uri.startswith(SQLITE) or isinstance(error, ImportError)
-        reason = _root_cause(error) if is_safe else type(error).__name__
-        raise _unreachable(uri, reason) from None
-    except MlflowException as error:
-        raise _unreachable(uri, _root_cause(error)) from None
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError, ImportError, OSError) as error:
+        raise UserError(
+            f"the tracking store {address(uri)} cannot be reached ({reason(error, uri)}): "
+            "start it, or set MLFLOW_TRACKING_URI to another"
+        ) from None
     return client
 
 
-@contextmanager
-def reword_errors() -> Iterator[None]:
+def reason(error: Exception, uri: str) -> str:
     """
-    Raise errors of the store as errors that a user can mend.
+    Return in a line, without a password, why the store failed.
+
+    Parameters
+    ----------
+    error : Exception
+        What a call of MLflow's raised.
+    uri : str
+        URI of the store.
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    if isinstance(error, sqlalchemy.exc.SQLAlchemyError) and not uri.startswith(SQLITE):
+        return type(error).__name__  # the message of another database may hold a password
+    if getattr(error, "error_code", None) == "INVALID_PARAMETER_VALUE" and "filesystem" in str(
+        error
+    ):
+        return "MLflow keeps no runs in folders any more, but in sqlite:///FILE.db or on a server"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return first.replace(uri, address(uri))
+
+
+def answers(uri: str) -> bool:
+    """Return whether a store that takes long is there: a file, or a server that says anything."""
+    if not uri.startswith(("http://", "https://")):
+        return uri.startswith(SQLITE)
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=3)
+    except requests.RequestException:
+        return False
+    return True
+
+
+def refused(error: Exception) -> bool:
+    """Return whether the store took a call for wrong, so that repeating it is no use."""
+    return isinstance(error, UserError) or getattr(error, "error_code", None) in REFUSALS
+
+
+@contextmanager
+def reword_errors(uri: str) -> Iterator[None]:
+    """
+    Raise errors of a store as errors that a user can mend.
 
     Raises
     ------
@@ -87,7 +140,7 @@ def reword_errors() -> Iterator[None]:
     try:
         yield
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise UserError(f"the tracking store failed: {_root_cause(error)}") from error
+        raise UserError(f"the tracking store failed: {reason(error, uri)}") from error
 
 
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
@@ -123,6 +176,101 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     return str(found.experiment_id)
 
 
+def find_trained(client: MlflowClient, experiment_id: str, digest: str) -> Run | None:
+    """
+    Return the latest run that finished and trained a model.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        A client of the store.
+    experiment_id : str
+        Id of the MLflow experiment.
+    digest : str
+        The digest of the manifest of the model.
+    """
+    found = client.search_runs(
+        [experiment_id],
+        f"tags.{BUNDLE} = '{digest}' and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    return found[0] if found else None
+
+
+def has_run(client: MlflowClient, run_id: str) -> bool:
+    """Return whether the store has a run that was not deleted."""
+    try:
+        return str(client.get_run(run_id).info.lifecycle_stage) == "active"
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+
+
+def download_model(uri: str, run_id: str, folder: Path) -> Path:
+    """
+    Copy the trained model that a run logged.
+
+    Parameters
+    ----------
+    uri : str
+        URI of the store.
+    run_id : str
+        Id of the run.
+    folder : Path
+        Where to copy to.
+
+    Returns
+    -------
+    Path
+        The folder of the trained model within `folder`.
+
+    Raises
+    ------
+    UserError
+        When the store cannot be reached, or has no such run, or the run logged no model.
+    """
+    client = connect(uri)
+    with reword_errors(uri):
+        if not has_run(client, run_id):
+            raise UserError(f"run: there is no run '{run_id}' in {address(uri)}")
+        outputs = client.get_run(run_id).outputs
+        logged = [one.model_id for one in outputs.model_outputs] if outputs else []
+        ready = [one for one in logged if _is_ready(client, one)]
+        if not ready:
+            raise UserError(f"run: '{run_id}' logged no model")
+        with global_store(uri):
+            copy = mlflow.artifacts.download_artifacts(f"models:/{ready[0]}", dst_path=str(folder))
+    flavor = Model.load(copy).flavors["python_function"]
+    return Path(copy, flavor["data"])
+
+
+def _is_ready(client: MlflowClient, model_id: str) -> bool:
+    try:
+        return client.get_logged_model(model_id).status == LoggedModelStatus.READY
+    except MlflowException:  # it was deleted, because its upload broke
+        return False
+
+
+@contextmanager
+def global_store(uri: str) -> Iterator[None]:
+    """Set the store of MLflow's global functions for the time of a block."""
+    before = mlflow.get_tracking_uri()
+    try:
+        # MLflow sets and removes the variable too, which the next job of a sweep would read.
+        with restored_variable("MLFLOW_TRACKING_URI"):
+            try:
+                mlflow.set_tracking_uri(uri)
+                yield
+            finally:
+                mlflow.set_tracking_uri(None)  # type: ignore[arg-type] # the environment decides
+    finally:
+        if mlflow.get_tracking_uri() != before:  # unless a program had set the store
+            with restored_variable("MLFLOW_TRACKING_URI"):
+                mlflow.set_tracking_uri(before)
+
+
 def _create(path: Path) -> None:
     """Create a SQLite store in a second file, under a lock: two first writers would break it."""
     if path.exists():
@@ -142,13 +290,6 @@ def _create(path: Path) -> None:
         aside.rename(path)
 
 
-def _root_cause(error: BaseException) -> str:
-    """Return the first line of the error that caused an error."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error).splitlines()[0]
-
-
 def _set_synchronous(connection: Any, _: object) -> None:
     """
     Let commits to a store of this project not wait for the disk.
@@ -164,10 +305,3 @@ def _set_synchronous(connection: Any, _: object) -> None:
             journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
             if journal == "wal" and Path(file).resolve() in _connected:
                 connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def _unreachable(uri: str, reason: str) -> UserError:
-    return UserError(
-        f"the tracking store {address(uri)} cannot be reached ({reason}): "
-        "start it, or set MLFLOW_TRACKING_URI to another"
-    )

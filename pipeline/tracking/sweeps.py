@@ -8,39 +8,40 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 
 from pipeline.tracking import store
-from pipeline.tracking.runs import Run, end_run, process_tags, start_run
+from pipeline.tracking.orphans import process_tags
+from pipeline.tracking.records import recording
+from pipeline.tracking.runs import Run
 
 NUMBER = "trial"
 STATE = "trial.state"
 ENDED = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
-MOST_TRIALS = 50_000
 
 
-class SweepRun(Run):
+class TrialRuns:
     """
-    The run of a sweep, with the runs of its trials, open for writing.
+    The runs of the trials of a sweep, open for writing.
 
     Parameters
     ----------
-    client, uri, run_id
-        As for `Run`.
+    client : MlflowClient
+        A client of the store.
+    sweep : str
+        The run of the sweep.
     experiment_id : str
         The MLflow experiment of the trials' runs.
     loss : str
         The loss whose values on validation are the curves of the trials.
     """
 
-    def __init__(
-        self, client: MlflowClient, uri: str, run_id: str, experiment_id: str, loss: str
-    ) -> None:
-        super().__init__(client, uri, run_id)
+    def __init__(self, client: MlflowClient, sweep: str, experiment_id: str, loss: str) -> None:
+        self.client = client
+        self.sweep = sweep
         self.experiment_id = experiment_id
         self.loss = f"curve/validation/{loss}"
-        of_this_sweep = f"tags.`mlflow.parentRunId` = '{run_id}'"
-        found = client.search_runs([experiment_id], of_this_sweep, max_results=MOST_TRIALS)
+        of_this_sweep = f"tags.`mlflow.parentRunId` = '{sweep}'"
+        found = client.search_runs([experiment_id], of_this_sweep, max_results=store.MOST_RUNS)
         self.trials = {int(run.data.tags[NUMBER]): run.info.run_id for run in found}
         self.ended = {int(run.data.tags[NUMBER]) for run in found if run.data.tags[STATE] in ENDED}
         self.steps: dict[int, set[int]] = {}
@@ -65,7 +66,7 @@ class SweepRun(Run):
         all_tags = {
             **tags,
             **process_tags(),
-            "mlflow.parentRunId": self.id,
+            "mlflow.parentRunId": self.sweep,
             NUMBER: str(number),
             STATE: "running",
         }
@@ -127,10 +128,6 @@ class SweepRun(Run):
         self.client.set_terminated(run_id, ENDED.get(state, "KILLED"), stamp)
         self.ended.add(number)
 
-    def log_tags(self, values: Mapping[str, str]) -> None:
-        """Log tags of the sweep's own run."""
-        self.client.log_batch(self.id, tags=[RunTag(key, value) for key, value in values.items()])
-
 
 @contextmanager
 def sweep_run(
@@ -142,44 +139,40 @@ def sweep_run(
     tags: Mapping[str, str],
     run_id: str | None,
     loss: str,
-) -> Iterator[SweepRun]:
+) -> Iterator[tuple[Run, TrialRuns]]:
     """
     Start the run of a sweep, or restart the one that it has.
 
     Parameters
     ----------
-    uri, root, experiment, name, settings, tags
-        As for `start_run`.
+    uri : str
+        URI of the store.
+    root, experiment, name, settings, tags
+        As for `Recording.start_run`.
     run_id : str or None
         The run that the sweep had when it was interrupted. A new one is started when the
         store does not have it.
     loss : str
-        As for `SweepRun`.
+        As for `TrialRuns`.
 
     Yields
     ------
-    SweepRun
-        The run. Its status at the end is the true one, as with `start_run`.
+    run : Run
+        The run of the sweep. Its status at the end is the true one.
+    trials : TrialRuns
+        The runs of its trials.
+
+    Raises
+    ------
+    UserError
+        When the store cannot be reached, or fails.
     """
-    with store.reword_errors():
-        client = store.connect(uri)
-        found = _find_active_run(client, run_id) if run_id else None
-        if found is None:
-            with start_run(uri, root, experiment, name, settings, tags) as run:
-                experiment_id = store.experiment_id(client, uri, experiment)
-                yield SweepRun(client, uri, run.id, experiment_id, loss)
-            return
-        client.update_run(found.info.run_id, "RUNNING")
-        for key, value in process_tags().items():
-            client.set_tag(found.info.run_id, key, value)
-        run = SweepRun(client, uri, found.info.run_id, found.info.experiment_id, loss)
-        with end_run(run):
-            yield run
-
-
-def _find_active_run(client: MlflowClient, run_id: str) -> Any:
-    try:
-        found = client.get_run(run_id)
-    except MlflowException:
-        return None
-    return found if found.info.lifecycle_stage == "active" else None
+    client = store.connect(uri)
+    with store.reword_errors(uri), recording(uri) as records:
+        experiment_id = store.experiment_id(client, uri, experiment)
+        if run_id is not None and store.has_run(client, run_id):
+            run_of_sweep = records.continue_run(experiment, run_id)
+        else:
+            run_of_sweep = records.start_run(root, experiment, name, settings, tags)
+        with run_of_sweep as run:
+            yield run, TrialRuns(client, run.id, experiment_id, loss)

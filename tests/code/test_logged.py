@@ -29,6 +29,12 @@ def package(tmp_path):
     return folder
 
 
+def copied(package, *trusted):
+    """Copy the package, and return the folder of the copy."""
+    target = package.parent / "copies"
+    return target / logged.copy_package(target, list(trusted), package)
+
+
 @pytest.fixture
 def imported(monkeypatch):
     """Import the predictor of a copy, and forget it in the end."""
@@ -44,29 +50,23 @@ def imported(monkeypatch):
 
 
 def test_two_versions_are_imported_side_by_side(package, imported):
-    with logged.copy_package([], package) as folder:
-        first = imported(folder)
+    first = imported(copied(package))
     (package / "answer.py").write_text("ANSWER = 2\n")
-    with logged.copy_package([], package) as folder:
-        second = imported(folder)
-        assert (first.now(), second.now()) == ((1, []), (2, []))
-        assert second.late() == 2
+    second = imported(copied(package))
+    assert (first.now(), second.now()) == ((1, []), (2, []))
+    assert second.late() == 2
 
 
 def test_equal_content_has_one_name(package):
-    with logged.copy_package([], package) as first, logged.copy_package([], package) as second:
-        assert first.name == second.name
-        assert first.name.startswith("bakeoff_")
-    assert not first.exists()
+    first, second = copied(package), copied(package)
+    assert first.name == second.name
+    assert first.name.startswith("bakeoff_")
 
 
 def test_consent_is_in_the_copy_alone(package, imported):
-    with (
-        logged.copy_package(["boost.Model"], package) as folder,
-        logged.copy_package([], package) as other,
-    ):
-        assert imported(folder).now() == (1, ["boost.Model"])
-        assert folder.name != other.name
+    folder, other = copied(package, "boost.Model"), copied(package)
+    assert imported(folder).now() == (1, ["boost.Model"])
+    assert folder.name != other.name
     assert (package / "consent.py").read_text() == PACKAGE["consent.py"]
 
 

@@ -8,27 +8,33 @@ import sqlite3
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from pipeline import tracking
 from pipeline.errors import UserError
+from pipeline.tracking.journal import Journal
+from pipeline.tracking.runs import Run
+from pipeline.tracking.sender import Sender
 
 MINUTE = 60
 
 
-def start(project, name: str = "some", **tags: str):
-    return tracking.start_run(
-        project.store,
-        project.root,
-        experiment="task",
-        name=name,
-        settings={"model": {"lr": 0.1, "hidden": [8, 8]}},
-        tags=tags,
-    )
+SETTINGS = {"model": {"lr": 0.1, "hidden": [8, 8]}}
+
+
+@contextmanager
+def start(project, name: str = "some", experiment: str = "task", settings=SETTINGS):
+    with (
+        mock.patch.dict(os.environ, DVC_ROOT=str(project.root)),  # where the spool is
+        tracking.recording(project.store) as records,
+        records.start_run(project.root, experiment, name, settings, tags={}) as run,
+    ):
+        yield run
 
 
 def the_run(project):
@@ -136,25 +142,37 @@ def test_a_long_curve_keeps_every_point(project):
     assert [(point.step, point.value) for point in points] == [(s, 1 / s) for s in range(1, 2502)]
 
 
-def test_a_store_that_fails_is_reported_in_a_line(project):
+def test_a_store_that_fails_is_told_in_a_line_and_gets_the_run_later(project, capsys):
     # The database refuses one table, as it refuses any when the disk is full.
     refusal = (
         "CREATE TRIGGER full BEFORE INSERT ON metrics "
         "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
     )
-    with (
-        pytest.raises(UserError, match=r"^the tracking store failed: database or disk is full$"),
-        start(project) as run,
-    ):
+    with start(project) as run:
         with closing(sqlite3.connect(project.root / "mlflow.db")) as database:
             database.execute(refusal)
         run.log_scores({"accuracy": 1.0})
 
-    assert the_run(project).info.status == "FAILED"
+    assert capsys.readouterr().err == (
+        f"the tracking store {project.store} does not have all of 1 run (database or disk is "
+        "full): kept in .spool/, sent by the next run or by python -m pipeline.tracking.sync\n"
+    )
+    assert len([*(project.root / ".spool").iterdir()]) == 1
+    with closing(sqlite3.connect(project.root / "mlflow.db")) as database:
+        database.execute("DROP TRIGGER full")
+    with start(project, "next"):
+        pass
+    runs = {run.info.run_name: run for run in project.runs("task")}
+    assert {name: run.info.status for name, run in runs.items()} == {
+        "some": "FINISHED",
+        "next": "FINISHED",
+    }
+    assert runs["some"].data.metrics == {"accuracy": 1.0}
+    assert [*(project.root / ".spool").iterdir()] == []
 
 
 def test_a_param_too_long_for_mlflow_is_cut(project):
-    with tracking.start_run(project.store, project.root, "task", "some", {"a": "x" * 9000}, {}):
+    with start(project, settings={"a": "x" * 9000}):
         pass
     assert the_run(project).data.params["a"] == "x" * 6000
 
@@ -207,7 +225,7 @@ def test_a_signal_ends_a_training_as_killed_and_leaves_nothing_half_written(
         signal.SIGTERM: "KILLED",
         signal.SIGKILL: "RUNNING",
     }
-    with tracking.start_run(project.store, project.root, "breast_cancer", "next", {}, {}):
+    with start(project, "next", "breast_cancer"):
         assert set(status().values()) == {"KILLED"}
     # What SIGKILL left lies outside of what DVC hashes, and the next training removes it.
     left = set(files(project.root)) - set(before)
@@ -278,18 +296,25 @@ def test_logging_a_model_ends_no_run_and_leaves_mlflows_store_as_it_was(
     _ = mlflow.pyfunc.log_model  # puts the module in the place of what loads it
     names = []
     monkeypatch.setattr(mlflow.pyfunc, "log_model", lambda **given: names.append(given["name"]))
+    monkeypatch.setenv("DVC_ROOT", str(project.root))
     manifest = {"model": "net.v2", "inputs": {"x": "double"}, "outputs": {"label": "string"}}
     manifest |= {"example": [{"x": 1.5}], "requirements": []}
-    with start(project) as run:
-        run.log_model(manifest, tmp_path, [])
-        assert names == ["net_v2"]  # MLflow refuses a name with a dot
-        assert the_run(project).info.status == "RUNNING"
-    assert the_run(project).info.status == "FINISHED"
+    (tmp_path / "model").mkdir()
+
+    def log_model() -> None:
+        journal = Journal.create(project.store, experiment="task", name="some", tags={})
+        sender = Sender(journal, is_new=True)
+        Run(sender).log_model(manifest, tmp_path / "model", [])
+        sender.send(project.client, project.store)
+        journal.leave()
+
+    log_model()
+    assert names == ["net_v2"]  # MLflow refuses a name with a dot
+    assert the_run(project).info.status == "RUNNING"
 
     # What the environment names, then or later, is still heard.
     for name in ("elsewhere", "another"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{name}.db")
         assert mlflow.get_tracking_uri() == f"sqlite:///{name}.db"
-        with start(project) as run:
-            run.log_model(manifest, tmp_path, [])
+        log_model()
         assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{name}.db"

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 from pipeline.tracking import shared_view
-from pipeline.tracking.runs import BUNDLE
+from pipeline.tracking.journal import BUNDLE
 
 METRIC, LOSS = "test/accuracy", "curve/validation/log_loss"
 MODELS = [f"model {number}" for number in range(11)]
@@ -27,17 +27,21 @@ def add_run(client: MlflowClient, experiment: str, name: str, start: int, **tags
     number = found.experiment_id if found else client.create_experiment(experiment)
     run_id = client.create_run(number, start, tags, name).info.run_id
     client.log_batch(run_id, metrics=[Metric(METRIC, 0.5, start, 0)])
+    client.set_terminated(run_id, "FINISHED")
     return run_id
 
 
 def share(client: MlflowClient, names: list[str], start: int) -> list[str]:
     """Train models, and share a board on which the first is recommended; return the runs."""
-    trained = {BUNDLE: "digest", "family": "classical"}
-    runs = [add_run(client, "task", name, start + i, **trained) for i, name in enumerate(names)]
-    scores = {run: f"{name}'s score" for run, name in zip(runs, names, strict=True)}
-    verdicts = dict(zip(runs, ["take", *[""] * (len(runs) - 1)], strict=True))
-    uri = client.tracking_uri
-    shared_view.share_board(uri, "task", METRIC, scores, verdicts, [LOSS])
+    digests = [f"digest of {name} at {start}" for name in names]
+    runs = [
+        add_run(client, "task", name, start + i, **{BUNDLE: digest, "family": "classical"})
+        for i, (name, digest) in enumerate(zip(names, digests, strict=True))
+    ]
+    scores = {digest: f"{name}'s score" for digest, name in zip(digests, names, strict=True)}
+    verdicts = dict(zip(digests, ["take", *[""] * (len(runs) - 1)], strict=True))
+    number = client.get_experiment_by_name("task").experiment_id
+    shared_view.share_board(client, number, METRIC, scores, verdicts, [LOSS])
     return runs
 
 
