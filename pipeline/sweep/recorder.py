@@ -135,7 +135,7 @@ class Recorder:
             if trial.number not in self.started:
                 self._start(trial)
             if trial.state == TrialState.RUNNING:
-                self.trials.update_trial(trial.number, self._curve(trial))
+                self._update(trial, datetime.now())
             else:
                 self._end(trial)
 
@@ -155,15 +155,17 @@ class Recorder:
         tags = {"trial.error": error} if error else {}
         end = trial.datetime_complete or datetime.now()
         state = STATES[trial.state]
-        self.trials.end_trial(trial.number, state, self._curve(trial), scores, tags, end)
+        self._update(trial, end)
+        self.trials.end_trial(trial.number, state, scores, tags, end)
 
-    def _curve(self, trial: FrozenTrial) -> dict[int, float]:
-        return {step: self.sign * value for step, value in trial.intermediate_values.items()}
+    def _update(self, trial: FrozenTrial, now: datetime) -> None:
+        curve = {step: self.sign * value for step, value in trial.intermediate_values.items()}
+        self.trials.update_trial(trial.number, curve, now)
 
     def end_interrupted(self) -> None:
         """End the runs of the trials that did not finish."""
         for number in self.started - self.trials.ended:
-            self.trials.end_trial(number, INTERRUPTED, {}, {}, {}, datetime.now())
+            self.trials.end_trial(number, INTERRUPTED, {}, {}, datetime.now())
 
     def write_summary(self) -> None:
         """Write the best trial, the table of trials, and the plots into the run of the sweep."""

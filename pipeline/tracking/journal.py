@@ -150,6 +150,11 @@ class Journal:
         self.file.close()
 
     @property
+    def is_of_process(self) -> bool:
+        """Whether the run began with this journal, rather than had ended before."""
+        return "run" not in self.head or any("begin" in line for line, _ in self.lines(0))
+
+    @property
     def status(self) -> str | None:
         """How the run ended, or None."""
         return next((line["end"] for line, _ in self.lines(0) if "end" in line), None)
@@ -185,7 +190,7 @@ def abandoned(uri: str) -> Iterator[Journal]:
         if journal.head["store"] != address(uri) or not (mine or journal.status):
             journal.file.close()
             continue
-        if "run" not in journal.head and not journal.status:
+        if not journal.status and journal.is_of_process:
             journal.add(end="KILLED", time=now())
         yield journal
 

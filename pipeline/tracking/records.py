@@ -14,6 +14,7 @@ from pipeline.paths import spool_folder
 from pipeline.tracking import store
 from pipeline.tracking.git import revision
 from pipeline.tracking.journal import BUNDLE, Journal, abandoned
+from pipeline.tracking.orphans import process_tags
 from pipeline.tracking.runs import Run, code_tags
 from pipeline.tracking.sender import Sender
 
@@ -111,10 +112,23 @@ class Recording:
     @contextmanager
     def continue_run(self, experiment: str, run_id: str) -> Iterator[Run]:
         """Go on with a run that the store has, and end it as `start_run` does."""
-        run = self._open(experiment=experiment, run=run_id)
+        run = self.open_run(experiment, run_id)
         with self._ended(run):
-            run.begin_again()
+            run.begin_again({})
             yield run
+
+    def open_run(self, experiment: str, run_id: str) -> Run:
+        """Return a run that the store has, to log more into it."""
+        return self._open(experiment=experiment, run=run_id)
+
+    def begin_run(self, experiment: str, name: str, tags: Mapping[str, str], start: int) -> Run:
+        """Return a new run of this process, which began at a time in milliseconds."""
+        of_run = dict(tags) | process_tags()
+        return self._open(experiment=experiment, name=name, tags=of_run, start=start)
+
+    def release(self, run: Run) -> None:
+        """Log no more into a run, whose journal can go once it is sent."""
+        run.sender.is_released = True
 
     @contextmanager
     def _ended(self, run: Run) -> Iterator[None]:
@@ -165,7 +179,7 @@ class Recording:
             found = store.find_trained(self.client, experiment_id, digest)
         if found is None:
             return None
-        return self._open(experiment=experiment, run=found.info.run_id), found.data.metrics
+        return self.open_run(experiment, found.info.run_id), found.data.metrics
 
     def count_comparisons(self, experiment: str, data: str) -> int | None:
         """
@@ -293,6 +307,9 @@ class Recording:
             with self.news:
                 self.news.notify_all()
         self.client = client
+        for one in [one for one in self.mine if one.is_released and not one.journal.is_due]:
+            self.mine.remove(one)
+            one.journal.leave()
 
 
 @contextmanager

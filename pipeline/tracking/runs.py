@@ -46,11 +46,11 @@ class Run:
 
     def log_curve(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point to curves, which are logged as ``curve/<name>``."""
-        self._log_metrics({f"curve/{name}": value for name, value in values.items()}, step)
+        self.log_metrics({f"curve/{name}": value for name, value in values.items()}, step)
 
     def log_scores(self, values: Mapping[str, float]) -> None:
         """Log final scores and costs."""
-        self._log_metrics(values, 0)
+        self.log_metrics(values, 0)
 
     def log_rounds(self, parts: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
         """
@@ -62,17 +62,22 @@ class Run:
             if len(rounds) > 1:
                 for step, scores in enumerate(rounds):
                     named = {f"rounds/{part}/{name}": value for name, value in scores.items()}
-                    self._log_metrics(named, step)
+                    self.log_metrics(named, step)
 
-    def _log_metrics(self, values: Mapping[str, float], step: int) -> None:
-        time = now()
+    def log_metrics(self, values: Mapping[str, float], step: int, time: int | None = None) -> None:
+        """Log a point of metrics, of now or of a time in milliseconds."""
+        time = time or now()
         points = [[name, float(value), time, step] for name, value in values.items()]
         self.journal.add(metrics=points)
 
+    def log_params(self, values: Mapping[str, Any]) -> None:
+        """Log parameters."""
+        params = {key: str(value)[:LONGEST_PARAM] for key, value in values.items()}
+        self.journal.add(params=params)
+
     def log_settings(self, root: Path, settings: Mapping[str, Any], code: Revision) -> None:
         """Log settings, as parameters and as a file, and what the code runs in."""
-        params = {key: value[:LONGEST_PARAM] for key, value in _flatten(settings)}
-        self.journal.add(params=params)
+        self.log_params(dict(_flatten(settings)))
         folder = self.journal.new_folder()
         _write_environment(folder, root, settings, code)
         self.journal.add(files=folder.name)
@@ -199,14 +204,14 @@ class Run:
         """Log tags."""
         self.journal.add(tags=dict(values))
 
-    def begin_again(self) -> None:
+    def begin_again(self, tags: Mapping[str, str]) -> None:
         """Let a run that had ended be that of this process."""
         self.journal.add(begin="RUNNING")
-        self.log_tags(process_tags())
+        self.log_tags(process_tags() | dict(tags))
 
-    def end(self, status: str) -> None:
-        """End the run."""
-        self.journal.add(end=status, time=now())
+    def end(self, status: str, time: int | None = None) -> None:
+        """End the run, now or at a time in milliseconds."""
+        self.journal.add(end=status, time=time or now())
 
 
 def _write_environment(
@@ -249,9 +254,9 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _flatten(nested: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(nested: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(nested, Mapping):
         for key, value in nested.items():
             yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
     else:
-        yield prefix, str(nested)
+        yield prefix, nested

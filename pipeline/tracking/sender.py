@@ -55,6 +55,8 @@ class Sender:
         The run in the store, once it is there.
     reason : str or None
         Why the journal could not be sent, the last time that it was tried.
+    is_released : bool
+        Whether nothing more is written into the journal.
     """
 
     def __init__(self, journal: Journal, is_new: bool) -> None:
@@ -62,6 +64,7 @@ class Sender:
         self.is_certain = is_new
         self.run_id: str | None = journal.head.get("run")
         self.reason: str | None = None
+        self.is_released = False
 
     def send(self, client: MlflowClient, uri: str) -> None:
         """Send the lines that the store does not have."""

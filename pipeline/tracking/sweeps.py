@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
 
 from pipeline.tracking import store
-from pipeline.tracking.orphans import process_tags
-from pipeline.tracking.records import recording
+from pipeline.tracking.records import Recording, recording
 from pipeline.tracking.runs import Run
 
 NUMBER = "trial"
@@ -27,24 +25,31 @@ class TrialRuns:
     ----------
     client : MlflowClient
         A client of the store.
-    sweep : str
+    records : Recording
+        Where the runs are recorded.
+    sweep : Run
         The run of the sweep.
-    experiment_id : str
-        The MLflow experiment of the trials' runs.
+    experiment : str
+        The MLflow experiment of the runs.
     loss : str
         The loss whose values on validation are the curves of the trials.
     """
 
-    def __init__(self, client: MlflowClient, sweep: str, experiment_id: str, loss: str) -> None:
+    def __init__(
+        self, client: MlflowClient, records: Recording, sweep: Run, experiment: str, loss: str
+    ) -> None:
         self.client = client
+        self.records = records
         self.sweep = sweep
-        self.experiment_id = experiment_id
+        self.experiment = experiment
         self.loss = f"curve/validation/{loss}"
-        of_this_sweep = f"tags.`mlflow.parentRunId` = '{sweep}'"
+        of_this_sweep = f"tags.`mlflow.parentRunId` = '{sweep.id}'"
+        experiment_id = store.experiment_id(client, records.uri, experiment)
         found = client.search_runs([experiment_id], of_this_sweep, max_results=store.MOST_RUNS)
-        self.trials = {int(run.data.tags[NUMBER]): run.info.run_id for run in found}
+        self.known = {int(run.data.tags[NUMBER]): run.info.run_id for run in found}
         self.ended = {int(run.data.tags[NUMBER]) for run in found if run.data.tags[STATE] in ENDED}
         self.steps: dict[int, set[int]] = {}
+        self.trials: dict[int, Run] = {}
 
     def start_trial(
         self,
@@ -55,48 +60,29 @@ class TrialRuns:
         start: datetime,
     ) -> None:
         """Start the run of a trial, or restart it after the trial was interrupted."""
-        if number in self.trials:
-            run_id = self.trials[number]
-            points = self.client.get_metric_history(run_id, self.loss)
-            self.steps[number] = {point.step for point in points}
-            self.client.update_run(run_id, "RUNNING")
-            for key, value in process_tags().items():
-                self.client.set_tag(run_id, key, value)
-            return
-        all_tags = {
-            **tags,
-            **process_tags(),
-            "mlflow.parentRunId": self.sweep,
-            NUMBER: str(number),
-            STATE: "running",
-        }
-        created = self.client.create_run(
-            self.experiment_id, int(start.timestamp() * 1000), all_tags, name
-        )
-        self.trials[number] = created.info.run_id
-        self.steps[number] = set()
-        self.client.log_batch(
-            created.info.run_id, params=[Param(key, str(value)) for key, value in params.items()]
-        )
+        of_trial = {**tags, NUMBER: str(number), STATE: "running"}
+        if number in self.known:
+            run = self.records.open_run(self.experiment, self.known[number])
+            run.begin_again(of_trial)
+            points = self.client.get_metric_history(self.known[number], self.loss)
+        else:
+            of_trial["mlflow.parentRunId"] = self.sweep.id
+            run = self.records.begin_run(self.experiment, name, of_trial, _milliseconds(start))
+            points = []
+        run.log_params(params)
+        self.trials[number] = run
+        self.steps[number] = {point.step for point in points}
 
-    def _new_points(self, number: int, curve: Mapping[int, float], now: datetime) -> list[Metric]:
-        """Return the points of a trial's curve that its run does not have."""
-        new = [step for step in curve if step not in self.steps[number]]
-        self.steps[number].update(new)
-        stamp = int(now.timestamp() * 1000)
-        return [Metric(self.loss, curve[step], stamp, step) for step in new]
-
-    def update_trial(self, number: int, curve: Mapping[int, float]) -> None:
-        """Log the new points of the curve of a running trial."""
-        points = self._new_points(number, curve, datetime.now())
-        if points:
-            self.client.log_batch(self.trials[number], metrics=points)
+    def update_trial(self, number: int, curve: Mapping[int, float], now: datetime) -> None:
+        """Log the new points of the curve of a trial."""
+        for step in sorted(curve.keys() - self.steps[number]):
+            self.trials[number].log_metrics({self.loss: curve[step]}, step, _milliseconds(now))
+        self.steps[number].update(curve)
 
     def end_trial(
         self,
         number: int,
         state: str,
-        curve: Mapping[int, float],
         scores: Mapping[str, float],
         tags: Mapping[str, str],
         end: datetime,
@@ -111,8 +97,6 @@ class TrialRuns:
         state : str
             ``complete``, ``pruned``, ``failed`` or ``interrupted``, which becomes a tag. The
             status of the run becomes FINISHED, KILLED, FAILED or KILLED.
-        curve : mapping of int to float
-            Loss on validation by step.
         scores : mapping of str to float
             Metrics under their full names.
         tags : mapping of str to str
@@ -120,13 +104,16 @@ class TrialRuns:
         end : datetime
             When the trial ended.
         """
-        run_id, stamp = self.trials[number], int(end.timestamp() * 1000)
-        metrics = self._new_points(number, curve, end)
-        metrics += [Metric(name, value, stamp, 0) for name, value in scores.items()]
-        run_tags = [RunTag(key, value) for key, value in {STATE: state, **tags}.items()]
-        self.client.log_batch(run_id, metrics=metrics, tags=run_tags)
-        self.client.set_terminated(run_id, ENDED.get(state, "KILLED"), stamp)
+        run = self.trials.pop(number)
+        run.log_metrics(scores, 0, _milliseconds(end))
+        run.log_tags({STATE: state, **tags})
+        run.end(ENDED.get(state, "KILLED"), _milliseconds(end))
+        self.records.release(run)
         self.ended.add(number)
+
+
+def _milliseconds(time: datetime) -> int:
+    return int(time.timestamp() * 1000)
 
 
 @contextmanager
@@ -169,10 +156,9 @@ def sweep_run(
     """
     client = store.connect(uri)
     with store.reword_errors(uri), recording(uri) as records:
-        experiment_id = store.experiment_id(client, uri, experiment)
         if run_id is not None and store.has_run(client, run_id):
             run_of_sweep = records.continue_run(experiment, run_id)
         else:
             run_of_sweep = records.start_run(root, experiment, name, settings, tags)
         with run_of_sweep as run:
-            yield run, TrialRuns(client, run.id, experiment_id, loss)
+            yield run, TrialRuns(client, records, run, experiment, loss)
