@@ -2,9 +2,10 @@
 
 import os
 
-# MLflow reads these when it is imported: no progress bars, and no usage data sent anywhere; and
-# later: a store that is gone is found to be gone within seconds, not within minutes.
+# MLflow reads these: no progress bars, no address after each run, no usage data sent anywhere. A
+# store that is gone is found to be gone within seconds, not within minutes.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")

@@ -1,5 +1,6 @@
 """The MLflow store: connected to before any work is done, and created once."""
 
+import errno
 import logging
 import os
 import sqlite3
@@ -22,6 +23,7 @@ from pipeline.process import restored_variable
 from pipeline.tracking.journal import BUNDLE
 
 SQLITE = "sqlite:///"
+SERVERS = ("http://", "https://")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 REFUSALS = {
     "BAD_REQUEST",
@@ -67,6 +69,8 @@ def connect(uri: str) -> MlflowClient:
     try:
         if uri.startswith(SQLITE):
             path = Path(uri.removeprefix(SQLITE))
+            if path.is_dir():  # or nothing, which SQLite takes for a file in memory
+                raise IsADirectoryError(errno.EISDIR, "it names a folder")
             _create(path)
             _connected.add(path.resolve())
             if not sqlalchemy.event.contains(sqlalchemy.Engine, "connect", _set_synchronous):
@@ -97,8 +101,10 @@ def reason(error: Exception, uri: str) -> str:
     """
     if isinstance(error, UserError):
         return str(error)
-    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
-        error = error.__cause__
+    # MLflow's errors about a server name no cause: they are raised while another one is handled.
+    is_server = uri.startswith(SERVERS)
+    while isinstance(cause := error.__cause__ or (is_server and error.__context__), Exception):
+        error = cause
     if isinstance(error, sqlalchemy.exc.SQLAlchemyError) and not uri.startswith(SQLITE):
         return type(error).__name__  # the message of another database may hold a password
     if getattr(error, "error_code", None) == "INVALID_PARAMETER_VALUE" and "filesystem" in str(
@@ -107,13 +113,13 @@ def reason(error: Exception, uri: str) -> str:
         return "MLflow keeps no runs in folders any more, but in sqlite:///FILE.db or on a server"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    first = (str(error).splitlines() or [type(error).__name__])[0]
+    first, *_ = str(error).strip().splitlines() or [type(error).__name__]
     return first.replace(uri, address(uri))
 
 
 def answers(uri: str) -> bool:
     """Return whether a store that takes long is there: a file, or a server that says anything."""
-    if not uri.startswith(("http://", "https://")):
+    if not uri.startswith(SERVERS):
         return uri.startswith(SQLITE)
     try:
         requests.get(f"{uri.rstrip('/')}/health", timeout=3)

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import sqlalchemy
@@ -59,6 +61,56 @@ with sqlalchemy.create_engine(f"sqlite:///{sys.argv[1]}").connect() as connectio
     )
 
     assert (done.returncode, done.stdout) == (0, f"{FULL}\n"), done.stderr
+
+
+class Guarded(BaseHTTPRequestHandler):
+    """A server of MLflow's that has no experiments, and answers who knows the token."""
+
+    def do_POST(self):
+        is_known = self.headers["Authorization"] == "Bearer open sesame"
+        self.send_response(200 if is_known else 401)
+        self.end_headers()
+        self.wfile.write(b"{}" if is_known else b"You are not authenticated.")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def guarded():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_server_behind_a_token_is_reached_with_it(guarded, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "open sesame")
+    store.connect(guarded)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "wrong")
+    with pytest.raises(UserError, match="401") as raised:
+        store.connect(guarded)
+    assert "wrong" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("file:///somewhere", "file:///somewhere cannot be reached (MLflow keeps no runs in fold"),
+        ("mlruns", "mlruns cannot be reached (MLflow keeps no runs in folders any more"),
+        ("sqlite:///", "sqlite:/// cannot be reached (it names a folder)"),
+        ("sqlite:////", "sqlite://// cannot be reached (it names a folder)"),
+        ("ftp://somewhere", "unsupported URI 'ftp://somewhere'"),
+        ("http://me:secret@127.0.0.1:9", "http://127.0.0.1:9 cannot be reached (Connection refus"),
+    ],
+)
+def test_a_store_that_is_none_is_told_in_a_line_without_a_password(uri, said):
+    with pytest.raises(UserError) as raised:
+        store.connect(uri)
+    message = str(raised.value)
+    assert said in message
+    assert "secret" not in message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize("text", ["abc", "0", "65536", "-1", "", "5000.0"])

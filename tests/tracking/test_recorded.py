@@ -117,7 +117,7 @@ def test_tags_say_what_ran_where_and_from_which_commit(repro, recorded):
     manifest = repro.root / "models/genre/neural_net/bundle.json"
     assert tags.pop("bundle") == hashlib.sha256(manifest.read_bytes()).hexdigest()
     machine = ("cores", "processor", "system", "threads")
-    varying = ["mlflow.user", "process.host", "process.id", "python"]
+    varying = ["journal", "mlflow.user", "process.host", "process.id", "python"]
     for name in varying + [f"machine.{part}" for part in machine]:
         assert tags.pop(name)
     assert tags == {
