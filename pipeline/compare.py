@@ -42,6 +42,7 @@ FURTHER = {
     "resamples": ("evaluate",),
     "confidence": ("evaluate",),
     "tracking.uri": ("train", "combine", "evaluate"),
+    "tracking.required": ("train", "combine", "evaluate"),
 }
 
 

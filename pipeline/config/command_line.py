@@ -29,7 +29,9 @@ def publishes() -> bool:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return False
     own = [
-        key for key in overridden_keys() if key not in ("task", "model", "tracking", "tracking.uri")
+        key
+        for key in overridden_keys()
+        if key not in ("task", "model") and key.partition(".")[0] != "tracking"
     ]
     return "DVC_STAGE" in os.environ or not own
 

@@ -146,7 +146,7 @@ class Journal:
     def leave(self) -> None:
         """Leave the journal to who sends it next, or remove it if no line is due."""
         if not self.is_due:
-            shutil.rmtree(self.folder)
+            shutil.rmtree(self.folder, ignore_errors=True)
         self.file.close()
 
     @property

@@ -276,7 +276,8 @@ class Recording:
 
     def _work(self) -> None:
         """Send what is logged until it is over, and then leave what could not be sent."""
-        while not self.has_ended:
+        is_last = False
+        while not is_last:
             is_last = self.is_over
             reason = None
             try:
@@ -286,12 +287,12 @@ class Recording:
             if is_last:
                 for one in (*self.mine, *self.left):
                     one.journal.leave()
-            else:
-                self.wake.wait(SEND_SECONDS)
-                self.wake.clear()
             with self.news:
                 self.reason, self.has_ended = reason, is_last
                 self.news.notify_all()
+            if not is_last:
+                self.wake.wait(SEND_SECONDS)
+                self.wake.clear()
 
     def _send(self) -> None:
         """Send what the store lacks. A run that it refuses does not hold up the others."""

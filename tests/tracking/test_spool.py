@@ -384,6 +384,7 @@ def test_a_training_without_its_server_is_kept_compared_and_sent(warm, reproduce
         done = project.warm(warm, "pipeline.train", f"model={model}", *offline, **uri)
         assert done.returncode == 0, done.stderr
         assert "kept in .spool/" in done.stderr
+        assert "kept in runs/" not in done.stdout  # it is the model that is compared
     models = "models=[baseline,logistic_regression]"
     done = project.warm(warm, "pipeline.evaluate", models, *offline, **uri)
     assert done.returncode == 0, done.stderr
@@ -400,7 +401,7 @@ def test_a_training_without_its_server_is_kept_compared_and_sent(warm, reproduce
     best = found["logistic_regression"].data
     assert (
         best.metrics["test/roc_auc"]
-        == board["models"]["logistic_regression"]["scores"]["roc_auc"]["value"]
+        == board["models"]["logistic_regression"]["scores"]["roc_auc"]["score"]
     )
     assert best.metrics["cost/fit_seconds"] > 0
     assert best.tags["verdict"] == "take"
