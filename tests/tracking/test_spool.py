@@ -1,15 +1,9 @@
 """Runs are on disk before the store has them, and it has each of them once in the end."""
 
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
-import threading
-import time
-import urllib.request
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus, RunStatus
 from mlflow.exceptions import MlflowException
 
+from benchmarks.proxy import Proxy, serve
 from pipeline import tracking
 from pipeline.errors import UserError
 from pipeline.tracking import journal as journals
@@ -243,75 +238,13 @@ def test_no_password_is_in_the_spool(root):
     journal.file.close()
 
 
-class Proxy:
-    """Stands before a server, and lets it be gone or silent."""
-
-    def __init__(self, port: int) -> None:
-        self.target = port
-        self.mode = "open"
-        self.sockets: list[socket.socket] = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def set(self, mode: str) -> None:
-        """Be ``open``, ``gone`` (connections are closed) or ``silent`` (never answered)."""
-        self.mode = mode
-        if mode != "open":
-            for one in self.sockets:
-                with suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        while True:
-            client, _ = self.listener.accept()
-            self.sockets.append(client)
-            if self.mode == "gone":
-                client.close()
-            elif self.mode == "open":
-                server = socket.create_connection(("127.0.0.1", self.target))
-                self.sockets.append(server)
-                for pair in ((client, server), (server, client)):
-                    threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
-
-    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-        for one in (source, target):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-
 @pytest.fixture(scope="module")
 def server(empty_store, tmp_path_factory):
     """Return the port of a server of MLflow's."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(empty_store, folder / "mlflow.db")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = ["-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, *command], cwd=folder, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        deadline = time.monotonic() + 2 * MINUTE
-        while True:
-            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health"):
-                break
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(0.2)
+    with serve(folder) as port:
         yield port
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(MINUTE)
 
 
 @pytest.fixture
