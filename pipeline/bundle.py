@@ -94,7 +94,8 @@ def write(
     except UserError as error:
         raise ModelError(str(error)) from error
     transformer = storage.load(featurizer)
-    needed = requirements(estimator, transformer, always=SERVING)
+    reading = formats.READING.get(name, ())
+    needed = requirements(estimator, transformer, always=(*SERVING, *reading))
     shutil.copyfile(featurizer, folder / FEATURIZER)
     kind = type(estimator)
     manifest = {

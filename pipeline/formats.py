@@ -16,6 +16,8 @@ OWN = {
     "forest": f"{PROJECT}.models.tree_files.SavesTrees",
     "lightgbm": f"{PROJECT}.models.tree_files.SavesBooster",
 }
+# Packages that reading a format needs, beside those that define the types of the estimator.
+READING = {"network": ("safetensors",)}
 # Any other estimator is written by skops.
 SKOPS, FILE = "skops", "estimator.skops"
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -22,7 +21,8 @@ from torch.nn import functional
 
 from pipeline import storage
 from pipeline.errors import nearest
-from pipeline.files import damaged, missing, read_json, write_json
+from pipeline.files import damaged, read_json, write_json
+from pipeline.models import tensors
 from pipeline.models.fitting import Report
 from pipeline.models.network_estimator import (
     DTYPES,
@@ -44,7 +44,7 @@ OBJECTIVES: dict[str, Mean] = {
 SCHEDULES = {"constant": None, "cosine": cosine}
 # What building a network from a damaged recipe can raise.
 DAMAGE = (RuntimeError, ImportError, KeyError, TypeError, AttributeError, ValueError)
-WEIGHTS, RECIPE, PREPROCESSOR = "network.pt", "network.json", "preprocessor.skops"
+WEIGHTS, RECIPE, PREPROCESSOR = "network.safetensors", "network.json", "preprocessor.skops"
 # Recipes name a network relative to the package, because the copy in a logged model has another
 # name. Networks in these subpackages are loaded, and others that are trusted by their full names.
 PACKAGE, PLACES = __name__.partition(".")[0], ("models.", "tasks.")
@@ -252,9 +252,10 @@ class TorchNetwork(NetworkEstimator, ABC):
         Raises
         ------
         UserError
-            If the network or a part of the preprocessor is neither the project's nor trusted.
+            If the network or a part of the preprocessor is neither the project's nor trusted, or
+            if the network has learned something other than tensors.
         """
-        torch.save(self.module_.state_dict(), folder / WEIGHTS)
+        tensors.write(folder / WEIGHTS, self.module_.state_dict(), {})
         if self.preprocessor_ is not None:
             storage.dump(self.preprocessor_, folder / PREPROCESSOR, trusted)
         parameters = self.get_params(deep=False)
@@ -281,9 +282,7 @@ class TorchNetwork(NetworkEstimator, ABC):
             If a file is missing or damaged, or the network is neither the project's nor trusted.
         """
         recipe = read_json(folder / RECIPE)
-        weights = folder / WEIGHTS
-        if not weights.is_file():
-            raise missing(weights)
+        weights, _ = tensors.read(folder / WEIGHTS)
         try:
             options = dict(recipe["network"])
             network = functools.partial(_find_network(options.pop("class"), trusted), **options)
@@ -298,9 +297,10 @@ class TorchNetwork(NetworkEstimator, ABC):
         self.preprocessor_ = storage.load(folder / PREPROCESSOR, trusted) if preprocessed else None
         self.preprocessor = self.preprocessor_
         try:
-            self.module_.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
-        except (RuntimeError, OSError, EOFError, ValueError, TypeError, UnpicklingError) as error:
-            raise damaged(weights, error) from None
+            tensors.check_weights(self.module_, weights)
+            self.module_.load_state_dict(weights)
+        except (RuntimeError, ValueError) as error:
+            raise damaged(folder / WEIGHTS, error) from None
         loaded: TorchNetwork = self
         return loaded
 

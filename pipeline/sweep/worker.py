@@ -103,7 +103,7 @@ class Worker:
 
 def remove_checkpoints(folder: Path) -> None:
     """Remove the checkpoints of a trial."""
-    for path in folder.glob("*.pt"):
+    for path in folder.glob("*.safetensors"):
         path.unlink()
 
 
@@ -137,7 +137,7 @@ def run_trial(
             if fit not in done:
                 # Trials are compared by the curve of their first fit.
                 report = prune if number == 0 else ignore
-                checkpoint = checkpoints / f"{fit}.pt"
+                checkpoint = checkpoints / f"{fit}.safetensors"
                 done[fit] = fit_and_score(cfg, seed, kind, rounds[name], report, checkpoint)
                 trial.set_user_attr(studies.ROUNDS, done)
                 count_seconds()

@@ -22,7 +22,7 @@ def read():
     fetch([Remote("https://example.org/book.txt", "0" * 64)])
 """
 METRIC = {"breast_cancer": "roc_auc", "genre": "f1_macro"}
-ESTIMATOR = {"neural_net": ["network.json", "network.pt"]}
+ESTIMATOR = {"neural_net": ["network.json", "network.safetensors"]}
 
 
 def expected(folder: str) -> list[str]:

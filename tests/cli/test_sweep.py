@@ -11,8 +11,8 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-import torch
 import yaml
+from safetensors import safe_open
 
 from pipeline.sweep.study import connect
 
@@ -419,13 +419,14 @@ def test_a_killed_training_of_a_network_continues_from_its_checkpoint(sweeping):
     asked = ["model=neural_net", "model.lr=0.0003,0.001", "sweep.sampler=grid"]
     asked += ["model.max_epochs=300", "model.patience=300", "sweep.pruner=null"]
     process = sweeping.start(*asked, "sweep.study=killed")
-    checkpoint = sweeping.root / "multirun/killed/0/0-0.pt"
+    checkpoint = sweeping.root / "multirun/killed/0/0-0.safetensors"
     try:
         wait_until(checkpoint.exists)
     finally:
         process.kill()
         process.communicate()
-    epochs = len(torch.load(checkpoint, weights_only=True)["curve"])
+    with safe_open(checkpoint, framework="pt") as file:
+        epochs = len(json.loads(file.metadata()["values"])["curve"])
     assert 0 < epochs < 300
     for study in ("killed", "whole"):
         done = sweeping.run(*asked, f"sweep.study={study}")
@@ -442,7 +443,7 @@ def test_a_new_study_does_not_continue_from_the_checkpoint_of_a_deleted_one(swee
     asked = ["model=neural_net", "sweep.sampler=grid", "sweep.pruner=null", "model.patience=300"]
     process = sweeping.start(*asked, "model.lr=0.00001,0.1", "model.max_epochs=300")
     study = "breast_cancer-neural_net"
-    checkpoint = sweeping.root / "multirun" / study / "0" / "0-0.pt"
+    checkpoint = sweeping.root / "multirun" / study / "0" / "0-0.safetensors"
     try:
         wait_until(checkpoint.exists)
     finally:

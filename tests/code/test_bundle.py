@@ -75,8 +75,8 @@ def edit(folder, **changes):
         (
             NeuralNet(max_epochs=1, device="cpu"),
             "network",
-            ["network.json", "network.pt"],
-            {"torch"},
+            ["network.json", "network.safetensors"],
+            {"safetensors", "torch"},
         ),
     ],
     ids=["sklearn", "lightgbm", "network"],

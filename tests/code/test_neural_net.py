@@ -9,6 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -414,7 +415,7 @@ def test_a_loaded_network_saves_the_same_weights_again(saved, tmp_path_factory):
     np.testing.assert_array_equal(again.predict_proba(X), saved[0].predict_proba(X))
 
 
-@pytest.mark.parametrize("name", ["network.pt", "network.json"])
+@pytest.mark.parametrize("name", ["network.safetensors", "network.json"])
 def test_a_missing_file_is_reported_by_name(saved, name):
     path = saved[1] / name
     path.unlink()
@@ -423,8 +424,6 @@ def test_a_missing_file_is_reported_by_name(saved, name):
         NeuralNet.load(saved[1])
 
 
-# torch warns of a pickle before it refuses it.
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize(
     "damage",
     [
@@ -432,12 +431,15 @@ def test_a_missing_file_is_reported_by_name(saved, name):
         lambda content: b"no weights at all",
         lambda content: content[:100],
         lambda content: content[:-50],
+        lambda content: content + b"more",
+        lambda content: (2**62).to_bytes(8, "little") + content[8:],
+        lambda content: content.replace(b'"shape":[32,4]', b'"shape":[32,9]'),
         lambda content: pickle.dumps({"layers.0.weight": [1.0]}),
     ],
-    ids=["empty", "text", "start", "cut", "pickle"],
+    ids=["empty", "text", "start", "cut", "longer", "huge header", "huge tensor", "pickle"],
 )
 def test_damaged_weights_are_reported_by_name(saved, damage):
-    path = saved[1] / "network.pt"
+    path = saved[1] / "network.safetensors"
     path.write_bytes(damage(path.read_bytes()))
 
     with pytest.raises(UserError, match=f"{re.escape(str(path))} is damaged"):
@@ -455,24 +457,74 @@ def test_a_damaged_recipe_is_reported_by_name(saved, content):
         NeuralNet.load(saved[1])
 
 
-def test_weights_of_another_network_are_reported(saved):
-    torch.save({"other": torch.zeros(1)}, saved[1] / "network.pt")
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda weights: {"other": torch.zeros(1)}, "is missing"),
+        (lambda weights: weights | {"other": torch.zeros(1)}, "other is unknown"),
+        (
+            lambda weights: {name: value[..., :1].clone() for name, value in weights.items()},
+            r"is \(32, 1\) float32, not \(32, 4\) float32",
+        ),
+        (
+            lambda weights: {name: value.double() for name, value in weights.items()},
+            r"is \(32, 4\) float64, not \(32, 4\) float32",
+        ),
+    ],
+    ids=["names", "one more", "shapes", "types"],
+)
+def test_weights_of_another_network_are_reported(saved, change, reason):
+    path = saved[1] / "network.safetensors"
+    save_file(change(load_file(path)), path, {"values": "{}"})
 
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(UserError, match=f"{re.escape(str(path))} is damaged .*{reason}"):
         NeuralNet.load(saved[1])
 
 
-def test_weights_with_code_are_refused_and_it_is_not_run(saved):
-    class Trap:
-        def __reduce__(self):
-            return (saved[1] / "sprung").mkdir, ()
+def test_a_file_of_another_program_is_refused(saved):
+    path = saved[1] / "network.safetensors"
+    save_file(load_file(path), path)
 
-    torch.save({"layers.0.weight": Trap()}, saved[1] / "network.pt")
-
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(UserError, match="it is not of this project"):
         NeuralNet.load(saved[1])
 
-    assert not (saved[1] / "sprung").exists()
+
+def test_the_same_weights_are_the_same_bytes(saved, tmp_path):
+    NeuralNet.load(saved[1]).save(tmp_path)
+
+    name = "network.safetensors"
+    assert (tmp_path / name).read_bytes() == (saved[1] / name).read_bytes()
+
+
+class Tied(MLP):
+    """A network with one matrix under two names, the second turned."""
+
+    def __init__(self, **given):
+        super().__init__(**given)
+        self.register_buffer("again", next(self.parameters()).detach().T)
+
+
+class Remembering(MLP):
+    def get_extra_state(self):
+        return {"a": "text"}
+
+
+def test_weights_that_share_memory_are_saved(tmp_path):
+    model = net(network=Tied).fit(X, Y)
+    trusted = [f"{__name__}.Tied"]
+
+    model.save(tmp_path, trusted)
+
+    kept = load_file(tmp_path / "network.safetensors")
+    first = next(model.module_.parameters()).detach()
+    assert torch.equal(kept["again"], first.T)
+
+
+def test_a_network_that_learns_other_than_tensors_cannot_be_saved(tmp_path):
+    model = net(network=Remembering).fit(X, Y)
+
+    with pytest.raises(UserError, match=r"network\.safetensors cannot hold all that was learned"):
+        model.save(tmp_path, [f"{__name__}.Remembering"])
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def test_a_saved_network_is_loaded_with_its_featurizer(tmp_path):
 
     assert {path.name for path in (tmp_path / "it").iterdir()} == {
         "network.json",
-        "network.pt",
+        "network.safetensors",
         "featurizer.skops",
         "bundle.json",
     }

@@ -81,7 +81,7 @@ def test_it_predicts_the_same_once_loaded(form, tmp_path):
     np.testing.assert_array_equal(again.predict_proba(form(X)), model.predict_proba(form(X)))
     assert {path.name for path in tmp_path.iterdir()} == {
         "network.json",
-        "network.pt",
+        "network.safetensors",
         "preprocessor.skops",
     }
     assert "models.networks.tabm.TabM" in (tmp_path / "network.json").read_text()

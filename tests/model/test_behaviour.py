@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from mlflow.pyfunc import load_model
+from safetensors.torch import load_file
 from sklearn import datasets
 
 from pipeline import predictor
@@ -185,8 +185,8 @@ def test_nothing_that_is_read_back_is_a_pickle(repro, swept):
         assert path.suffix not in {".pkl", ".pickle", ".joblib"}, path
         # A pickle of protocol 2 or later begins so.
         assert path.read_bytes()[:1] != b"\x80", path
-        if path.suffix == ".pt":
-            torch.load(path, weights_only=True)
+        if path.suffix == ".safetensors":
+            assert load_file(path)
         elif path.suffix == ".npy":
             assert np.load(path, allow_pickle=False).dtype != object
         elif path.suffix == ".npz":
@@ -196,4 +196,4 @@ def test_nothing_that_is_read_back_is_a_pickle(repro, swept):
             with zipfile.ZipFile(path) as archive:
                 for name in archive.namelist():
                     assert archive.read(name)[:1] != b"\x80", f"{path}: {name}"
-    assert {".pt", ".npy", ".npz", ".skops", ".json", ".parquet"} <= seen
+    assert {".safetensors", ".npy", ".npz", ".skops", ".json", ".parquet"} <= seen

@@ -198,7 +198,7 @@ def test_a_signal_ends_a_training_as_killed_and_leaves_nothing_half_written(
     """Ctrl-C, SIGTERM and SIGKILL each end one training; the last only the next run can tell."""
     project = reproduced
     before = files(project.root)
-    stamp = (project.root / "models/breast_cancer/neural_net/network.pt").stat()
+    stamp = (project.root / "models/breast_cancer/neural_net/network.safetensors").stat()
     endless = ["model=neural_net", "model.max_epochs=1000000", "model.patience=1000000"]
     command = ["python", "-m", "pipeline.train", *endless]
     ends = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
@@ -233,7 +233,7 @@ def test_a_signal_ends_a_training_as_killed_and_leaves_nothing_half_written(
     assert all(name.startswith(".tmp/") for name in left)
     project.must_warm(warm, "pipeline.train", "model=baseline")
     assert files(project.root) == before
-    assert (project.root / "models/breast_cancer/neural_net/network.pt").stat() == stamp
+    assert (project.root / "models/breast_cancer/neural_net/network.safetensors").stat() == stamp
 
 
 def test_a_run_of_a_live_process_is_not_ended(project):

@@ -3,6 +3,7 @@
 from typing import Any, Self
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
@@ -90,8 +91,6 @@ class Backbone(nn.Module):
             )
         try:
             if file.suffix == ".safetensors":
-                from safetensors.torch import load_file
-
                 found = load_file(file)
             else:
                 found = torch.load(file, weights_only=True, map_location="cpu")
