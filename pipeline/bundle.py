@@ -203,6 +203,10 @@ def read(folder: Path) -> dict[str, Any]:
     for key, kind in keys.items():
         if not isinstance(manifest.get(key), kind):
             raise damaged(path, f"{key} is {manifest.get(key)!r}")
+    for one in manifest.get("rounds", []):
+        place = one.get("folder", ".") if isinstance(one, dict) else None
+        if not isinstance(place, str) or Path(place).is_absolute() or ".." in Path(place).parts:
+            raise damaged(path, f"a round of it is {one!r}")
     return manifest
 
 

@@ -106,8 +106,7 @@ def catalogue(task: str) -> dict[str, Any] | None:
 
     It is read from here rather than from the folder of a model: what it names is run.
     """
-    path = CONF / "task" / f"{task}.yaml"
-    return read_yaml(path).get("catalogue") if path.is_file() else None
+    return _read_option("task", task).get("catalogue")
 
 
 def supports(model: str, kind: str) -> bool:
@@ -125,5 +124,9 @@ def model_file(model: str) -> dict[str, Any]:
     UserError
         When it cannot be read, or holds anything but keys.
     """
-    path = CONF / "model" / f"{model}.yaml"
-    return read_yaml(path) if path.is_file() else {}
+    return _read_option("model", model)
+
+
+def _read_option(group: str, name: str) -> dict[str, Any]:
+    """Read a file of a group. The name may come from a stranger's model, and is never a path."""
+    return read_yaml(CONF / group / f"{name}.yaml") if name in options(group) else {}

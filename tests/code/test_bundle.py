@@ -96,6 +96,14 @@ def test_the_manifest_names_format_files_and_what_is_really_needed(
     )
 
 
+@pytest.mark.parametrize("place", ["../other", "rounds/../../other", "/etc", 3, None])
+def test_a_round_is_in_no_other_folder(model, place):
+    edit(model, rounds=[{"round": "0", "folder": place, "digest": ""}])
+
+    with pytest.raises(UserError, match=r"bundle\.json is damaged \(a round of it is"):
+        bundle.read(model)
+
+
 def test_the_same_training_gives_the_same_bytes_anywhere(tmp_path):
     for place in ("here", "there"):
         (tmp_path / place).mkdir()

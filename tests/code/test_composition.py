@@ -544,3 +544,22 @@ def test_every_stage_has_settings_of_its_own_and_no_path_of_this_machine():
     baseline = documents[paths.composed_file("train", "genre", "baseline")]
     assert "pipeline/models/trees.py" not in baseline["code"]
     assert baseline["model"]["_target_"] == "pipeline.models.baseline.WordCountRule"
+
+
+def test_what_a_model_trusts_is_read_from_no_folder_but_conf(tmp_path, monkeypatch):
+    monkeypatch.setattr(conf, "CONF", tmp_path / "conf")
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/task").mkdir()
+    own = "trusted: [mine.Mine]\ncatalogue: {_target_: mine.items}\n"
+    (tmp_path / "conf/model/mine.yaml").write_text(own)
+    (tmp_path / "conf/task/mine.yaml").write_text(own)
+    # A stranger's model may bring any file, and name what it likes.
+    (tmp_path / "evil.yaml").write_text(own.replace("mine", "evil"))
+    outside = ["../../evil", str(tmp_path / "evil"), "../model/mine"]
+
+    assert conf.trusted_by({"model": "mine"}) == ["mine.Mine"]
+    assert conf.catalogue("mine") == {"_target_": "mine.items"}
+    for name in outside:
+        assert conf.trusted_by({"model": "mine", "members": [{"model": name}]}) == ["mine.Mine"]
+        assert conf.trusted_by({"model": name}) == []
+        assert conf.catalogue(name) is None
