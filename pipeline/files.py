@@ -32,7 +32,9 @@ ZIP_DAMAGE = (
     AttributeError,
     EOFError,
     KeyError,
+    MemoryError,
     NotImplementedError,
+    OverflowError,
     RuntimeError,
     TokenError,
     TypeError,
@@ -82,6 +84,31 @@ def write_archive(path: Path, parts: Mapping[str, bytes]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(parts):
             archive.writestr(zipfile.ZipInfo(name, EPOCH), parts[name])
+
+
+def check_archive(archive: zipfile.ZipFile, size: int) -> None:
+    """
+    Check that a zip archive holds no more than it weighs, as those of `write_archive` do.
+
+    A compressed file of some megabytes could fill the memory.
+
+    Parameters
+    ----------
+    archive : ZipFile
+        The archive.
+    size : int
+        Its bytes.
+
+    Raises
+    ------
+    BadZipFile
+        If a file in it is compressed, or if the files overlap.
+    """
+    files = archive.infolist()
+    if any(file.compress_type != zipfile.ZIP_STORED for file in files):
+        raise zipfile.BadZipFile("a file in it is compressed")
+    if sum(file.file_size for file in files) > size:
+        raise zipfile.BadZipFile("the files in it overlap")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -167,7 +194,7 @@ def read_json(path: Path, keys: Mapping[str, type] | None = None) -> Any:
         read = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise missing(path) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise damaged(path, error) from None
     for key, kind in (keys or {}).items():
         if not isinstance(read, dict) or not isinstance(read.get(key), kind):

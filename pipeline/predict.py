@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from pipeline import bundle, command, paths, predictor
+from pipeline import bundle, command, experiment, paths, predictor
 from pipeline.config import conf, targets
-from pipeline.errors import UserError, nearest
+from pipeline.errors import ModelError, UserError, nearest
 from pipeline.files import aside, read_json
 from pipeline.predictor import Ensemble, Predictor
 from pipeline.progress import console
@@ -75,18 +75,37 @@ def main(cfg: Predict) -> None:
     check_output(cfg.output)
     with trained_folder(cfg) as folder:
         manifest = bundle.read(folder)
-        trained = predictor.load(folder, conf.trusted_by(manifest))
-        if cfg.user is not None:
-            for line in recommendations(cfg.user, cfg.n, manifest, trained):
-                console.print(line)
-            return
-        inputs, source = manifest["inputs"], manifest["settings"]["task"]["source"]
-        parts = unlabelled.read(Path(str(cfg.file)), inputs, source)
-        answers = (answer(trained, manifest, part) for part in parts)
-        if cfg.output is None and sys.stdout.isatty():
-            show(answers)
-        else:
-            report(write(answers, cfg.output), manifest["model"])
+        with blaming(manifest["model"]):
+            trained = predictor.load(folder, conf.trusted_by(manifest))
+            if cfg.user is not None:
+                for line in recommendations(cfg.user, cfg.n, manifest, trained):
+                    console.print(line)
+                return
+            inputs, source = manifest["inputs"], manifest["settings"]["task"]["source"]
+            parts = unlabelled.read(Path(str(cfg.file)), inputs, source)
+            answers = (answer(trained, manifest, part) for part in parts)
+            if cfg.output is None and sys.stdout.isatty():
+                show(answers)
+            else:
+                report(write(answers, cfg.output), manifest["model"])
+
+
+@contextmanager
+def blaming(model: str) -> Iterator[None]:
+    """
+    Say in a line that a model cannot predict, if it or its manifest is not what it should be.
+
+    Raises
+    ------
+    ModelError
+        On an error that is not of the user's or of the operating system.
+    """
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        raise ModelError(f"{model} cannot predict: {experiment.reason(error)}") from error
 
 
 def check_output(output: str | None) -> None:

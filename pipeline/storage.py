@@ -17,7 +17,7 @@ import sklearn.utils
 from sklearn.base import BaseEstimator
 
 from pipeline.errors import UserError
-from pipeline.files import ZIP_DAMAGE, damaged, missing, write_archive
+from pipeline.files import ZIP_DAMAGE, check_archive, damaged, missing, write_archive
 from pipeline.indices import check_indices
 
 
@@ -148,7 +148,10 @@ def load(path: Path, trusted: Collection[str] = ()) -> Any:
     if not path.is_file():
         raise missing(path)
     try:
-        content = _rename_project(path.read_bytes())
+        content = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            check_archive(archive, len(content))
+        content = _rename_project(content)
         safe = [name for name in _types(content) if name in trusted or _is_trusted(name)]
         try:
             loaded = skops.loads(content, trusted=safe)

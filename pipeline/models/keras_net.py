@@ -19,7 +19,15 @@ from sklearn.utils import check_scalar
 
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.files import ZIP_DAMAGE, damaged, missing, read_json, write_archive, write_json
+from pipeline.files import (
+    ZIP_DAMAGE,
+    check_archive,
+    damaged,
+    missing,
+    read_json,
+    write_archive,
+    write_json,
+)
 from pipeline.models import keras_networks
 from pipeline.models.fitting import Report
 from pipeline.models.network_estimator import NetworkClassifier
@@ -177,6 +185,7 @@ class KerasNet(NetworkClassifier):
             raise missing(content)
         try:
             with zipfile.ZipFile(content) as archive:
+                check_archive(archive, content.stat().st_size)
                 named = set(own_layers(json.loads(archive.read("config.json"))))
             refused = sorted(named - {name.rpartition(".")[2] for name in trusted})
             if refused:

@@ -43,7 +43,16 @@ OBJECTIVES: dict[str, Mean] = {
 }
 SCHEDULES = {"constant": None, "cosine": cosine}
 # What building a network from a damaged recipe can raise.
-DAMAGE = (RuntimeError, ImportError, KeyError, TypeError, AttributeError, ValueError)
+DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 WEIGHTS, RECIPE, PREPROCESSOR = "network.safetensors", "network.json", "preprocessor.skops"
 # Recipes name a network relative to the package, because the copy in a logged model has another
 # name. Networks in these subpackages are loaded, and others that are trusted by their full names.

@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator
 from sklearn.tree._tree import Tree
 
 from pipeline import storage
-from pipeline.files import ZIP_DAMAGE, damaged, missing
+from pipeline.files import ZIP_DAMAGE, check_archive, damaged, missing
 from pipeline.indices import check_nodes
 
 SHELL, TREES, BOOSTER = "estimator.skops", "trees.npz", "booster.txt"
@@ -122,6 +122,7 @@ class SavesTrees(SavesApart):
     def read_trees(self, path: Path) -> None:
         """Build the trees from arrays."""
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            check_archive(stored.zip, path.stat().st_size)
             self.estimators_ = list(_trees(self, stored))
 
 

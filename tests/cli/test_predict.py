@@ -466,6 +466,26 @@ def test_a_mistake_is_a_line(root, people, capsys, monkeypatch, argument, said):
     assert capsys.readouterr().err == said
 
 
+@pytest.mark.parametrize(
+    "inputs",
+    [{"age": "double"}, {"age": "nothing of the kind"}, {"age": 3, "plan": None}],
+)
+def test_a_model_with_other_inputs_than_it_was_fitted_on_is_a_line(
+    root, people, capsys, monkeypatch, inputs
+):
+    manifest = root / "models/people/linear" / bundle.MANIFEST
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"inputs": inputs}))
+    sent().to_csv("new.csv", index=False)
+
+    with pytest.raises(SystemExit) as ended:
+        typed(monkeypatch, "task=people", "file=new.csv")
+
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: linear cannot predict: ")
+    assert len(said.splitlines()) == 1
+
+
 def test_on_a_terminal_the_first_rows_are_a_table(root, people, capsys, monkeypatch):
     table = sent().astype(object)
     table.loc[1, "age"] = "old"

@@ -169,7 +169,7 @@ def test_write_json_leaves_the_old_file_when_writing_breaks_off(tmp_path, monkey
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1}}', b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1}}', b"\xff\xfe", b"[" * 100_000])
 def test_read_json_names_a_damaged_file(tmp_path, content):
     path = tmp_path / "run.json"
     path.write_bytes(content)

@@ -1,5 +1,6 @@
 """Fitted estimators on disk: the same bytes, the same answers, and nothing that is not trusted."""
 
+import copy
 import os
 import pickle
 import re
@@ -216,6 +217,47 @@ def test_a_changed_byte_is_reported_or_harmless(scaler_file):
             np.testing.assert_array_equal(answer(found), answer(FITS["scaler"]()))
 
     assert refused > 0
+
+
+def rewritten(path, change, compression=zipfile.ZIP_STORED):
+    """Write an archive again with its parts changed."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: change(archive.read(name)) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+
+
+def test_a_compressed_archive_is_refused(scaler_file):
+    rewritten(scaler_file, bytes, zipfile.ZIP_DEFLATED)
+
+    with pytest.raises(UserError, match=r"is damaged .a file in it is compressed"):
+        storage.load(scaler_file)
+
+
+def test_an_archive_whose_files_overlap_is_refused(scaler_file):
+    with zipfile.ZipFile(scaler_file, "a") as archive:
+        first = max(archive.infolist(), key=lambda part: part.file_size)
+        for number in range(1000):
+            twin = copy.copy(first)
+            twin.filename = f"twin{number}"
+            archive.filelist.append(twin)
+        archive._didModify = True
+
+    with pytest.raises(UserError, match=r"is damaged .the files in it overlap"):
+        storage.load(scaler_file)
+
+
+def test_an_array_that_claims_to_be_huge_is_refused(scaler_file):
+    def claim(part):
+        start = part.index(b"(") if part.startswith(b"\x93NUMPY") else None
+        huge = b"(1099511627776,)"
+        return part if start is None else part.replace(part[start : start + 16], huge, 1)
+
+    rewritten(scaler_file, claim)
+
+    with pytest.raises(UserError, match="is damaged"):
+        storage.load(scaler_file)
 
 
 def test_a_pickle_is_refused_and_not_run(tmp_path):

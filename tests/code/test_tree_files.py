@@ -139,6 +139,14 @@ def test_arrays_that_do_not_fit_together_are_refused(saved):
             formats.load(form, folder, [])
 
 
+def test_a_compressed_file_is_refused(saved):
+    _, form, folder = saved("forest of numbers")
+    np.savez_compressed(folder / TREES, **np.load(folder / TREES))
+
+    with pytest.raises(UserError, match=r"trees\.npz is damaged .a file in it is compressed"):
+        formats.load(form, folder, [])
+
+
 @pytest.mark.parametrize("file", [TREES, "estimator.skops"])
 def test_a_missing_or_cut_file_is_named(file, saved):
     _, form, folder = saved("forest of numbers")
@@ -162,6 +170,7 @@ def test_a_missing_or_cut_file_is_named(file, saved):
         ("left_child", "x"),
         ("num_leaves", "1000000000"),
         ("num_leaves", "0"),
+        ("num_leaves", str(2**63)),
         ("num_tree_per_iteration", "2"),
         ("num_class", "50"),
         ("max_feature_idx", "900000"),
