@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run tune test lint format ui benchmark constraints clean help
+.PHONY: run tune test lint format ui benchmark constraints audit clean help
 
 run: $(VENV)/installed ## Run every stage that is not up to date and print the leaderboards
 	@dvc repro
@@ -35,6 +35,9 @@ benchmark: $(VENV)/installed ## Time the project against its peers
 
 constraints: $(VENV)/installed ## Refresh the exact versions in constraints.txt
 	@uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --upgrade --output-file constraints.txt
+
+audit: $(VENV)/installed ## Look up the versions in constraints.txt among known vulnerabilities
+	@uv tool run --from pip-audit==2.10.1 pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 clean: ## Remove what the stages wrote; runs and the virtual environment stay
 	@rm -rf composed data/ingested data/features models ensembles metrics reports multirun dvc_plots
