@@ -1,0 +1,351 @@
+"""
+Do to the project what goes wrong in practice, and count what is lost or wrong after it.
+
+Run: python benchmarks/faults.py [--short]. Disks that are full are small ones in memory, which
+only root can mount, and only on Linux.
+
+The last commit is cloned into a temporary folder, and each row of the table is what one function
+of `ROWS` did there. A fault is told below the table with what is needed to try it again.
+"""
+
+import importlib
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from edits import Stranger, edit
+from report import machine, table
+
+ROOT = Path(__file__).resolve().parents[1]
+TASK, PAGE = "breast_cancer", resource.getpagesize()
+# The longest that a prediction may take, in seconds, and the most memory, in bytes.
+PATIENCE, MEMORY = 60, 3 * 2**29
+NEIGHBOURS = """\
+family: classical
+view: engineered
+_target_: sklearn.neighbors.KNeighborsClassifier
+algorithm: kd_tree
+"""
+KINDS = (
+    "random_forest",
+    "lightgbm",
+    "hist_gradient_boosting",
+    "neural_net",
+    "neighbours",
+    "logistic_regression",
+)
+
+
+class Row(NamedTuple):
+    """
+    What came of one sort of fault.
+
+    Attributes
+    ----------
+    what : str
+        What was done.
+    attempts : int
+        How often.
+    lost : list of str
+        What was there and is not any more, or was promised and is not there.
+    wrong : list of str
+        What was answered otherwise than promised.
+    """
+
+    what: str
+    attempts: int
+    lost: list[str]
+    wrong: list[str]
+
+
+class Ended(NamedTuple):
+    """The exit code of a process, negative for a signal, and what it wrote on standard error."""
+
+    code: int
+    said: str
+
+    def fault(self) -> str:
+        """Return what is wrong with how it ended, or nothing: an answer and a line are right."""
+        if self.code == -signal.SIGALRM:
+            return f"no end after {PATIENCE} s"
+        if self.code < 0:
+            return f"ended by {signal.Signals(-self.code).name}"
+        if "Traceback" in self.said or self.code not in (0, 1):
+            return f"traceback: {(self.said.strip().splitlines() or [self.code])[-1]}"
+        if self.code == 1 and len(self.said.splitlines()) > 2:
+            return f"{len(self.said.splitlines())} lines: {self.said}"
+        return ""
+
+
+def main() -> None:
+    """Do what each row says, and print the table."""
+    short = "--short" in sys.argv[1:]
+    print(machine())
+    rows = []
+    for row in ROWS:
+        with tempfile.TemporaryDirectory() as folder:
+            project = clone(Path(folder).resolve())
+            rows.append(row(project, short))
+        print(f"{row.__name__} done", file=sys.stderr)
+    cells = [[r.what, str(r.attempts), str(len(r.lost)), str(len(r.wrong))] for r in rows]
+    print(table(["what", "attempts", "lost", "wrong"], cells))
+    faults = [f"{r.what}: {fault}" for r in rows for fault in [*r.lost, *r.wrong]]
+    print(*faults, sep="\n")
+    sys.exit(bool(faults))
+
+
+def clone(folder: Path) -> Path:
+    """Clone the last commit, and return the folder of the clone."""
+    project = folder / "bakeoff"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
+    return project
+
+
+def start(project: Path, *command: str, **options: object) -> subprocess.Popen:
+    """Start a module of a clone as a user does."""
+    leading = ("PYTHON", "DVC_", "MLFLOW_", "HYDRA_", "GIT_", "BAKEOFF_")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(leading)}
+    return subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=project,
+        env=kept,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def run(project: Path, *command: str, **options: object) -> Ended:
+    """Run a module of a clone as a user does."""
+    with start(project, *command, **options) as process:
+        said = process.communicate()[1]
+    return Ended(process.returncode, said)
+
+
+def must(project: Path, *command: str) -> None:
+    """Run a module of a clone that has to succeed."""
+    ended = run(project, *command)
+    if ended.code != 0:
+        sys.exit(f"error: {' '.join(command)}: {ended.said}")
+
+
+@contextmanager
+def inside(project: Path) -> Iterator[None]:
+    """Import the package from a clone, for the processes that are forked in the block."""
+    os.chdir(project)
+    sys.path.insert(0, str(project))
+    try:
+        yield
+    finally:
+        os.chdir(ROOT)
+        sys.path.remove(str(project))
+        for name in [name for name in sys.modules if name.partition(".")[0] == "pipeline"]:
+            del sys.modules[name]
+
+
+def fork(call: Callable[[], object]) -> Callable[[], Ended]:
+    """Begin to call a function in a process of its own, and return how to wait for its end."""
+    said = tempfile.TemporaryFile("w+")  # noqa: SIM115 it is closed when the end is known
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(said.fileno(), 2)
+        os._exit(exit_code(call))
+
+    def wait() -> Ended:
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        with said:
+            said.seek(0)
+            return Ended(code, said.read())
+
+    return wait
+
+
+def exit_code(call: Callable[[], object]) -> int:
+    """Call a function as the main one of a process, with bounds, and return the exit code."""
+    used = Path("/proc/self/statm")
+    if used.exists():
+        data = int(used.read_text().split()[5]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_DATA, (data + MEMORY, data + MEMORY))
+    signal.alarm(PATIENCE)
+    try:
+        call()
+        code = 0
+    except SystemExit as exit_:
+        code = exit_.code if isinstance(exit_.code, int) else 2
+    except BaseException:
+        traceback.print_exc()
+        code = 2
+    sys.stderr.flush()
+    return code
+
+
+def hostile_files(project: Path, short: bool) -> Row:
+    """Edit files of trained models, and predict with them."""
+    each = 20 if short else 100
+    (project / "conf/model/neighbours.yaml").write_text(NEIGHBOURS)
+    must(project, "pipeline.ingest", f"task={TASK}", "task.split.folds=null")
+    must(project, "pipeline.featurize", f"task={TASK}")
+    for kind in KINDS:
+        must(project, "pipeline.train", f"task={TASK}", f"model={kind}")
+    pipe, sprung = project.parent / "pipe", project.parent / "sprung"
+    os.mkfifo(pipe)
+    code = f"import os\n\nos.mkdir({str(sprung)!r})\n\nclass Trap:\n    pass\n"
+    (project / "trap.py").write_text(code)
+    wrong = []
+    with inside(project):
+        predict = importlib.import_module("pipeline.predict")
+        for module in ("lightgbm", "sklearn.ensemble", "sklearn.neighbors", "skops.io"):
+            importlib.import_module(module)
+        importlib.import_module("pipeline.models.neural_net")
+        write_patients(project / "patients.csv")
+        for kind in KINDS:
+            folder, whole = project / "models" / TASK / kind, project.parent / kind
+            shutil.copytree(folder, whole)
+            call = [f"task={TASK}", f"model={kind}", "file=patients.csv", "output=answers.csv"]
+
+            def answer(call: list[str] = call) -> None:
+                sys.argv = ["predict", *call]
+                predict.command.run_plain("predict", predict.main, predict.Predict, predict.KEYS)
+
+            ended = fork(answer)()
+            if ended.code != 0:
+                sys.exit(f"error: {kind} does not predict: {ended.said}")
+            for number in range(each):
+                stranger = Stranger(Random(f"{kind} {number}"), pipe, sprung, "trap")
+                done = edit(folder, stranger)
+                fault = fork(answer)().fault()
+                if sprung.exists():
+                    sprung.rmdir()
+                    fault = "code was run"
+                if fault:
+                    wrong.append(f"{kind} {number}: {done}: {fault}")
+                shutil.rmtree(folder)
+                shutil.copytree(whole, folder)
+    return Row(f"edits of {len(KINDS)} kinds of models", each * len(KINDS), [], wrong)
+
+
+def write_patients(path: Path) -> None:
+    """Write the first examples of the task as a table."""
+    import pandas as pd  # here, since it is needed after the clone is made
+
+    examples = pd.read_parquet(path.parent / "data/ingested" / TASK / "examples.parquet")
+    examples.drop(columns=["example_id", "label"]).head(20).to_csv(path, index=False)
+
+
+def first_writers(project: Path, short: bool) -> Row:
+    """Let many processes begin a run at once in a store that is not there yet."""
+    writers = 8 if short else 32
+    with inside(project):
+        tracking = importlib.import_module("pipeline.tracking")
+        uri = f"sqlite:///{project.as_posix()}/mlflow.db"
+
+        def write(number: int) -> None:
+            with tracking.start_run(
+                uri, project, experiment="first", name=f"run {number}", settings={}, tags={}
+            ):
+                pass
+
+        waiting = [fork(lambda number=number: write(number)) for number in range(writers)]
+        ended = [wait() for wait in waiting]
+        wrong = [f"writer {n}: {one.said or one.code}" for n, one in enumerate(ended) if one.code]
+        code = "import sys, mlflow; c = mlflow.MlflowClient(sys.argv[1]); "
+        code += "e = c.get_experiment_by_name('first'); runs = c.search_runs([e.experiment_id]); "
+        code += "print(*(f'{r.info.run_name} {r.info.status}' for r in runs), sep='\\n')"
+        command = [sys.executable, "-c", code, uri]
+        found = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    lost = {f"run {number} FINISHED" for number in range(writers)} - {*found.splitlines()}
+    wrong += sorted({*found.splitlines()} - {f"run {n} FINISHED" for n in range(writers)})
+    return Row("first writers of a store at once", writers, sorted(lost), wrong)
+
+
+STAGES = (
+    ("pipeline.ingest", f"task={TASK}", "task.split.folds=null"),
+    ("pipeline.featurize", f"task={TASK}"),
+    ("pipeline.train", f"task={TASK}", "model=baseline"),
+    ("pipeline.train", f"task={TASK}", "model=logistic_regression"),
+    ("pipeline.evaluate", f"task={TASK}"),
+)
+
+
+def full_disk(project: Path, short: bool) -> Row:
+    """Let the disk be full at some point of the stages, free it, and go on."""
+    params = "tasks: [breast_cancer]\nmodels: [baseline, logistic_regression]\n"
+    (project / "params.yaml").write_text(f"{params}seed: 0\nsplit_seed: 0\n")
+    fresh = shutil.copytree(project, project.with_name("fresh"))
+    before = used(fresh)
+    for stage in STAGES:
+        must(project, *stage)
+    expected, grown = scores(project), used(project) - before
+    shares = (0.1, 0.7) if short else (0.1, 0.4, 0.7, 0.9)
+    lost, wrong = [], []
+    for share in shares:
+        with small_disk(project.with_name("disk"), fresh, int(grown * share)) as (disk, free):
+            ended = [run(disk, *stage) for stage in STAGES]
+            failed = [(stage, one) for stage, one in zip(STAGES, ended, strict=True) if one.code]
+            if not failed:
+                wrong.append(f"{share} of the space: nothing failed")
+            for stage, one in failed:
+                if fault := one.fault():
+                    wrong.append(f"{share} of the space: {' '.join(stage)}: {fault}")
+            free()
+            # What failed is run again, with what needs it.
+            again = STAGES[min([STAGES.index(stage) for stage, _ in failed], default=0) :]
+            late = [(stage, one) for stage in again if (one := run(disk, *stage)).code]
+            for stage, one in late:
+                lost.append(f"{share} of the space, then more: {' '.join(stage)}: {one.said}")
+            if not late and scores(disk) != expected:
+                lost.append(f"{share} of the space, then more: other scores")
+    return Row("disks that are full", len(shares), lost, wrong)
+
+
+def used(folder: Path) -> int:
+    """Return the bytes that files take on a disk."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return sum(-(-path.stat().st_size // PAGE) * PAGE for path in files)
+
+
+def scores(project: Path) -> dict[str, object]:
+    """Return the scores that the board of a project has, by model."""
+    board = json.loads((project / "reports" / TASK / "board.json").read_text(encoding="utf-8"))
+    return {model: entry.get("scores") for model, entry in board["models"].items()}
+
+
+@contextmanager
+def small_disk(
+    place: Path, project: Path, space: int
+) -> Iterator[tuple[Path, Callable[[], object]]]:
+    """Yield a copy of a project on a disk with some free bytes, and how to free more of it."""
+
+    def mount(size: int, *options: str) -> None:
+        command = ["mount", "-t", "tmpfs", "-o", ",".join([*options, f"size={size}"]), "bakeoff"]
+        subprocess.run([*command, str(place)], check=True)
+
+    place.mkdir(exist_ok=True)
+    # A folder takes no space of this kind of disk.
+    size = used(project) + space
+    mount(size)
+    try:
+        copy = shutil.copytree(project, place / "bakeoff")
+        yield copy, lambda: mount(size + 2**30, "remount")
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+ROWS: tuple[Callable[[Path, bool], Row], ...] = (hostile_files, first_writers, full_disk)
+
+
+if __name__ == "__main__":
+    main()
