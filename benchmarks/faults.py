@@ -284,6 +284,8 @@ def full_disk(project: Path, short: bool) -> Row:
     """Let the disk be full at some point of the stages, free it, and go on."""
     params = "tasks: [breast_cancer]\nmodels: [baseline, logistic_regression]\n"
     (project / "params.yaml").write_text(f"{params}seed: 0\nsplit_seed: 0\n")
+    # On a full disk Python itself leaves cut bytecode, with which nothing can be imported.
+    must(project, "compileall", "-q", "pipeline", "hydra_plugins")
     fresh = shutil.copytree(project, project.with_name("fresh"))
     before = used(fresh)
     for stage in STAGES:
