@@ -28,6 +28,10 @@ from pipeline.errors import UserError
 from pipeline.files import read_json
 from pipeline.paths import CONF, ROOT
 
+# Hydra copies its store, with all that is registered, each time that it reads conf/: hundreds of
+# times for --help. What it loads from the store is a copy in any case.
+ConfigStore.__deepcopy__ = lambda store, _memo: store
+
 
 def register(stage: str, tasks: Mapping[str, Mapping[str, Any]] | None = None) -> None:
     """
