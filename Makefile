@@ -15,8 +15,9 @@ run: $(VENV)/installed ## Run every stage that is not up to date and print the l
 tune: $(VENV)/installed ## Tune each model of a TASK alike: BUDGET=10m or TRIALS=30
 	@python -m pipeline.tune $(if $(TASK),task=$(TASK)) $(if $(BUDGET),sweep.budget=$(BUDGET)) $(if $(TRIALS),sweep.n_trials=$(TRIALS))
 
+# Threads of two processes that wait for one another on the same cores take many times as long.
 test: $(VENV)/installed ## Run the tests, but for the slow ones: pytest -m slow
-	@pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed ## Check style and types
 	@ruff check .
