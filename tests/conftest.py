@@ -269,7 +269,7 @@ split_seed: 0
 
 
 @pytest.fixture(scope="session")
-def repro(clone: Project, empty_store: Path, shared: Callable[..., Path]) -> Project:
+def repro(warm: str, clone: Project, empty_store: Path, shared: Callable[..., Path]) -> Project:
     """Return the project after `dvc repro` on two tasks and three models; leave it as it is."""
 
     def make(folder: Path) -> None:
@@ -277,7 +277,7 @@ def repro(clone: Project, empty_store: Path, shared: Callable[..., Path]) -> Pro
         (project.root / "params.yaml").write_text(SMALL, encoding="utf-8")
         project.edit("conf/model/neural_net.yaml", "max_epochs: 200", "max_epochs: 25")
         project.commit()
-        project.must("dvc", "repro", "--quiet")
+        project.must_dvc(warm, "repro", "--quiet")
 
     return Project(shared("repro", make) / "bakeoff")
 
@@ -321,14 +321,15 @@ def mirror() -> Path:
 
 
 @pytest.fixture(scope="session")
-def swept(repro: Project, empty_store: Path, shared: Callable[..., Path]) -> Project:
+def swept(warm: str, repro: Project, empty_store: Path, shared: Callable[..., Path]) -> Project:
     """Return the project after a parallel sweep of four models into a store that it had to make."""
 
     def make(folder: Path) -> None:
         project = repro.copy(folder / "bakeoff", empty_store)
         (project.root / "mlflow.db").unlink()
-        done = project.stage(
-            "train",
+        done = project.warm(
+            warm,
+            "pipeline.train",
             "--multirun",
             "hydra/launcher=joblib",
             "hydra.launcher.n_jobs=2",

@@ -11,6 +11,7 @@ of standard output and error, then signals, and gets the exit code.
 
 import gc
 import importlib
+import importlib.metadata
 import json
 import os
 import runpy
@@ -19,13 +20,14 @@ import socket
 import sys
 import threading
 from contextlib import suppress
+from functools import cache
 
 import torch
 from mlflow.utils import requirements_utils
 
 # What the commands import, some of it late.
 LIBRARIES = [
-    *("alembic.command", "dvc.cli", "dvc.commands.repro", "dvc.commands.status", "dvc.repo"),
+    *("alembic.command", "dvc.cli.parser", "dvc.commands.repro", "dvc.commands.status", "dvc.repo"),
     *("filelock", "git", "hydra._internal.hydra", "jinja2", "joblib", "lightgbm"),
     *("matplotlib.backends.backend_agg", "matplotlib.pyplot"),
     *("mlflow.genai", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store"),
@@ -36,7 +38,8 @@ LIBRARIES = [
 ]
 for library in LIBRARIES:
     importlib.import_module(library)
-# Which package a distribution is of: MLflow looks through all that are installed.
+# Which package a distribution is of: MLflow looks through all that are installed, and so do we.
+importlib.metadata.packages_distributions = cache(importlib.metadata.packages_distributions)
 requirements_utils._init_modules_to_packages_map()
 torch.accelerator.is_available()
 # Otherwise the last collection of each fork copies the memory of all that was imported.
