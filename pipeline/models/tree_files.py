@@ -200,14 +200,14 @@ def check_booster(text: str) -> None:
         raise ValueError("it has trees for other classes than it names")
     if not len(leaves) or leaves.min() < 1 or len(leaves) != len(re.findall("^Tree=", text, re.M)):
         raise ValueError("a tree has no leaves")
+    children = [_whole(text, side) for side in ("left_child", "right_child")]
+    # Before anything as long as the text says is made. The sum of Python's own cannot overflow.
+    if any(len(child) != sum(inner.tolist()) for child in children):
+        raise ValueError("a tree has other nodes than leaves")
     own = np.arange(inner.sum()) - np.repeat(np.cumsum(inner) - inner, inner)
     of_tree = np.repeat(inner, inner)
-    for side in ("left_child", "right_child"):
-        child = _whole(text, side)
-        if (
-            len(child) != len(own)
-            or not np.where(child >= 0, (child > own) & (child < of_tree), ~child <= of_tree).all()
-        ):
+    for child in children:
+        if not np.where(child >= 0, (child > own) & (child < of_tree), ~child <= of_tree).all():
             raise ValueError("a node of a tree has an index that is out of range")
     features = [_whole(text, name) for name in ("split_feature", "leaf_features")]
     if any(len(found) and not 0 <= found.min() <= found.max() < n_features for found in features):
