@@ -92,15 +92,6 @@ def room(name):
 
 FILES = [file for file in (ROOT / "pipeline").rglob("*.py") if file.name != "__init__.py"]
 FILES += [file for file in (ROOT / "pipeline").glob("*/__init__.py") if code._holds_code(file)]
-IMPORTS = {
-    dotted(file): {
-        dotted(other)
-        for name in code._imported(file)
-        for other in code._files(name)
-        if other != ROOT / "pipeline/__init__.py"
-    }
-    for file in FILES
-}
 
 
 def test_settings_are_composed_again_when_any_code_that_they_may_name_changes():
@@ -149,10 +140,16 @@ def test_a_stage_loads_no_heavy_package_that_it_does_not_use(stage):
 
 def test_every_import_leads_to_a_lower_layer():
     level = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms.split()}
+    imports = {
+        (dotted(file), dotted(other))
+        for file in FILES
+        for name in code._imported(file)
+        for other in code._files(name)
+        if other != ROOT / "pipeline/__init__.py"
+    }
     upwards = [
         f"{name} imports {other}"
-        for name, others in IMPORTS.items()
-        for other in others
+        for name, other in imports
         if room(other) != room(name) and level[room(other)] <= level[room(name)]
     ]
     assert upwards == []

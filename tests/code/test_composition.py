@@ -47,6 +47,7 @@ def pairs(models):
     ]
 
 
+@functools.cache
 def kind_of(task):
     """Return the kind of problem that a task's file names or builds on."""
     read = yaml.safe_load((CONF / f"task/{task}.yaml").read_text("utf-8"))
