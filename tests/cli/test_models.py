@@ -21,80 +21,91 @@ VICTIM = "logistic_regression"
 Damage = Callable[[Path], None]
 
 
-def missing(models: Path) -> None:
-    shutil.rmtree(models / VICTIM)
-
-
 def truncated(name: str) -> Damage:
-    def damage(models: Path) -> None:
-        file = models / VICTIM / name
+    def damage(model: Path) -> None:
+        file = model / name
         file.write_bytes(file.read_bytes()[:100])
 
     return damage
 
 
-def another_model(models: Path) -> None:
-    missing(models)
-    shutil.copytree(models / "baseline", models / VICTIM)
+def another_model(model: Path) -> None:
+    shutil.rmtree(model)
+    shutil.copytree(model.with_name("baseline"), model)
 
 
-def file_of_another_model(models: Path) -> None:
-    shutil.copy(models / "baseline" / "estimator.skops", models / VICTIM)
+def file_of_another_model(model: Path) -> None:
+    shutil.copy(model.with_name("baseline") / "estimator.skops", model)
 
 
 def edited(**changes: object) -> Damage:
-    def damage(models: Path) -> None:
-        file = models / VICTIM / "bundle.json"
+    def damage(model: Path) -> None:
+        file = model / "bundle.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
     return damage
 
 
+# By the name of a model: what is done to it, and what its row says.
 DAMAGES = {
-    "missing": (missing, "models/breast_cancer/logistic_regression/bundle.json does not exist"),
-    "manifest cut short": (truncated("bundle.json"), "bundle.json is damaged"),
-    "estimator cut short": (truncated("estimator.skops"), "estimator.skops is damaged"),
-    "featurizer cut short": (truncated("featurizer.skops"), "featurizer.skops is damaged"),
-    "another model's folder": (another_model, "holds the model baseline of breast_cancer"),
-    "another model's estimator": (file_of_another_model, "estimator.skops is damaged"),
-    "another task's model": (edited(task="genre"), "holds the model logistic_regression of genre"),
-    "a decision about no class": (
+    VICTIM: (shutil.rmtree, f"models/breast_cancer/{VICTIM}/bundle.json does not exist"),
+    "manifest_cut_short": (truncated("bundle.json"), "bundle.json is damaged"),
+    "estimator_cut_short": (truncated("estimator.skops"), "estimator.skops is damaged"),
+    "featurizer_cut_short": (truncated("featurizer.skops"), "featurizer.skops is damaged"),
+    "folder_of_another": (another_model, "holds the model baseline of breast_cancer"),
+    "estimator_of_another": (file_of_another_model, "estimator.skops is damaged"),
+    "of_another_task": (edited(task="genre"), "holds the model of_another_task of genre"),
+    "deciding_on_no_class": (
         edited(decision={"positive": 7, "threshold": 0.5}),
         "is no class with its threshold",
     ),
-    "trained on other data": (edited(data={"digest": "0"}), "was trained on other data"),
-    "trained for another target": (
+    "of_other_data": (edited(data={"digest": "0"}), "was trained on other data"),
+    "of_another_target": (
         edited(target={"classes": ["a", "malignant"], "columns": []}),
         "was trained for the target {'classes': ['a', 'malignant']",
     ),
-    "of another kind": (edited(kind="regression"), "of regression, the data have"),
+    "of_another_kind": (edited(kind="regression"), "of regression, the data have"),
 }
 
 
-@pytest.mark.parametrize("name", DAMAGES)
-def test_a_model_that_cannot_be_compared_is_a_row_that_says_so(warm, reproduced, name):
-    damage, reason = DAMAGES[name]
-    damage(reproduced.root / MODELS)
-
-    done = reproduced.warm(warm, "pipeline.evaluate", "task=breast_cancer", "resamples=10")
-
+@pytest.fixture(scope="module")
+def damaged(warm, repro, empty_store, tmp_path_factory):
+    """Return the project after a comparison with copies of a model, each damaged in its way."""
+    project = repro.copy(tmp_path_factory.mktemp("damaged") / "bakeoff", empty_store)
+    for name, (damage, _) in DAMAGES.items():
+        model = project.root / MODELS / name
+        if name != VICTIM:
+            shutil.copytree(repro.root / MODELS / VICTIM, model)
+            edited(model=name)(model)
+            conf = project.root / "conf/model"
+            shutil.copy(conf / f"{VICTIM}.yaml", conf / f"{name}.yaml")
+        damage(model)
+    asked = f"models=[baseline,neural_net,{','.join(DAMAGES)}]"
+    done = project.warm(warm, "pipeline.evaluate", "task=breast_cancer", "resamples=10", asked)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    reports = reproduced.root / "reports" / "breast_cancer"
+    return project
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_model_that_cannot_be_compared_is_a_row_that_says_so(damaged, name):
+    _, reason = DAMAGES[name]
+    reports = damaged.root / "reports" / "breast_cancer"
     board = pd.read_csv(reports / "leaderboard.csv", keep_default_na=False).set_index("model")
-    assert board["roc_auc"].map(bool).to_dict() == {
-        "neural_net": True,
-        "baseline": True,
-        VICTIM: False,
-        "ensemble": False,
-    }
-    assert reason in board["failed"][VICTIM]
+    assert board["roc_auc"][name] == ""
+    assert reason in board["failed"][name]
+    assert board["family"][name] == "classical"
+    assert f"{name}: " in (reports / "leaderboard.txt").read_text("utf-8")
+    assert name in (reports / "report.md").read_text("utf-8")
+    assert not (reports / "metrics" / f"{name}.json").exists()
+
+
+def test_models_that_cannot_be_compared_take_their_ensemble_along_and_no_other(warm, damaged):
+    reports = damaged.root / "reports" / "breast_cancer"
+    board = pd.read_csv(reports / "leaderboard.csv", keep_default_na=False).set_index("model")
+    assert set(board.index[board["roc_auc"] != ""]) == {"neural_net", "baseline"}
     assert f"combines another {VICTIM} than" in board["failed"]["ensemble"]
-    assert board["family"][VICTIM] == "classical"
-    assert f"{VICTIM}: " in (reports / "leaderboard.txt").read_text("utf-8")
-    assert VICTIM in (reports / "report.md").read_text("utf-8")
-    assert not (reports / "metrics" / f"{VICTIM}.json").exists()
-    printed = reproduced.must_warm(warm, "pipeline.leaderboard")
+    printed = damaged.must_warm(warm, "pipeline.leaderboard")
     assert "which model, classical or deep?" in printed
 
 
