@@ -6,7 +6,8 @@ This server imports them once, and forks for each command. The project itself is
 imported anew in each fork, from the folder that the command is run in.
 
 Usage: python warm.py SOCKET. A connection sends one JSON line with the file descriptors
-of standard output and error, then signals, and gets the exit code.
+of standard input, output and error, then signals, and gets the exit code. Commands that start
+others by `sys.executable` start forks too: beside the socket lies a `python` that asks for them.
 """
 
 import gc
@@ -21,10 +22,12 @@ import sys
 import threading
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import torch
 from mlflow.utils import requirements_utils
 
+PYTHON = str(Path(sys.argv[1]).with_name("python"))
 # What the commands import, some of it late.
 LIBRARIES = [
     *("alembic.command", "dvc.cli.parser", "dvc.commands.repro", "dvc.commands.status", "dvc.repo"),
@@ -49,7 +52,7 @@ gc.freeze()
 def become(
     streams: list[int], module: str, arguments: list[str], cwd: str, environment: dict
 ) -> None:
-    for number, stream in enumerate(streams, 1):
+    for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -60,6 +63,7 @@ def become(
     # The first entry is this file's folder; `python -m` has the working directory there.
     sys.path[:1] = [cwd, *filter(None, extra.split(os.pathsep))]
     sys.argv = [module, *arguments]
+    sys.executable = PYTHON
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
@@ -85,7 +89,7 @@ def serve(path: str) -> dict:
             connection.close()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with connection:
-        line, streams, *_ = socket.recv_fds(connection, 1 << 16, 2)
+        line, streams, *_ = socket.recv_fds(connection, 1 << 16, 3)
         while not line.endswith(b"\n"):
             line += connection.recv(1 << 16)
         child = os.fork()

@@ -2,7 +2,8 @@
 Run `python -m MODULE ARGUMENTS` in a fork of the server of warm.py, as if in this process.
 
 Usage: python warm_python.py SOCKET -m MODULE ARGUMENTS. The fork gets the signals that this
-process gets, and is killed when it is.
+process gets, and is killed when it is. Any other Python, such as a worker of joblib, which
+inherits open files, is started as usual.
 """
 
 import json
@@ -12,8 +13,10 @@ import socket
 import sys
 from pathlib import Path
 
-_, server, flag, module, *arguments = sys.argv
-assert flag == "-m"
+_, server, *words = sys.argv
+if words[0] != "-m" or words[1].partition(".")[0] not in ("dvc", "pipeline", "pytest"):
+    os.execv(sys.executable, [sys.executable, *words])
+_, module, *arguments = words
 command = {
     "module": module,
     "arguments": arguments,
@@ -23,7 +26,7 @@ command = {
 with socket.socket(socket.AF_UNIX) as connection:
     connection.connect(server)
     line = f"{json.dumps(command)}\n".encode()
-    socket.send_fds(connection, [line[:1]], [1, 2])
+    socket.send_fds(connection, [line[:1]], [0, 1, 2])
     connection.sendall(line[1:])
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda signum, _: connection.sendall(bytes([signum])))
