@@ -10,6 +10,7 @@ import yaml
 
 from pipeline import command, experiment, paths
 from pipeline.config import command_line, schema
+from pipeline.config.conf import to_yaml
 from pipeline.config.settings import leaves, with_value
 from pipeline.errors import UserError, address
 from pipeline.features import views
@@ -65,9 +66,8 @@ def found(cfg: schema.Adopt, about: Mapping[str, Any]) -> optuna.Study:
         When there is none, or it was made with settings or data that are not those of now.
     """
     name = cfg.sweep.study
-    storage = studies.connect(cfg.sweep.storage)
     try:
-        study = optuna.load_study(study_name=name, storage=storage)
+        study = studies.load(cfg.sweep)
     except KeyError:
         raise UserError(
             f"there is no sweep '{name}' in {address(cfg.sweep.storage)}: "
@@ -136,7 +136,7 @@ def text_of(settings: dict[str, Any], study: str) -> str:
         f"# Written by pipeline.adopt: the best settings of the sweep '{study}'.\n"
         "# Remove the file to take them back.\n"
     )
-    return head + yaml.safe_dump(settings, sort_keys=False)
+    return head + to_yaml(settings)
 
 
 def difference(before: str, after: str, name: str) -> str:

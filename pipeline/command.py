@@ -3,10 +3,12 @@
 import argparse
 import importlib
 import inspect
+import io
 import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -15,6 +17,7 @@ from typing import Any, NoReturn
 import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -24,6 +27,19 @@ from pipeline.config import composition
 from pipeline.config.messages import describe_error
 from pipeline.errors import UserError, nearest
 from pipeline.paths import CONF, enter_project
+
+# What a user can mend.
+MISTAKES = (UserError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
+
+
+def _return_value(job: JobReturn) -> Any:
+    """Return what a job returned, or raise its error: Hydra's own also prints its overrides."""
+    if job.status == JobStatus.FAILED:
+        raise job._return_value
+    return job._return_value
+
+
+JobReturn.return_value = property(_return_value, JobReturn.return_value.fset)
 
 
 def run(name: str) -> None:
@@ -46,13 +62,12 @@ def run(name: str) -> None:
         main = importlib.import_module(f"pipeline.{name}").main
         try:
             main(composition.check_and_settle(composed))
-        except (UserError, OSError, OmegaConfBaseException) as error:
-            what = _described(error, name)
+        except MISTAKES as error:
             if HydraConfig.get().mode == RunMode.RUN:
-                _exit(f"error: {what}", 1)
+                _end(error, name)
             # One failed job of a sweep does not end the others.
             overrides = " ".join(HydraConfig.get().overrides.task)
-            print(f"error: {overrides}: {what}", file=sys.stderr)
+            print(f"error: {overrides}: {_described(error, name)}", file=sys.stderr)
             raise UserError("not every job of the sweep was done, see above") from None
 
     if name != "train" and {"-m", "--multirun"}.intersection(sys.argv):
@@ -70,6 +85,9 @@ def reporting(stage: str) -> Iterator[None]:
     """
     Report mistakes of the user's in a line or two on standard error. There must be a project.
 
+    What a console cannot show is replaced by question marks. If whoever reads the output has had
+    enough, as in ``... | head -1``, the command ends without a word.
+
     Parameters
     ----------
     stage : str
@@ -81,17 +99,20 @@ def reporting(stage: str) -> Iterator[None]:
         With code 1 on a mistake, 130 on Ctrl-C and 143 on SIGTERM.
     """
     signal.signal(signal.SIGTERM, _terminated)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         enter_project()
         yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         _exit("interrupted", 130)
-    except (UserError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        _exit(f"error: {_described(error, stage)}", 1)
-    except ValueError as error:  # so Hydra refuses `task=null`
-        if "Config group override" not in str(error):
+    except Exception as error:
+        # Of what is wrong in conf/, Hydra raises errors of many types.
+        if not isinstance(error, MISTAKES) and not _composing(error):
             raise
-        _exit("error: a group such as task= or model= takes the name of a file", 1)
+        _end(error, stage)
 
 
 def run_plain(name: str, main: Callable[[Any], None], settings: type, keys: str) -> None:
@@ -120,11 +141,7 @@ def run_plain(name: str, main: Callable[[Any], None], settings: type, keys: str)
     parser.add_argument("given", nargs="*", metavar="key=value")
     arguments = parser.parse_args().given
     with reporting(name):
-        try:
-            main(_parsed(arguments, settings))
-            sys.stdout.flush()
-        except BrokenPipeError:  # whoever reads the output has had enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        main(_parsed(arguments, settings))
 
 
 def _parsed(arguments: list[str], settings: type) -> Any:
@@ -138,6 +155,19 @@ def _parsed(arguments: list[str], settings: type) -> Any:
             raise UserError(f"{key}: expected {key}=value")
         given[key] = value
     return settings(**given)
+
+
+def _end(error: Exception, stage: str) -> NoReturn:
+    """Report a mistake, unless it is that nobody reads the output any more."""
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    _exit(f"error: {_described(error, stage)}", 1)
+
+
+def _composing(error: Exception) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(frame.name == "load_configuration" for frame in frames)
 
 
 def _exit(message: str, code: int) -> NoReturn:

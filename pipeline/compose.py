@@ -1,16 +1,14 @@
 """Stage 0: the settings of every experiment of params.yaml, each in a file of its own."""
 
 import argparse
-import sys
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import initialize_config_dir
 
-from pipeline import paths
+from pipeline import command, paths
 from pipeline.config import code, composition, conf
 from pipeline.config.messages import describe_error
 from pipeline.config.settings import PROJECT, code_of, pick_settings
@@ -31,7 +29,7 @@ def main() -> None:
         for file, document in documents.items():
             place = folder / file.relative_to(COMPOSED)
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), "utf-8")
+            place.write_text(conf.to_yaml(document), "utf-8")
     print(f"composed the settings of {len(documents)} stages")
 
 
@@ -128,8 +126,5 @@ def check_code(files: Iterable[str], task: str) -> None:
 
 if __name__ == "__main__":
     argparse.ArgumentParser("python -m pipeline.compose", description=main.__doc__).parse_args()
-    try:
-        paths.enter_project()
+    with command.reporting("train"):
         main()
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")

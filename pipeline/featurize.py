@@ -15,7 +15,7 @@ from pipeline.errors import UserError
 from pipeline.features import views
 from pipeline.features.inputs import kind_of
 from pipeline.features.views import Features
-from pipeline.files import dvc_digest, new_folder, read_json, write_json
+from pipeline.files import damaged, dvc_digest, new_folder, read_json, write_json
 from pipeline.progress import console, track
 from pipeline.sources.examples import inputs_of, meta_of
 from pipeline.sources.rounds import Rounds
@@ -37,6 +37,8 @@ def main(cfg: schema.Stage) -> None:
     ingested = paths.ingested_folder(cfg.task.name)
     rounds = Rounds.read(ingested)
     card = read_json(ingested / "card.json", CARD)
+    if card["inputs"] != inputs_of(rounds.examples):
+        raise damaged(ingested / "card.json", "it names other inputs than the examples have")
     about = description(rounds, card) | {"digest": dvc_digest(ingested)}
     used = merge(card["settings"], pick_settings("featurize", cfg))
     summaries = set()

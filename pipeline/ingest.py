@@ -6,6 +6,7 @@ import pandas as pd
 
 from pipeline import command, paths
 from pipeline.config import schema, targets
+from pipeline.config.command_line import overridden_keys
 from pipeline.config.settings import pick_settings
 from pipeline.errors import UserError, nearest
 from pipeline.files import new_folder, write_json
@@ -31,6 +32,7 @@ def main(cfg: schema.Stage) -> None:
     """Read the examples of a task, check them, split them, and write them with their card."""
     kind = problem(cfg.task.kind)
     source: Source = targets.build(cfg.task.source)
+    check_source(source, cfg.task.source["_target_"])
     examples, test, slices, dropped = clean(source, kind)
     plan = make_plan(cfg.task.split, examples, test is not None)
     try:
@@ -51,6 +53,22 @@ def main(cfg: schema.Stage) -> None:
     console.print(f"{line}{describe_counts(source.joined, 'kept together')}")
     for warning in source.warnings + describe_classes(rare, cfg.task.rare, rounds, kind):
         console.print(f"warning: {warning}", style="bold yellow")
+
+
+def check_source(source: Source, name: str) -> None:
+    """
+    Check that what reads the examples returns them, and that no setting would be ignored.
+
+    Raises
+    ------
+    UserError
+        If it returns something else, or if the command line sets the share of a test that the
+        source has itself.
+    """
+    if not isinstance(source, Source) or not isinstance(source.examples, pd.DataFrame):
+        raise UserError(f"{name} does not return a Source with a DataFrame of examples")
+    if source.test is not None and "task.split.test" in overridden_keys():
+        raise UserError("task.split.test: the data have a test of their own: leave it out")
 
 
 def clean(

@@ -1,11 +1,10 @@
 """Print the leaderboards of the tasks in params.yaml: python -m pipeline.leaderboard."""
 
-import sys
+import argparse
 from functools import partial
 
-from pipeline import paths
+from pipeline import command, paths
 from pipeline.config import conf
-from pipeline.errors import UserError
 from pipeline.evaluation.across import FEWEST_TASKS, compare_over_tasks, format_over_tasks
 from pipeline.evaluation.board import check_current, read_board
 from pipeline.evaluation.layout import console_table, summarize_tasks
@@ -20,25 +19,25 @@ OVER_TASKS = (
 
 def main() -> None:
     """Print the board of each task, as evaluate wrote it, and write a page about all of them."""
-    boards = {}
+    boards, shown = {}, []
     for task in conf.params()["tasks"]:
         folder = paths.report_folder(task)
-        if not folder.is_dir():
-            raise missing(folder)
+        table = folder / "leaderboard.txt"
+        if not table.is_file():
+            raise missing(table if folder.is_dir() else folder)
         check_current(folder / "board.json", partial(paths.model_folder, task))
-        print((folder / "leaderboard.txt").read_text(encoding="utf-8"), end="\n\n")
+        shown.append(table.read_text(encoding="utf-8"))
         boards[task] = read_board(folder / "board.json")
     write_index(list(boards.values()), paths.ROOT / "reports")
     legend = "with simultaneous intervals; each family by its model that is best on validation"
     if len(boards) > 1:
         over = format_over_tasks(compare_over_tasks(boards))
-        print(console_table("over all tasks", over, OVER_TASKS), end="\n\n")
-    print(console_table("which model, classical or deep?", summarize_tasks(boards), legend))
+        shown.append(console_table("over all tasks", over, OVER_TASKS))
+    shown.append(console_table("which model, classical or deep?", summarize_tasks(boards), legend))
+    print("\n\n".join(shown))
 
 
 if __name__ == "__main__":
-    try:
-        paths.enter_project()
+    argparse.ArgumentParser("python -m pipeline.leaderboard", description=main.__doc__).parse_args()
+    with command.reporting("evaluate"):
         main()
-    except UserError as error:
-        sys.exit(f"error: {error}")

@@ -1,5 +1,6 @@
 """Predict a file with a trained model, or recommend items to a user: python -m pipeline.predict."""
 
+import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -296,6 +297,8 @@ def write(answers: Iterable[pd.DataFrame], output: str | None) -> Counts:
         If no row has a prediction.
     """
     if output is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # as in a file, whatever the console can show
         return stream(answers, sys.stdout)
     target = Path(output).absolute()
     with aside(target) as folder:

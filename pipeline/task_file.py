@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.config.conf import read_yaml
+from pipeline.config.conf import read_yaml, to_yaml
 from pipeline.config.settings import merge
 from pipeline.errors import UserError
 from pipeline.paths import CONF, PARAMS
@@ -82,11 +82,7 @@ def _set_lines(lines: list[str], values: Mapping[str, Any], *between: str) -> li
 
 def _entry(key: str, value: Any) -> list[str]:
     """Return the lines of a key; lists of plain values take one."""
-    flow = None if isinstance(value, list) else False
-    text = yaml.safe_dump(
-        {key: value}, sort_keys=False, allow_unicode=True, default_flow_style=flow
-    )
-    return text.splitlines()
+    return to_yaml({key: value}, None if isinstance(value, list) else False).splitlines()
 
 
 def add_to_params(task: str) -> str:

@@ -46,7 +46,10 @@ def repeats(task: str) -> str:
 def run_folder(task: str, model: str, run_id: str) -> Path:
     """Folder of a training with settings of its own: in a multirun the job's."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        return Path(HydraConfig.get().runtime.output_dir)
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        if not folder.is_relative_to(ROOT):
+            raise UserError(f"hydra.sweep.dir: {folder} is not in the project, {ROOT}")
+        return folder
     return ROOT / "runs" / task / model / run_id
 
 

@@ -55,7 +55,7 @@ def register(stage: str, tasks: Mapping[str, Mapping[str, Any]] | None = None) -
     if not issubclass(SCHEMAS[stage], Train):
         return
     architectures = {
-        name: _readable(CONF / "architecture" / f"{name}.yaml") for name in options("architecture")
+        name: read_yaml(CONF / "architecture" / f"{name}.yaml") for name in options("architecture")
     }
     models = {name: _readable(CONF / "model" / f"{name}.yaml") for name in options("model")}
     # Of an earlier call, which may have found other files.
@@ -69,7 +69,7 @@ def register(stage: str, tasks: Mapping[str, Mapping[str, Any]] | None = None) -
             choice = own.pop("architecture", node.get("architecture"))
             # An unknown architecture is named when the model is settled.
             named = {"architecture": choice} if "architecture" in node or choice else {}
-            architecture = architectures.get(choice, {}) | named
+            architecture = architectures.get(str(choice), {}) | named
             store.store(model, architecture, f"architecture/{task}", "model")
             if own:
                 store.store(model, own, f"set_by_task/{task}", "model")
@@ -173,6 +173,8 @@ def check_stage(stage: str, cfg: Any) -> None:
         check_targets(cfg.task.source, "task.source")
     if stage == "featurize":
         check_targets(cfg.task.views, "task.views")
+    if stage == "evaluate" and not cfg.models:
+        raise UserError(f"models: there is none to compare, for {cfg.task.kind}")
 
 
 def _take_source(whole: DictConfig) -> None:

@@ -1,6 +1,7 @@
 """What the files of conf/ and params.yaml hold, as they are."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,41 @@ try:  # several times as fast
 except ImportError:  # PyYAML was built without libyaml
     from yaml import SafeLoader  # type: ignore[assignment]
 
+try:
+    from yaml import CSafeDumper as SafeDumper
+except ImportError:
+    from yaml import SafeDumper  # type: ignore[assignment]
+
 SHOWN = 40
+EXPECTED = "expected keys and values"
+EMPTY = f"is empty: {EXPECTED}"
 PARAMS: dict[str, type] = {"tasks": list, "models": list, "seed": int, "split_seed": int}
+
+
+class Loader(SafeLoader):
+    """Read YAML as Hydra does: no key stands twice, and 1e-3 is a number."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return a mapping, or raise an error if a key stands twice in it."""
+        keys = [key.value for key, _ in node.value]
+        for place, (key, _) in enumerate(node.value):
+            if isinstance(key.value, Hashable) and key.value in keys[:place]:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"found duplicate key {key.value}", key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+class Dumper(SafeDumper):
+    """Write YAML with quotes around texts that Hydra would read as numbers."""
+
+
+for one in (Loader, Dumper):
+    one.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?[0-9]+(_[0-9]+)*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+        list("-+0123456789"),
+    )
 
 
 def params() -> dict[str, Any]:
@@ -73,16 +107,34 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{name} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(read, dict):
-        what = "is empty" if read is None else f"holds only {str(read)[:SHOWN]!r}"
-        raise UserError(f"{name} {what}: expected keys and values")
+        what = EMPTY if read is None else f"holds only {str(read)[:SHOWN]!r}: {EXPECTED}"
+        raise UserError(f"{name} {what}")
     return read
 
 
 def _parse(text: str) -> Any:
     try:
-        return yaml.load(text, SafeLoader)
+        return yaml.load(text, Loader)  # noqa: S506 a safe one
+    except yaml.constructor.ConstructorError:
+        raise
     except yaml.YAMLError:
         return yaml.safe_load(text)  # names the place of a mistake better than libyaml
+
+
+def to_yaml(node: Any, flow: bool | None = False) -> str:
+    """
+    Write a node as YAML, so that Hydra reads what it holds.
+
+    Parameters
+    ----------
+    node : dict
+        Plain values.
+    flow : bool, optional
+        Whether to write ``{}`` and ``[]``; None does where they hold plain values only.
+    """
+    return yaml.dump(
+        node, Dumper=Dumper, sort_keys=False, allow_unicode=True, default_flow_style=flow
+    )
 
 
 def options(group: str) -> list[str]:

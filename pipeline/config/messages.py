@@ -18,10 +18,12 @@ from hydra.errors import (
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from pipeline.config.conf import options, read_yaml
+from pipeline.config.conf import EMPTY, options, read_yaml
 from pipeline.config.schema import SCHEMAS
 from pipeline.errors import UserError, nearest
 from pipeline.paths import CONF, ROOT
+
+NO_CHOICE = "a group such as task= or model= takes the name of a file"
 
 
 def describe_error(error: Exception, stage: str) -> str:
@@ -36,18 +38,19 @@ def describe_error(error: Exception, stage: str) -> str:
         A key of `SCHEMAS`.
     """
     text = str(error)
+    if isinstance(error, UserError):
+        return text
     if isinstance(error, OverrideParseException):
         return (
             f"'{error.override}' is not an override: expected key=value, quoted for the shell; "
             "a value with brackets, = or ? needs quotes of its own: 'key=\"value\"'"
         )
-    # by OmegaConf, which names no file, or another one
-    if text.startswith("Invalid loaded object type") or "DictConfig with ListConfig" in text:
-        return _without_keys()
+    if text.startswith("Invalid loaded object type"):  # Hydra names no file, or another one
+        return _unreadable() or text.splitlines()[0]
     absent = re.search(r"Could not find '(.+?)/(.*)'", text)
     if isinstance(error, MissingConfigException) and absent:
         group, choice = absent.groups()
-        if "/" in choice:  # of what is composed for each task and model
+        if group == "architecture" and "/" in choice:  # composed for each task and model
             group, choice = "model", choice.partition("/")[2]
         return f"unknown {group} '{choice}'{nearest(choice, options(group))}"
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
@@ -55,6 +58,10 @@ def describe_error(error: Exception, stage: str) -> str:
         if wrong == "sweep":
             return "a search space is added with a plus: +sweep=<model>"
         known = _keys(stage)
+        key = getattr(_caught(error, OmegaConfBaseException), "full_key", None) or wrong
+        above, _, last = key.rpartition(".")
+        if above in known and not any(name.startswith(f"{above}.") for name in known):
+            return f"{above} has no key '{last}' yet: +{key}=... adds it"
         if wrong in known:
             return f"'{wrong}' is not a key of every choice in the sweep"
         return f"unknown key '{wrong}'{nearest(wrong, known)}"
@@ -62,32 +69,54 @@ def describe_error(error: Exception, stage: str) -> str:
     if broken is not None:
         return broken
     cause = _caught(error, OmegaConfBaseException) or error
-    file = re.match(r"In '(.+?)':", text)
-    where = f"conf/{file[1]}.yaml: " if file else ""
+    file = re.match(r"In '(.+?)':|Invalid defaults list in '(.+?)'", text)
+    where = f"conf/{file[1] or file[2]}.yaml: " if file else ""
     unread = re.search(r"Could not load '(.+)'", text)
     if isinstance(error, MissingConfigException) and unread:
         return f"{where}there is no conf/{unread[1]}.yaml"
     key = getattr(cause, "full_key", None)
     if isinstance(cause, MissingMandatoryValue) and key:
+        if not str(key).startswith("task."):
+            return f"{key} has no value"
         task = HydraConfig.get().runtime.choices.task
         return f"conf/task/{task}.yaml: the key '{str(key).removeprefix('task.')}' is missing"
+    if key == "_dummy_":  # a default such as ${task}/${model}
+        return NO_CHOICE
+    if isinstance(cause, RecursionError):
+        return "conf/: the defaults of a file lead back to the file itself"
     if isinstance(cause, ConfigKeyError) and key:
         above = str(key).rpartition(".")[0]
         known = [name for name, _ in _fields(SCHEMAS[stage]) if name.rpartition(".")[0] == above]
         return f"{where}unknown key '{key}'{nearest(str(key), known)}"
-    message = str(cause).splitlines()[0]
-    unlike = re.match(r"Merge error: \w+ is not a subclass of (\w+)\. value: (.*)", message)
-    if unlike:
-        part, value = unlike.groups()
+    message = (str(cause).splitlines() or [type(cause).__name__])[0]
+    if "Config group override" in message:  # so Hydra refuses `task=null`
+        return NO_CHOICE
+    unlike = re.match(r".* is not a subclass of (\w+).*\. value: .*", message)
+    if unlike and not key:
         places = [
             place
             for place, kind in _fields(SCHEMAS[stage])
-            if getattr(kind, "__name__", "") == part
+            if getattr(kind, "__name__", "") == unlike[1]
         ]
-        return f"{where}{' or '.join(places)}: expected keys and values, not {value}"
+        key = " or ".join(places)
+    if not where and not key:
+        return _unreadable() or message
+    for pattern, words in WORDS.items():
+        message = re.sub(pattern, words, message)
     return f"{where}{key}: {message}" if key else f"{where}{message}"
 
 
+# What OmegaConf says of values, and what is said instead.
+WORDS = {
+    r".* is not a subclass of .*\. value: (.*)": r"expected keys and values, not \1",
+    r"Cannot assign \w+ to Dict.*|.* is incompatible with .*Dict.*": "expected keys and values",
+    r"Cannot merge DictConfig with ListConfig": "there is a list in place of keys and values",
+    r".* is not a ListConfig, list or tuple\.": "expected a list, as in [a, b]",
+    r"Cannot convert '\w+' to string: '(.*)'": r"expected a text, not \1",
+    r"field '.*' is not Optional|Incompatible value 'None' for .*": "a value is needed, not null",
+    r"Value (.*) of type '\w+' could not be converted to Integer": r"\1 is not a whole number",
+    r"Value (.*) of type '\w+' could not be converted to Float": r"\1 is not a number",
+}
 T = TypeVar("T", bound=BaseException)
 
 
@@ -108,15 +137,23 @@ def _broken_yaml(error: BaseException) -> str | None:
     return f"{name}, line {broken.problem_mark.line + 1} cannot be read as YAML: {broken.problem}"
 
 
-def _without_keys() -> str:
-    """Describe the first file of conf/ that holds a bare value."""
+def _unreadable() -> str | None:
+    """Describe the first file of conf/ that cannot be composed, where Hydra names none."""
     for path in sorted(CONF.rglob("*.yaml")):
         try:
-            read_yaml(path)
+            read: dict[Any, Any] = read_yaml(path)
         except UserError as wrong:
-            if " holds only " in str(wrong):
+            if not str(wrong).endswith(EMPTY):  # which Hydra can read
                 return str(wrong)
-    return "a file of conf/ holds no keys and values"
+            continue
+        name = f"conf/{path.relative_to(CONF).as_posix()}"
+        for key in read:
+            if not isinstance(key, str):
+                return f"{name}: the key {key} is not a name"
+        for base in read.get("defaults") or []:
+            if not isinstance(base, str | dict):
+                return f"{name}: defaults: {base!r} is not a name"
+    return None
 
 
 def _fields(schema: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

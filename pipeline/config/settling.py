@@ -33,13 +33,15 @@ def settle(whole: DictConfig) -> Any:
         For a key that the schema does not know, a name that is no name, and a seed out
         of range.
     """
-    cfg: Any = OmegaConf.to_object(whole)
     choices = HydraConfig.get().runtime.choices
     for group in ("task", "model"):
         if choices.get(group) is not None and not NAME.fullmatch(choices[group]):
             raise UserError(f"{group}: '{choices[group]}' is not a name of a file in conf/{group}/")
+    if choices.get("task") is None:
+        raise UserError(f"task: name one of {', '.join(options('task'))}")
+    cfg: Any = OmegaConf.to_object(whole)
     _check_keys(cfg)
-    if cfg.task is None or choices["task"] is None:
+    if cfg.task is None:
         raise UserError(f"task: name one of {', '.join(options('task'))}")
     if cfg.task.name != choices["task"]:
         raise UserError("task.name cannot be set: it is the name of the task's file")
@@ -128,6 +130,9 @@ def settle_model(node: Any, name: str, task: Any) -> Model:
     file = f"conf/model/{name}.yaml"
     if not isinstance(node, dict):
         raise UserError(f"{file}: expected the keys family, view and _target_")
+    for key in node:
+        if not isinstance(key, str):
+            raise UserError(f"{file}: the key {key} is not a name")
     estimator = dict(node)
     choice = estimator.pop("architecture", None)
     if choice is not None and choice not in options("architecture"):

@@ -8,13 +8,22 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
 import hydra
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException, InstantiationException
 
 from pipeline.errors import UserError, nearest
 from pipeline.paths import ROOT, in_checkout
 
 # The extra of this project that installs a package.
 EXTRAS = {"catboost": "catboost", "interpret": "ebm", "keras": "keras", "xgboost": "xgboost"}
+
+# What the values of a parameter may be, by its annotation.
+ALLOWED: dict[Any, tuple[type, ...]] = {
+    int: (int,),
+    float: (int, float),
+    bool: (bool,),
+    str: (str,),
+    Path: (str, Path),
+}
 
 
 def build(node: dict[str, Any]) -> Any:
@@ -40,14 +49,19 @@ def build(node: dict[str, Any]) -> Any:
         if isinstance(cause, UserError | OSError):
             raise cause from None
         if cause is None:
-            raise
-        frames = traceback.extract_tb(cause.__traceback__)
-        own = [f for f in frames if "site-packages" not in f.filename]
-        place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
-        first = (str(cause).splitlines() or [""])[0]
-        raise UserError(
-            f"{node['_target_']} failed: {type(cause).__name__}: {first}{place}"
-        ) from cause
+            raise UserError(f"{node['_target_']}: {' '.join(str(error).split())}") from None
+        raise UserError(f"{node['_target_']} failed: {_place(cause)}") from cause
+
+
+def _place(error: BaseException) -> str:
+    """Return the type, the message and the line of an error in somebody's code."""
+    first = (str(error).splitlines() or [""])[0]
+    if isinstance(error, SyntaxError):  # which says where
+        return f"SyntaxError: {first}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if "site-packages" not in f.filename and Path(f.filename).is_file()]
+    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {first}{place}"
 
 
 def path_keys(node: dict[str, Any]) -> list[str]:
@@ -121,7 +135,7 @@ def check_targets(node: Any, where: str) -> None:
 def _check_call(node: dict[str, Any], where: str) -> None:
     try:
         target = hydra.utils.get_object(node["_target_"])
-    except (ImportError, ValueError, AttributeError) as error:
+    except (ImportError, ValueError, AttributeError, HydraException) as error:
         raise UserError(
             f"{where}._target_: '{node['_target_']}' cannot be imported ({_describe(error)})"
         ) from None
@@ -141,7 +155,7 @@ def _check_call(node: dict[str, Any], where: str) -> None:
             (annotation,) = kinds
         if get_origin(annotation) in (tuple, list) and not isinstance(value, list):
             raise UserError(f"{where}.{key}: {value!r} is not a list")
-        allowed = {int: (int,), float: (int, float), bool: (bool,), str: (str,)}.get(annotation)
+        allowed = ALLOWED.get(annotation)
         if allowed and (
             not isinstance(value, allowed) or (isinstance(value, bool) and annotation is not bool)
         ):
@@ -166,6 +180,8 @@ def _describe(error: BaseException) -> str:
                 what = "-e '." if in_checkout() else "'bakeoff"
                 install = f"pip install {what}[{EXTRAS[package]}]'"
                 return f"it needs {package}, which is not installed: {install}"
+        if cause.__cause__ is None and not isinstance(cause, ImportError):
+            return _place(cause)
         cause = cause.__cause__
     return " ".join(str(error).split())
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, Self
 
 import pandas as pd
 
-from pipeline.files import read_table
+from pipeline.files import damaged, read_table
 
 PARTS = ("train", "validation", "test")
 # The round without a test, whose model is kept if there are several rounds.
@@ -80,6 +80,9 @@ class Rounds(NamedTuple):
             If a file is missing or damaged.
         """
         rounds = cls(read_table(folder / EXAMPLES), read_table(folder / ROUNDS))
+        there, known = len(rounds.parts), len(rounds.examples)
+        if there != known or rounds.parts.columns.empty:
+            raise damaged(folder / ROUNDS, f"{there:,} rows for {known:,} examples")
         if with_test and rounds.kept != FINAL:
             rounds = rounds._replace(test=read_table(folder / TEST))
         return rounds

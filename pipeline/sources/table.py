@@ -162,6 +162,9 @@ def read(
     _check_choice("target", target, ("category", "number"))
     named = {"label": label, "group": group, "time": time}
     roles = {role: name for role, name in named.items() if name is not None}
+    for role, name in roles.items():
+        if role != "label" and name == label:
+            raise UserError(f"task.source.{role}: column '{name}' is task.source.label")
     wanted = columns or {}
     for role, name in roles.items():
         if name in wanted:

@@ -1,6 +1,5 @@
 """Run a sweep, from the command line to its last trial."""
 
-import io
 import json
 import os
 import socket
@@ -8,7 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import joblib
@@ -16,7 +15,7 @@ import optuna
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
@@ -241,7 +240,7 @@ def launch(context: HydraContext, composed: DictConfig, sweep: Sweep) -> None:
         except Exception as error:  # launchers raise their own types when a process died
             died = error
         for job in jobs:
-            check_job(job)
+            job.return_value  # noqa: B018 a property that raises
         abandoned = studies.abandoned_trials(sweep.study, folder, sweep_id)
         if not abandoned:
             if died:
@@ -258,13 +257,6 @@ def launch(context: HydraContext, composed: DictConfig, sweep: Sweep) -> None:
                 "the process that ran it died: killed, perhaps for its memory",
             )
         workers = sweep.workers if found else 1
-
-
-def check_job(job: JobReturn) -> None:
-    """Raise the error that ended a worker."""
-    if job.status == JobStatus.FAILED:
-        with redirect_stderr(io.StringIO()):  # Hydra prints the overrides, and raises the error
-            job.return_value  # noqa: B018 a property that raises
 
 
 def count_workers(cfg: schema.Train, composed: DictConfig) -> int:

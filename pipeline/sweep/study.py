@@ -122,19 +122,42 @@ def connect(url: str) -> BaseStorage:
         When it cannot be reached. The message holds no password of the URL.
     """
     try:
-        if not url.startswith(paths.JOURNAL):
+        path = _journal(url)
+        if path is None:
             return optuna.storages.get_storage(url)
-        path = Path("/", url.removeprefix(paths.JOURNAL))
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
             return JournalStorage(SQLiteJournal(path))
     except Exception as error:  # drivers of databases raise their own types
         # Messages of databases may hold a password; that a driver is missing holds none.
-        is_safe = url.startswith(paths.JOURNAL) or isinstance(error, ImportError)
+        is_safe = _journal(url) is not None or isinstance(error, ImportError)
         reason = str(error).splitlines()[0] if is_safe and str(error) else type(error).__name__
         raise UserError(
             f"sweep.storage {address(url)} cannot be reached ({reason}): start it, or name another"
         ) from None
+
+
+def load(sweep: schema.Sweep) -> optuna.Study:
+    """
+    Load the study of a sweep, and write nothing.
+
+    Raises
+    ------
+    KeyError
+        When there is none.
+    UserError
+        When the storage cannot be reached.
+    """
+    file = _journal(sweep.storage)
+    if file is not None and not file.is_file():
+        raise KeyError(sweep.study)
+    return optuna.load_study(study_name=sweep.study, storage=connect(sweep.storage))
+
+
+def _journal(url: str) -> Path | None:
+    """Return the file of ``journal:///FILE``, or None for a database."""
+    is_file = url.startswith(paths.JOURNAL)
+    return Path("/", url.removeprefix(paths.JOURNAL)) if is_file else None
 
 
 def open_study(
@@ -169,12 +192,12 @@ def open_study(
     UserError
         When the storage cannot be reached, or holds another search under this name.
     """
+    storage = connect(cfg.sweep.storage)
     folder = paths.sweep_folder(cfg.sweep.study)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         if not (folder / PLACE).exists():
             write_text(folder / PLACE, uuid.uuid4().hex)
-        storage = connect(cfg.sweep.storage)
         create = partial(
             optuna.create_study,
             storage=storage,

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -39,6 +40,13 @@ def replaced(name: str, old: str, new: str) -> Prepare:
         text = (root / name).read_text(encoding="utf-8")
         assert old in text
         (root / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    return prepare
+
+
+def copied(name: str, to: str) -> Prepare:
+    def prepare(root: Path) -> None:
+        shutil.copyfile(root / name, root / to)
 
     return prepare
 
@@ -113,6 +121,11 @@ class Mistake:
     environment: dict[str, str] = field(default_factory=dict)
 
 
+LOGISTIC = b"""\
+family: classical
+view: engineered
+_target_: sklearn.linear_model.LogisticRegression
+"""
 MINE = "ingest task=genre task.source.path=mine"
 OWN = "ingest task.source={_target_:mine.read}"
 MISTAKES = {
@@ -160,6 +173,30 @@ MISTAKES = {
     "a task without a name": Mistake("ingest task.name=", ["task.name", "cannot be set"]),
     "a task outside conf": Mistake("ingest task=../task/table", ["'../task/table'", "not a name"]),
     "a task that is null": Mistake("ingest task=null", ["task=", "name of a file"]),
+    "a task that is a list": Mistake("ingest task=[genre]", ["task: name one of", "genre"]),
+    "a task that is taken away": Mistake("ingest ~task", ["task: name one of", "genre"]),
+    "a task that is a path": Mistake("ingest task=/etc/passwd", ["unknown task '/etc/passwd'"]),
+    "a value without its value": Mistake("train seed=???", ["seed has no value"]),
+    "a key that would be new to open keys": Mistake(
+        "ingest task=table task.source.columns={zip:category}",
+        ["task.source.columns has no key 'zip'", "+task.source.columns.zip="],
+    ),
+    "a target that Hydra does not call": Mistake(
+        "featurize task.views.engineered._target_=os.system", ["os.system"]
+    ),
+    "a path that is null": Mistake(
+        "ingest task=table task.source.path=null", ["task.source.path", "None"]
+    ),
+    "no models to compare": Mistake("evaluate models=[]", ["models", "none to compare"]),
+    "one model instead of a list": Mistake("evaluate models=baseline", ["models", "a list"]),
+    "jobs outside the project": Mistake(
+        "train --multirun model.C=1 hydra.sweep.dir=../jobs",
+        ["model.C=1", "hydra.sweep.dir", "not in the project"],
+    ),
+    "a study that is not there": Mistake("adopt sweep.study=x", ["there is no sweep 'x'"]),
+    "trials that cannot be kept": Mistake(
+        "train --multirun model=lightgbm +sweep=lightgbm sweep.storage=x", ["sweep.storage", "x"]
+    ),
     "a study outside its folder": Mistake("train sweep.study=../x", ["sweep.study", "'../x'"]),
     "seed above 32 bits": Mistake("train seed=4294967296", ["seed", "4294967295"]),
     "a key of an earlier stage": Mistake(
@@ -224,6 +261,30 @@ MISTAKES = {
     "no label": Mistake(
         OWN, ["'label'"], table("examples = examples.drop(columns='label')"), {"PYTHONPATH": "."}
     ),
+    "a label that is also the group": Mistake(
+        "ingest task=table task.source.path=mine.csv task.source.group=label",
+        ["task.source.group", "'label'", "task.source.label"],
+        written("mine.csv", b"size,label\n1,a\n2,b\n"),
+    ),
+    "a share of test beside a test": Mistake(
+        "ingest task=table task.source.path=mine.csv task.source.test=mine.csv task.split.test=0.3",
+        ["task.split.test", "a test of their own"],
+        written("mine.csv", b"size,label\n1,a\n2,b\n"),
+    ),
+    "source that returns nothing": Mistake(
+        OWN, ["mine.read", "Source"], written("mine.py", b"def read():\n    pass\n")
+    ),
+    "source with a slip": Mistake(
+        OWN,
+        ["mine.read", "KeyError: 'colour' (mine.py, line 2)"],
+        written("mine.py", b"def read():\n    {}['colour']\n"),
+    ),
+    "source with a slip at import": Mistake(
+        OWN, ["mine.read", "ZeroDivisionError", "(mine.py, line 2)"], written("mine.py", b"\n1/0\n")
+    ),
+    "source that is no Python": Mistake(
+        OWN, ["mine.read", "SyntaxError", "(mine.py, line 1)"], written("mine.py", b"def read(:\n")
+    ),
     "source cannot be imported": Mistake(OWN, ["task.source._target_", "mine.read"]),
     "download with other bytes": Mistake(
         OWN,
@@ -251,6 +312,16 @@ MISTAKES = {
         "featurize",
         ["examples.parquet", "damaged"],
         truncated("data/ingested/breast_cancer/examples.parquet"),
+    ),
+    "parts of other examples": Mistake(
+        "featurize",
+        ["rounds.parquet", "damaged", "120 rows for 569 examples"],
+        copied("data/ingested/genre/rounds.parquet", "data/ingested/breast_cancer/rounds.parquet"),
+    ),
+    "a card of other examples": Mistake(
+        "featurize",
+        ["card.json", "damaged", "inputs"],
+        replaced("data/ingested/breast_cancer/card.json", "mean radius", "mean sradius"),
     ),
     "not featurized": Mistake(
         "train", ["view.json", "does not exist", "dvc repro"], removed("data/features")
@@ -283,6 +354,9 @@ MISTAKES = {
         written("data/ingested/breast_cancer/more.txt", b"more"),
     ),
     "no leaderboard": Mistake("leaderboard", ["reports", "does not exist"], removed("reports")),
+    "no text of a leaderboard": Mistake(
+        "leaderboard", ["leaderboard.txt"], removed("reports/genre/leaderboard.txt")
+    ),
     # the surroundings
     "server does not answer": Mistake(
         "train",
@@ -297,6 +371,9 @@ MISTAKES = {
         "ingest", ["params.yaml", "cannot be read"], written("params.yaml", b"tasks: [")
     ),
     "params.yaml is empty": Mistake("ingest", ["params.yaml"], written("params.yaml", b"")),
+    "a key of params.yaml twice": Mistake(
+        "compose", ["params.yaml, line 9", "seed"], replaced("params.yaml", "split_seed", "seed")
+    ),
     "a misspelt key of params.yaml": Mistake(
         "compose", ["params.yaml", "'sede'", "mean 'seed'"], replaced("params.yaml", "seed", "sede")
     ),
@@ -320,6 +397,54 @@ MISTAKES = {
     ),
     "a model's file that is a list": Mistake(
         "train task=genre model=mine", ["mine"], written("conf/model/mine.yaml", b"- a\n")
+    ),
+    "a model's file that is not UTF-8": Mistake(
+        "train model=mine",
+        ["conf/model/mine.yaml", "utf-8"],
+        written("conf/model/mine.yaml", b"\xe9"),
+    ),
+    "a model's key that is no name": Mistake(
+        "train model=mine",
+        ["conf/model/mine.yaml", "key 3"],
+        written("conf/model/mine.yaml", LOGISTIC + b"3: 4\n"),
+    ),
+    "a model's key that is null": Mistake(
+        "train model=mine",
+        ["conf/model/mine.yaml", "key None"],
+        written("conf/model/mine.yaml", LOGISTIC + b"null: 4\n"),
+    ),
+    "a model's architecture that is a list": Mistake(
+        "train model=mine",
+        ["mine", "unknown architecture '['mlp']'"],
+        written("conf/model/mine.yaml", LOGISTIC + b"architecture: [mlp]\n"),
+    ),
+    "a model's defaults that are a text": Mistake(
+        "train model=mine",
+        ["conf/model/mine.yaml", "defaults must be a list"],
+        written("conf/model/mine.yaml", b"defaults: x\n" + LOGISTIC),
+    ),
+    "a model's defaults that are the model": Mistake(
+        "train model=mine",
+        ["defaults", "itself"],
+        written("conf/model/mine.yaml", b"defaults: [mine]\n" + LOGISTIC),
+    ),
+    "broken YAML of an architecture": Mistake(
+        "train task=genre model=neural_net",
+        ["conf/architecture/text_cnn.yaml, line"],
+        written("conf/architecture/text_cnn.yaml", b"lr: ["),
+    ),
+    "a task's file that is a list": Mistake(
+        "ingest task=genre",
+        ["conf/task/genre.yaml", "keys"],
+        written("conf/task/genre.yaml", b"- a\n"),
+    ),
+    "a list in place of keys": Mistake(
+        "ingest task=genre",
+        ["conf/task/genre.yaml", "a list in place of keys"],
+        replaced("conf/task/genre.yaml", "views:", "views: [engineered]\nmute:"),
+    ),
+    "a store without its URI": Mistake(
+        "train", ["tracking.uri has no value"], written("conf/tracking/local.yaml", b"")
     ),
     "a model's file without a view": Mistake(
         "train model=mine",
@@ -371,8 +496,33 @@ def test_a_mistake_is_reported(reported, name):
     message = result.stderr
     assert result.returncode == 1, message
     assert "Traceback" not in message
+    assert "Error executing job" not in message
     assert message.startswith("error: ")
     assert message.count("\n") <= 3
     for fragment in MISTAKES[name].names:
         assert fragment in message
     assert after == before, "something was left behind"
+
+
+@pytest.mark.parametrize("command", ["compose", "leaderboard", "ingest task=genre", "train --help"])
+def test_a_command_whose_output_nobody_reads_ends_without_a_word(reproduced, warm, command):
+    stage, *arguments = command.split()
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [warm, "-m", f"pipeline.{stage}", *arguments],
+        cwd=reproduced.root,
+        env=reproduced.environment(),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_console_without_unicode_shows_what_it_can(reproduced):
+    done = reproduced.stage("leaderboard", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "logistic_regression ?" in done.stdout

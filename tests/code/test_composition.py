@@ -14,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.errors import MissingConfigException
-from omegaconf import open_dict
+from omegaconf import OmegaConf, open_dict
 
 from pipeline import compose, paths
 from pipeline.config import code, composition, conf, messages, schema
@@ -564,3 +564,14 @@ def test_what_a_model_trusts_is_read_from_no_folder_but_conf(tmp_path, monkeypat
         assert conf.trusted_by({"model": "mine", "members": [{"model": name}]}) == ["mine.Mine"]
         assert conf.trusted_by({"model": name}) == []
         assert conf.catalogue(name) is None
+
+
+def test_yaml_is_read_and_written_as_hydra_does(tmp_path):
+    """YAML 1.1 takes 1e-3 for a text, OmegaConf for a number."""
+    node = {"texts": ["1e-3", "1.5E3", "-2e+05", "1e", "yes", "2024-01-01", "é"], "number": 1e-3}
+    (tmp_path / "written.yaml").write_text(conf.to_yaml(node), encoding="utf-8")
+    (tmp_path / "typed.yaml").write_text("a: 1e-3\nb: -1.5E3\nc: 1e\n", encoding="utf-8")
+
+    assert OmegaConf.to_container(OmegaConf.load(tmp_path / "written.yaml")) == node
+    assert conf.read_yaml(tmp_path / "written.yaml") == node
+    assert conf.read_yaml(tmp_path / "typed.yaml") == {"a": 0.001, "b": -1500.0, "c": "1e"}
