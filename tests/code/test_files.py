@@ -102,24 +102,35 @@ def test_what_is_filled_for_the_project_lies_outside_of_what_dvc_hashes(tmp_path
         assert not (tmp_path / "models").exists()
 
 
-def test_a_reader_always_finds_a_folder_that_writers_replace(old):
-    """Two writers, forty times each."""
+def test_a_reader_always_finds_a_whole_file_in_a_folder_that_writers_replace(old):
+    """Two writers, 150 times each."""
     script = (
         "import sys; from pathlib import Path; from pipeline import files\n"
-        "for number in range(40):\n"
+        "for number in range(150):\n"
         "    with files.new_folder(Path(sys.argv[1])) as folder:\n"
-        "        (folder / 'weights').write_text('new')\n"
+        "        (folder / 'weights').write_text(sys.argv[2] * 50_000)\n"
     )
-    command = [sys.executable, "-c", script, old]
+    (old / "weights").write_text("0" * 50_000)
     place = Path(files.__file__).parents[1]
-    writers = [subprocess.Popen(command, cwd=place) for _ in range(2)]
-    reads = 0
+    command = [sys.executable, "-c", script, old]
+    writers = [subprocess.Popen([*command, letter], cwd=place) for letter in "12"]
+    found = []
     while any(writer.poll() is None for writer in writers):
-        assert old.is_dir()
-        reads += 1
+        found.append((old / "weights").read_text())
 
     assert [writer.returncode for writer in writers] == [0, 0]
-    assert reads > 100
+    assert len(set(found)) > 1
+    assert set(found) <= {letter * 50_000 for letter in "012"}
+    assert list(old.parent.iterdir()) == [old]
+
+
+def test_new_folder_replaces_the_old_one_where_folders_cannot_be_exchanged(old, monkeypatch):
+    monkeypatch.setattr(files, "_exchange", lambda new, target: False)
+
+    with files.new_folder(old) as folder:
+        (folder / "weights").write_text("new")
+
+    assert [(path.name, path.read_text()) for path in old.iterdir()] == [("weights", "new")]
     assert list(old.parent.iterdir()) == [old]
 
 
