@@ -27,6 +27,7 @@ from pipeline.config import composition
 from pipeline.config.messages import describe_error
 from pipeline.errors import UserError, nearest
 from pipeline.paths import CONF, enter_project
+from pipeline.process import tie_workers
 
 # What a user can mend.
 MISTAKES = (UserError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)
@@ -70,8 +71,10 @@ def run(name: str) -> None:
             print(f"error: {overrides}: {_described(error, name)}", file=sys.stderr)
             raise UserError("not every job of the sweep was done, see above") from None
 
-    if name != "train" and {"-m", "--multirun"}.intersection(sys.argv):
-        _exit(f"error: only pipeline.train takes --multirun, not pipeline.{name}", 1)
+    if {"-m", "--multirun"}.intersection(sys.argv):
+        if name != "train":
+            _exit(f"error: only pipeline.train takes --multirun, not pipeline.{name}", 1)
+        tie_workers()
     # Hydra then raises what it would print, and this module words it.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     logging.getLogger("hydra").setLevel(logging.CRITICAL)

@@ -1,8 +1,16 @@
 """Processes of this machine, and the environment of this one."""
 
 import os
+import runpy
+import signal
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+LOOKS_EVERY_SECONDS = 0.5
 
 
 def alive(pid: int) -> bool:
@@ -16,6 +24,29 @@ def alive(pid: int) -> bool:
     return True
 
 
+def end_with(parent: int) -> None:
+    """End this process by SIGTERM when the one that started it is gone, however that ended."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOKS_EVERY_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def tie_workers() -> None:
+    """Let the workers that joblib starts end with this process, which it may be killed before."""
+    from joblib import register_parallel_backend
+    from joblib.parallel import LokyBackend
+
+    class TiedBackend(LokyBackend):
+        def configure(self, *args: Any, **kwargs: Any) -> int:
+            return super().configure(*args, initializer=end_with, initargs=(os.getpid(),), **kwargs)
+
+    register_parallel_backend("loky", TiedBackend)
+
+
 @contextmanager
 def restored_variable(name: str) -> Iterator[None]:
     """Restore a variable of the environment when the block ends."""
@@ -26,3 +57,10 @@ def restored_variable(name: str) -> Iterator[None]:
         os.environ.pop(name, None)
         if before is not None:
             os.environ[name] = before
+
+
+if __name__ == "__main__":
+    # python -m pipeline.process MODULE ARGUMENTS: the module, but no longer than its parent.
+    end_with(os.getppid())
+    sys.argv.pop(0)
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -53,7 +53,8 @@ def tune(cfg: schema.Train, model: str) -> bool:
         ["pipeline.adopt", *given],
     ]
     return all(
-        subprocess.run([sys.executable, "-m", *one], check=False).returncode == 0
+        subprocess.run([sys.executable, "-m", "pipeline.process", *one], check=False).returncode
+        == 0
         for one in commands
     )
 

@@ -297,6 +297,26 @@ def test_a_trial_that_kills_is_told_from_one_that_is_killed_with_it(sweeping):
     assert [trial.state.name for trial in sweeping.trials()] == ["FAIL", "COMPLETE"]
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [["hydra/sweeper=optuna", *GRID, "sweep.workers=2"], ["hydra.launcher.n_jobs=2"]],
+    ids=["trials", "jobs"],
+)
+def test_workers_end_when_only_their_command_is_killed(sweeping, asked):
+    sweeping.allow(0)
+    waiting = ["model=mine", "model.quality=0.3,0.4", "model.how=waits", "hydra/launcher=joblib"]
+    process = sweeping.project.start(
+        *[sweeping.warm, "-m", "pipeline.train", "--multirun", "task=breast_cancer"],
+        *[*waiting, *asked],
+    )
+    try:
+        wait_until(lambda: len(sweeping.logged("start")) == 2)
+        process.kill()
+        process.communicate(timeout=DEADLINE)  # until nobody can write to its output any more
+    finally:
+        sweeping.allow(2)
+
+
 def test_hopeless_trials_are_ended_and_marked(sweeping):
     """The median of the first five is beyond what the sixth can be."""
     qualities = "model.quality=0.9,0.8,0.7,0.85,0.75,0.1"
