@@ -15,8 +15,9 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from pipeline import paths
 from pipeline.errors import address
@@ -35,7 +36,7 @@ class Journal:
     ----------
     folder : Path
         Folder of the journal.
-    file : binary file
+    file : FileIO
         Its lines, open for reading and appending, and locked.
 
     Attributes
@@ -51,7 +52,7 @@ class Journal:
         False if the work that is recorded was not begun.
     """
 
-    def __init__(self, folder: Path, file: BinaryIO) -> None:
+    def __init__(self, folder: Path, file: FileIO) -> None:
         self.folder = folder
         self.file = file
         self.name = folder.name
@@ -80,7 +81,7 @@ class Journal:
         with aside(folder) as place:
             made = place / folder.name
             made.mkdir()
-            file = (made / LINES).open("a+b")
+            file = (made / LINES).open("a+b", buffering=0)
             fcntl.flock(file, fcntl.LOCK_EX)
             _append(file, about | head)
             made.rename(folder)
@@ -90,7 +91,7 @@ class Journal:
     def open(cls, folder: Path) -> "Journal | None":
         """Return the journal in a folder, or None if another process holds or has removed it."""
         try:
-            file = (folder / LINES).open("a+b")
+            file = (folder / LINES).open("a+b", buffering=0)
         except FileNotFoundError:
             return None
         with suppress(BlockingIOError):
@@ -195,6 +196,11 @@ def abandoned(uri: str) -> Iterator[Journal]:
         yield journal
 
 
-def _append(file: BinaryIO, line: dict[str, Any]) -> None:
-    file.write(json.dumps(line).encode() + b"\n")
-    file.flush()
+def _append(file: FileIO, line: dict[str, Any]) -> None:
+    rest, end = json.dumps(line).encode() + b"\n", file.seek(0, os.SEEK_END)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError:
+        file.truncate(end)  # half a line would spoil the next one
+        raise

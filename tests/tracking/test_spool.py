@@ -1,6 +1,7 @@
 """Runs are on disk before the store has them, and it has each of them once in the end."""
 
 import json
+import resource
 import shutil
 import socket
 import subprocess
@@ -211,6 +212,21 @@ def test_half_a_line_of_a_killed_process_is_cut(root, uri):
     assert again.tags() == {"a": "1", "c": "3"}
     assert again.status == "KILLED"
     again.file.close()
+
+
+def test_a_full_disk_spoils_no_line(root, uri):
+    journal = Journal.create(uri, experiment="task", name="some", tags={})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.written + 10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            journal.add(tags={"a": "too much"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    journal.add(tags={"b": "2"})
+
+    assert journal.tags() == {"b": "2"}
+    journal.file.close()
 
 
 def test_a_journal_is_left_to_its_process_its_store_and_its_machine(root, uri, monkeypatch):
