@@ -9,28 +9,23 @@ of `ROWS` did there. A fault is told below the table with what is needed to try 
 """
 
 import importlib
-import json
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
 
 from edits import Stranger, edit
+from kills import each_call, random_kills, store_gone
+from processes import TASK, Row, clone, fork, inside, must, run, scores
 from report import machine, table
 
-ROOT = Path(__file__).resolve().parents[1]
-TASK, PAGE = "breast_cancer", resource.getpagesize()
-# The longest that a prediction may take, in seconds, and the most memory, in bytes.
-PATIENCE, MEMORY = 60, 3 * 2**29
+PAGE = resource.getpagesize()
 NEIGHBOURS = """\
 family: classical
 view: engineered
@@ -45,47 +40,6 @@ KINDS = (
     "neighbours",
     "logistic_regression",
 )
-
-
-class Row(NamedTuple):
-    """
-    What came of one sort of fault.
-
-    Attributes
-    ----------
-    what : str
-        What was done.
-    attempts : int
-        How often.
-    lost : list of str
-        What was there and is not any more, or was promised and is not there.
-    wrong : list of str
-        What was answered otherwise than promised.
-    """
-
-    what: str
-    attempts: int
-    lost: list[str]
-    wrong: list[str]
-
-
-class Ended(NamedTuple):
-    """The exit code of a process, negative for a signal, and what it wrote on standard error."""
-
-    code: int
-    said: str
-
-    def fault(self) -> str:
-        """Return what is wrong with how it ended, or nothing: an answer and a line are right."""
-        if self.code == -signal.SIGALRM:
-            return f"no end after {PATIENCE} s"
-        if self.code < 0:
-            return f"ended by {signal.Signals(-self.code).name}"
-        if "Traceback" in self.said or self.code not in (0, 1):
-            return f"traceback: {(self.said.strip().splitlines() or [self.code])[-1]}"
-        if self.code == 1 and len(self.said.splitlines()) > 2:
-            return f"{len(self.said.splitlines())} lines: {self.said}"
-        return ""
 
 
 def main() -> None:
@@ -103,93 +57,6 @@ def main() -> None:
     faults = [f"{r.what}: {fault}" for r in rows for fault in [*r.lost, *r.wrong]]
     print(*faults, sep="\n")
     sys.exit(bool(faults))
-
-
-def clone(folder: Path) -> Path:
-    """Clone the last commit, and return the folder of the clone."""
-    project = folder / "bakeoff"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
-    return project
-
-
-def start(project: Path, *command: str, **options: object) -> subprocess.Popen:
-    """Start a module of a clone as a user does."""
-    leading = ("PYTHON", "DVC_", "MLFLOW_", "HYDRA_", "GIT_", "BAKEOFF_")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(leading)}
-    return subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=project,
-        env=kept,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
-def run(project: Path, *command: str, **options: object) -> Ended:
-    """Run a module of a clone as a user does."""
-    with start(project, *command, **options) as process:
-        said = process.communicate()[1]
-    return Ended(process.returncode, said)
-
-
-def must(project: Path, *command: str) -> None:
-    """Run a module of a clone that has to succeed."""
-    ended = run(project, *command)
-    if ended.code != 0:
-        sys.exit(f"error: {' '.join(command)}: {ended.said}")
-
-
-@contextmanager
-def inside(project: Path) -> Iterator[None]:
-    """Import the package from a clone, for the processes that are forked in the block."""
-    os.chdir(project)
-    sys.path.insert(0, str(project))
-    try:
-        yield
-    finally:
-        os.chdir(ROOT)
-        sys.path.remove(str(project))
-        for name in [name for name in sys.modules if name.partition(".")[0] == "pipeline"]:
-            del sys.modules[name]
-
-
-def fork(call: Callable[[], object]) -> Callable[[], Ended]:
-    """Begin to call a function in a process of its own, and return how to wait for its end."""
-    said = tempfile.TemporaryFile("w+")  # noqa: SIM115 it is closed when the end is known
-    child = os.fork()
-    if child == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.dup2(said.fileno(), 2)
-        os._exit(exit_code(call))
-
-    def wait() -> Ended:
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        with said:
-            said.seek(0)
-            return Ended(code, said.read())
-
-    return wait
-
-
-def exit_code(call: Callable[[], object]) -> int:
-    """Call a function as the main one of a process, with bounds, and return the exit code."""
-    used = Path("/proc/self/statm")
-    if used.exists():
-        data = int(used.read_text().split()[5]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_DATA, (data + MEMORY, data + MEMORY))
-    signal.alarm(PATIENCE)
-    try:
-        call()
-        code = 0
-    except SystemExit as exit_:
-        code = exit_.code if isinstance(exit_.code, int) else 2
-    except BaseException:
-        traceback.print_exc()
-        code = 2
-    sys.stderr.flush()
-    return code
 
 
 def hostile_files(project: Path, short: bool) -> Row:
@@ -253,8 +120,9 @@ def first_writers(project: Path, short: bool) -> Row:
         uri = f"sqlite:///{project.as_posix()}/mlflow.db"
 
         def write(number: int) -> None:
-            with tracking.start_run(
-                uri, project, experiment="first", name=f"run {number}", settings={}, tags={}
+            with (
+                tracking.recording(uri) as records,
+                records.start_run(project, "first", f"run {number}", settings={}, tags={}),
             ):
                 pass
 
@@ -319,12 +187,6 @@ def used(folder: Path) -> int:
     return sum(-(-path.stat().st_size // PAGE) * PAGE for path in files)
 
 
-def scores(project: Path) -> dict[str, object]:
-    """Return the scores that the board of a project has, by model."""
-    board = json.loads((project / "reports" / TASK / "board.json").read_text(encoding="utf-8"))
-    return {model: entry.get("scores") for model, entry in board["models"].items()}
-
-
 @contextmanager
 def small_disk(
     place: Path, project: Path, space: int
@@ -346,7 +208,14 @@ def small_disk(
         subprocess.run(["umount", str(place)], check=True)
 
 
-ROWS: tuple[Callable[[Path, bool], Row], ...] = (hostile_files, first_writers, full_disk)
+ROWS: tuple[Callable[[Path, bool], Row], ...] = (
+    random_kills,
+    each_call,
+    first_writers,
+    store_gone,
+    full_disk,
+    hostile_files,
+)
 
 
 if __name__ == "__main__":
