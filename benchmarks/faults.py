@@ -26,6 +26,8 @@ from processes import TASK, Row, clone, fork, inside, must, run, scores
 from report import machine, table
 
 PAGE = resource.getpagesize()
+# The longest that one of many first writers may take, in seconds.
+WRITING = 600
 NEIGHBOURS = """\
 family: classical
 view: engineered
@@ -126,7 +128,7 @@ def first_writers(project: Path, short: bool) -> Row:
             ):
                 pass
 
-        waiting = [fork(lambda number=number: write(number)) for number in range(writers)]
+        waiting = [fork(lambda number=number: write(number), WRITING) for number in range(writers)]
         ended = [wait() for wait in waiting]
         wrong = [f"writer {n}: {one.said or one.code}" for n, one in enumerate(ended) if one.code]
         code = "import sys, mlflow; c = mlflow.MlflowClient(sys.argv[1]); "

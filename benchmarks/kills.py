@@ -204,9 +204,7 @@ def print_faults(uri: str, trials: int) -> None:
             "is RUNNING": status == "RUNNING",
             "has no parameters": is_done and not run.data.params,
             "has no model": is_trained and run.info.run_id not in ready,
-            "has no scores": is_done
-            and is_training
-            and "validation/roc_auc" not in run.data.metrics,
+            "has no scores": is_trained and "validation/roc_auc" not in run.data.metrics,
             "is a trial that was not recorded": "trial" in tags
             and tags["trial.state"] not in ("complete", "pruned"),
             "is complete": tags.get("trial.state") == "complete" and not is_done,

@@ -24,8 +24,8 @@ from pipeline.errors import address
 from pipeline.files import aside
 
 LINES, FILES, SENT = "lines.jsonl", "files", "sent"
-# The tag that holds the digest of the trained model.
-BUNDLE = "bundle"
+# The tags that hold the digest of the trained model, and the name of the journal of the run.
+BUNDLE, JOURNAL = "bundle", "journal"
 
 
 class Journal:

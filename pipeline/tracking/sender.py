@@ -24,13 +24,11 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
 from pipeline.tracking import orphans, store
-from pipeline.tracking.journal import Journal
+from pipeline.tracking.journal import JOURNAL, Journal
 from pipeline.tracking.shared_view import share_board
 
 # The most metrics, and the most parameters or tags, that MLflow takes in a call.
 MOST_METRICS, MOST_PARAMS = 1000, 100
-# The tag that holds the name of the journal of a run.
-JOURNAL = "journal"
 
 
 class Sender:
