@@ -486,7 +486,8 @@ def _csv(file: Path, texts: list[str], how: Written) -> pa.Table:
         beginning = content.read(BLOCK)
     if not beginning.strip():
         raise ValueError("Empty file")
-    header = beginning.decode(how.encoding, errors="ignore").splitlines()[0]
+    # str.splitlines() would end it at marks that a name may hold
+    header = re.split(r"[\r\n]+", beginning.decode(how.encoding, errors="ignore").strip())[0]
     options = csv.ParseOptions(delimiter=how.delimiter(header), newlines_in_values=True)
     return csv.read_csv(
         file,

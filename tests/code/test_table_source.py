@@ -740,3 +740,12 @@ def test_classes_that_differ_only_in_case_are_told(write):
     (told,) = read(write("a.csv", "a,label\n" + "1,yes\n2,No\n3,Yes\n4,No\n" * 2), "label").warnings
 
     assert told.startswith("'yes' and 'Yes' of 'label' differ only in case or spaces")
+
+
+@pytest.mark.parametrize("mark", ["\x1e", "\x85", "\u2028"])
+def test_a_name_may_hold_what_only_unicode_takes_for_the_end_of_a_line(tmp_path, mark):
+    path = tmp_path / "mine.csv"
+    rows = "".join(f"{number / 7};x{number % 2}\n" for number in range(ROWS))
+    path.write_text(f"a{mark}b;label\n{rows}", encoding="utf-8")
+
+    assert inputs_of(read(path, "label").examples) == [f"a{mark}b"]
