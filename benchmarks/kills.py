@@ -89,7 +89,7 @@ def store_gone(project: Path, _short: bool) -> Row:
         calls = count_calls("train", uri, project.parent / "calls")
         moments = (0, 3, calls // 2, calls)
         for moment in moments:
-            shutil.rmtree(model)
+            shutil.rmtree(model, ignore_errors=True)
             address = project.with_name("address")
 
             def train(moment: int = moment, address: Path = address) -> None:
