@@ -27,7 +27,10 @@ from pipeline.config import composition
 from pipeline.config.messages import describe_error
 from pipeline.errors import UserError, nearest
 from pipeline.paths import CONF, enter_project
-from pipeline.process import tie_workers
+from pipeline.process import ensure_user, tie_workers
+
+# Here, since stages import MLflow, which looks for a home, before they run.
+ensure_user()
 
 # What a user can mend.
 MISTAKES = (UserError, OSError, HydraException, OmegaConfBaseException, yaml.YAMLError)

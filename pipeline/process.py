@@ -1,13 +1,16 @@
 """Processes of this machine, and the environment of this one."""
 
+import getpass
 import os
 import runpy
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 LOOKS_EVERY_SECONDS = 0.5
@@ -45,6 +48,18 @@ def tie_workers() -> None:
             return super().configure(*args, initializer=end_with, initargs=(os.getpid(),), **kwargs)
 
     register_parallel_backend("loky", TiedBackend)
+
+
+def ensure_user() -> None:
+    """Let libraries find a home and a name for a user without an entry in passwd."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = tempfile.gettempdir()
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        os.environ["LOGNAME"] = str(os.getuid())
 
 
 @contextmanager
