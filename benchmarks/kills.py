@@ -23,6 +23,8 @@ STAGES = {
 }
 SWEEP = ("--multirun", f"task={TASK}", "model=logistic_regression", "+sweep=logistic_regression")
 TIMES = ("before", "after")
+# Calls to the store before which a server goes: the first, and those after its run began.
+MOMENTS = ("search_experiments", "log_batch", "log_model_artifacts", "set_terminated")
 
 
 def each_call(project: Path, short: bool) -> Row:
@@ -34,7 +36,7 @@ def each_call(project: Path, short: bool) -> Row:
             calls = range(1, count_calls(stage, uri, project.parent / "calls") + 1)
             for moment in itertools.product(calls[:: 6 if short else 1], TIMES):
 
-                def kill(number: int, when: str, moment: object = moment) -> None:
+                def kill(number: int, when: str, _: str, moment: object = moment) -> None:
                     if (number, when) == moment:
                         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -77,43 +79,39 @@ def random_kills(project: Path, short: bool) -> Row:
 
 
 def store_gone(project: Path, _short: bool) -> Row:
-    """Let a server go before a training, when its run begins, in its middle, and at its end."""
+    """Let a server go before a training, after its run began, amid its model, and at its end."""
     prepare(project)
     place = project.with_name("server")
     place.mkdir()
     model = project / "models" / TASK / "logistic_regression"
+    address = project.with_name("address")
     lost: list[str] = []
     wrong: list[str] = []
     with inside(project), serve(place) as port:
         uri = f"http://127.0.0.1:{port}"
-        calls = count_calls("train", uri, project.parent / "calls")
-        moments = (0, 3, calls // 2, calls)
-        for moment in moments:
+        for moment in MOMENTS:
             shutil.rmtree(model, ignore_errors=True)
-            address = project.with_name("address")
 
-            def train(moment: int = moment, address: Path = address) -> None:
+            def train(moment: str = moment) -> None:
                 proxy = Proxy(port)
                 address.write_text(proxy.url)
 
-                def go(number: int, when: str) -> None:
-                    if moment == 0 or (number, when) == (moment, "before"):
+                def go(_: int, when: str, name: str) -> None:
+                    if (when, name) == ("before", moment):
                         proxy.set("gone")
 
                 call_stage("train", proxy.url, go)
 
             ended = fork(train)()
-            if (ended.code, model.exists()) != ((1, False) if moment == 0 else (0, True)):
-                lost.append(f"gone at call {moment}: {ended.code}, {ended.said}")
+            # Without a store nothing begins; what began goes on.
+            if (ended.code, model.exists()) != ((1, False) if moment == MOMENTS[0] else (0, True)):
+                lost.append(f"gone before {moment}: {ended.code}, {ended.said}")
             if ended.said.count("\n") != 1:
-                wrong.append(f"gone at call {moment}: {ended.said}")
-            if moment == 0:
-                must(project, "pipeline.train", *STAGES["train"])
-            else:
-                Proxy(port, int(address.read_text().rpartition(":")[2]))
-                must(project, "pipeline.tracking.sync", MLFLOW_TRACKING_URI=address.read_text())
+                wrong.append(f"gone before {moment}: {ended.said}")
+            Proxy(port, int(address.read_text().rpartition(":")[2]))
+            must(project, "pipeline.tracking.sync", MLFLOW_TRACKING_URI=address.read_text())
         gone, false = check_store(project, uri)
-    return Row("servers that go while a model trains", len(moments), lost + gone, wrong + false)
+    return Row("servers that go while a model trains", len(MOMENTS), lost + gone, wrong + false)
 
 
 def prepare(project: Path) -> None:
@@ -129,32 +127,32 @@ def local_store(project: Path) -> str:
     return f"sqlite:///{project.as_posix()}/mlflow.db"
 
 
-def call_stage(stage: str, uri: str, at: Callable[[int, str], object]) -> None:
-    """Be the command of a stage, and tell before and after which call to the store it is."""
+def call_stage(stage: str, uri: str, at: Callable[[int, str, str], object]) -> None:
+    """Be the command of a stage, and tell before and after each call to the store which it is."""
     client = importlib.import_module("mlflow").MlflowClient
     command = importlib.import_module("pipeline.command")
     numbers = itertools.count(1)
 
-    def told(usual: Callable[..., object]) -> Callable[..., object]:
+    def told(name: str, usual: Callable[..., object]) -> Callable[..., object]:
         def call(*arguments: object, **named: object) -> object:
             number = next(numbers)
-            at(number, "before")
+            at(number, "before", name)
             done = usual(*arguments, **named)
-            at(number, "after")
+            at(number, "after", name)
             return done
 
         return call
 
     for name, usual in list(vars(client).items()):
         if not name.startswith("_") and inspect.isfunction(usual):
-            setattr(client, name, told(usual))
+            setattr(client, name, told(name, usual))
     sys.argv = [stage, *STAGES[stage], f"tracking.uri={uri}"]
     command.run(stage)
 
 
 def count_calls(stage: str, uri: str, note: Path) -> int:
     """Run a stage undisturbed, and return how often it calls the store."""
-    ended = fork(lambda: call_stage(stage, uri, lambda number, _: note.write_text(str(number))))()
+    ended = fork(lambda: call_stage(stage, uri, lambda number, *_: note.write_text(str(number))))()
     if ended.code != 0:
         sys.exit(f"error: {stage}: {ended.said}")
     return int(note.read_text())

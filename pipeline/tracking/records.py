@@ -25,6 +25,7 @@ PATIENCE, HURRY = 10.0, 2.0
 # The tag `kind` of a run that compares the models of a task.
 COMPARISON = "comparison"
 NO_ANSWER = "it does not answer"
+REMEDY = "; tracking.required=false works without it and sends it later"
 
 
 class Recording:
@@ -56,7 +57,7 @@ class Recording:
         self._wait(lambda: self.client is not None or self.reason is not None, PATIENCE)
         if required and self.client is None:
             self._end()
-            raise self._refusal(self.reason)
+            raise UserError(f"{self.reason or self._address + ': ' + NO_ANSWER}{REMEDY}")
 
     @contextmanager
     def start_run(
@@ -231,7 +232,7 @@ class Recording:
             why = next(filter(None, (self.reason, *(one.reason for one in kept))), NO_ANSWER)
             runs = "1 run" if len(kept) == 1 else f"{len(kept)} runs"
             print(
-                f"the tracking store {address(self.uri)} does not have all of {runs} ({why}): "
+                f"{self._address} does not have all of {runs} ({why}): "
                 f"kept in {spool_folder().name}/, sent by the next run or by "
                 "python -m pipeline.tracking.sync",
                 file=sys.stderr,
@@ -256,11 +257,14 @@ class Recording:
         self._wait(lambda: bool(one.run_id or one.reason or self.reason), PATIENCE)
         if self.required and one.run_id is None:
             one.journal.is_wanted = False
-            raise self._refusal(one.reason or self.reason)
+            if one.is_refused:
+                raise UserError(str(one.reason))
+            reason = one.reason or self.reason or NO_ANSWER
+            raise UserError(f"{self._address} has no run ({reason}){REMEDY}")
 
-    def _refusal(self, why: str | None) -> UserError:
-        reason = why or f"the tracking store {address(self.uri)}: {NO_ANSWER}"
-        return UserError(f"{reason}; tracking.required=false trains without it and sends it later")
+    @property
+    def _address(self) -> str:
+        return f"the tracking store {address(self.uri)}"
 
     def _wait(self, is_done: Callable[[], bool], patience: float) -> None:
         """Wait until something is done, or the store gets no further for too long."""
@@ -303,7 +307,8 @@ class Recording:
                 one.send(client, self.uri)
             except Exception as error:
                 one.reason = store.reason(error, self.uri)
-                if not store.refused(error):
+                one.is_refused = store.refused(error)
+                if not one.is_refused:
                     raise
             with self.news:
                 self.news.notify_all()

@@ -53,6 +53,8 @@ class Sender:
         The run in the store, once it is there.
     reason : str or None
         Why the journal could not be sent, the last time that it was tried.
+    is_refused : bool
+        Whether the store took it for wrong, so that repeating it is no use.
     is_released : bool
         Whether nothing more is written into the journal.
     """
@@ -62,7 +64,7 @@ class Sender:
         self.is_certain = is_new
         self.run_id: str | None = journal.head.get("run")
         self.reason: str | None = None
-        self.is_released = False
+        self.is_refused = self.is_released = False
 
     def send(self, client: MlflowClient, uri: str) -> None:
         """Send the lines that the store does not have."""

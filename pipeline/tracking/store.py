@@ -101,9 +101,7 @@ def reason(error: Exception, uri: str) -> str:
     """
     if isinstance(error, UserError):
         return str(error)
-    # MLflow's errors about a server name no cause: they are raised while another one is handled.
-    is_server = uri.startswith(SERVERS)
-    while isinstance(cause := error.__cause__ or (is_server and error.__context__), Exception):
+    while (cause := _cause(error, uri)) is not None:
         error = cause
     if isinstance(error, sqlalchemy.exc.SQLAlchemyError) and not uri.startswith(SQLITE):
         return type(error).__name__  # the message of another database may hold a password
@@ -115,6 +113,15 @@ def reason(error: Exception, uri: str) -> str:
         return error.strerror
     first, *_ = str(error).strip().splitlines() or [type(error).__name__]
     return first.replace(uri, address(uri))
+
+
+def _cause(error: Exception, uri: str) -> Exception | None:
+    """Return the error that an error comes from."""
+    found: list[Any] = [error.__cause__]
+    if uri.startswith(SERVERS):
+        # MLflow's errors are raised while another one is handled, and those of urllib3 hold one.
+        found += [error.__context__, *error.args]
+    return next((one for one in found if isinstance(one, Exception)), None)
 
 
 def answers(uri: str) -> bool:
