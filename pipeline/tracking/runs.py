@@ -237,7 +237,7 @@ def code_tags(code: Revision) -> dict[str, str]:
         "mlflow.source.name": Path(sys.argv[0]).stem,
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": code.commit,
-        "mlflow.user": _user(),
+        "mlflow.user": getpass.getuser(),
         "git.dirty": str(bool(code.changes)).lower(),
         "dvc.stage": os.environ.get("DVC_STAGE", ""),
         "dvc.exp_name": os.environ.get("DVC_EXP_NAME", ""),
@@ -245,13 +245,6 @@ def code_tags(code: Revision) -> dict[str, str]:
         **environment.machine(),
     }
     return {key: value for key, value in tags.items() if value}
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, as in many containers
-        return str(os.getuid())
 
 
 def _flatten(nested: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
