@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -94,15 +95,19 @@ class Journal:
             file = (folder / LINES).open("a+b", buffering=0)
         except FileNotFoundError:
             return None
-        with suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(file.fileno()).st_nlink:
-                file.seek(0)
-                # A killed process may have left half a line.
-                file.truncate(file.read().rfind(b"\n") + 1)
-                return cls(folder, file)
-        file.close()
-        return None
+        found = None
+        try:
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(file.fileno()).st_nlink:
+                    file.seek(0)
+                    # A killed process may have left half a line.
+                    file.truncate(file.read().rfind(b"\n") + 1)
+                    found = cls(folder, file)
+        finally:
+            if found is None:
+                file.close()
+        return found
 
     def add(self, **line: Any) -> None:
         """Append a line. The end of a run returns when the disk has it."""
@@ -185,7 +190,12 @@ def abandoned(uri: str) -> Iterator[Journal]:
     Of another machine, which may share the disk but not its locks, only runs that ended are
     taken. A run that did not end is ended as KILLED.
     """
-    found = [Journal.open(folder) for folder in paths.spool_folder().glob("*")]
+    found = []
+    for folder in paths.spool_folder().glob("*"):
+        try:
+            found.append(Journal.open(folder))
+        except (KeyError, ValueError):
+            print(f"{folder} is damaged and not sent: mend or remove it", file=sys.stderr)
     for journal in sorted(filter(None, found), key=lambda one: one.head["start"]):
         mine = journal.head["host"] == socket.gethostname()
         if journal.head["store"] != address(uri) or not (mine or journal.status):

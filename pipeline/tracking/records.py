@@ -229,10 +229,9 @@ class Recording:
         self._wait(lambda: self.has_ended, patience)
         kept = [one for one in (*self.mine, *self.left) if one.journal.is_due]
         if kept:
-            why = next(filter(None, (self.reason, *(one.reason for one in kept))), NO_ANSWER)
             runs = "1 run" if len(kept) == 1 else f"{len(kept)} runs"
             print(
-                f"{self._address} does not have all of {runs} ({why}): "
+                f"{self._address} does not have all of {runs} ({self._why(kept)}): "
                 f"kept in {spool_folder().name}/, sent by the next run or by "
                 "python -m pipeline.tracking.sync",
                 file=sys.stderr,
@@ -254,13 +253,16 @@ class Recording:
             return
         self.wake.set()
         one = run.sender
-        self._wait(lambda: bool(one.run_id or one.reason or self.reason), PATIENCE)
+        self._wait(lambda: bool(one.run_id or one.error or self.reason), PATIENCE)
         if self.required and one.run_id is None:
             one.journal.is_wanted = False
-            if one.is_refused:
-                raise UserError(str(one.reason))
-            reason = one.reason or self.reason or NO_ANSWER
-            raise UserError(f"{self._address} has no run ({reason}){REMEDY}")
+            if isinstance(one.error, UserError):
+                raise one.error
+            raise UserError(f"{self._address} takes no run ({self._why([one])}){REMEDY}")
+
+    def _why(self, kept: list[Sender]) -> str:
+        errors = [store.reason(one.error, self.uri) for one in kept if one.error is not None]
+        return next(filter(None, (self.reason, *errors)), NO_ANSWER)
 
     @property
     def _address(self) -> str:
@@ -299,17 +301,15 @@ class Recording:
                 self.wake.clear()
 
     def _send(self) -> None:
-        """Send what the store lacks. A run that it refuses does not hold up the others."""
+        """Send what the store lacks. A run that it does not take does not hold up the others."""
         client = self.client or store.connect(self.uri)
         for one in (*self.mine, *self.left):
-            one.reason = None
+            one.error = None
             try:
                 one.send(client, self.uri)
             except Exception as error:
-                one.reason = store.reason(error, self.uri)
-                one.is_refused = store.refused(error)
-                if not one.is_refused:
-                    raise
+                one.error = error
+                client.search_experiments(max_results=1)  # raises if it is not this run's fault
             with self.news:
                 self.news.notify_all()
         self.client = client

@@ -51,10 +51,8 @@ class Sender:
     ----------
     run_id : str or None
         The run in the store, once it is there.
-    reason : str or None
+    error : Exception or None
         Why the journal could not be sent, the last time that it was tried.
-    is_refused : bool
-        Whether the store took it for wrong, so that repeating it is no use.
     is_released : bool
         Whether nothing more is written into the journal.
     """
@@ -63,8 +61,8 @@ class Sender:
         self.journal = journal
         self.is_certain = is_new
         self.run_id: str | None = journal.head.get("run")
-        self.reason: str | None = None
-        self.is_refused = self.is_released = False
+        self.error: Exception | None = None
+        self.is_released = False
 
     def send(self, client: MlflowClient, uri: str) -> None:
         """Send the lines that the store does not have."""
@@ -119,7 +117,8 @@ class Sender:
                 for some in _parts(tags, MOST_PARAMS):
                     client.log_batch(run_id, tags=some)
             case {"files": name}:
-                client.log_artifacts(run_id, str(self.journal.files(name)))
+                # Of a folder that is not there MLflow would send nothing without a word.
+                client.log_artifacts(run_id, str(self.journal.files(name).resolve(strict=True)))
             case {"data": {"name": name, "digest": digest, "origin": origin}}:
                 dataset = Dataset(name, digest, "local", json.dumps(origin))
                 training = InputTag("mlflow.data.context", "training")

@@ -25,12 +25,6 @@ from pipeline.tracking.journal import BUNDLE
 SQLITE = "sqlite:///"
 SERVERS = ("http://", "https://")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-REFUSALS = {
-    "BAD_REQUEST",
-    "INVALID_PARAMETER_VALUE",
-    "PERMISSION_DENIED",
-    "RESOURCE_DOES_NOT_EXIST",
-}
 # Seconds that a request may take.
 TIMEOUT = float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"])
 # The most runs that a search returns.
@@ -133,11 +127,6 @@ def answers(uri: str) -> bool:
     except requests.RequestException:
         return False
     return True
-
-
-def refused(error: Exception) -> bool:
-    """Return whether the store took a call for wrong, so that repeating it is no use."""
-    return isinstance(error, UserError) or getattr(error, "error_code", None) in REFUSALS
 
 
 @contextmanager

@@ -445,8 +445,10 @@ def test_a_reader_that_has_had_enough_is_no_error(root, people, capfd, monkeypat
     os.close(reader)
     with os.fdopen(writer, "w") as closed:
         monkeypatch.setattr(sys, "stdout", closed)
-        typed(monkeypatch, "task=people", "file=new.csv")
+        with pytest.raises(SystemExit) as ended:
+            typed(monkeypatch, "task=people", "file=new.csv")
 
+    assert ended.value.code == 1
     assert "Traceback" not in capfd.readouterr().err
 
 

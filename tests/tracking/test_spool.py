@@ -246,6 +246,30 @@ def test_a_journal_is_left_to_its_process_its_store_and_its_machine(root, uri, m
         journal.file.close()
 
 
+def test_a_run_that_cannot_be_sent_holds_up_no_other(root, uri, capsys):
+    incomplete = Journal.create(uri, experiment="task", name="incomplete", tags={})
+    incomplete.add(files="missing")
+    damaged = Journal.create(uri, experiment="task", name="damaged", tags={})
+    (damaged.folder / "lines.jsonl").write_text("{}}\n")
+    for journal in (incomplete, damaged):
+        journal.file.close()
+
+    with (
+        tracking.recording(uri) as records,
+        records.start_run(root_of_git(root), "task", "whole", {"a": 1}, {}),
+    ):
+        pass
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"{damaged.folder} is damaged and not sent: mend or remove it"
+    assert second.startswith(f"the tracking store {uri} does not have all of 1 run (")
+    assert {run.info.run_name: run.info.status for run in runs(uri)} == {
+        "incomplete": "RUNNING",
+        "whole": "FINISHED",
+    }
+    assert spooled(root) == sorted([incomplete.folder, damaged.folder])
+
+
 def test_no_password_is_in_the_spool(root):
     journal = Journal.create("http://me:secret@127.0.0.1:9", experiment="task", name="a", tags={})
 
