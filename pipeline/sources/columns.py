@@ -408,12 +408,19 @@ def _date_form(
     matches = [DATE.fullmatch(text) for text in texts.head(LOOKED_AT)]
     if np.mean([one is not None for one in matches]) <= least:
         return None, []
-    first = next(one for one in matches if one)
-    clock = next((f for form, f in TIMES.items() if re.fullmatch(form, first["time"])), None)
+    dates = [one for one in matches if one]
+    # Numbers may be written in several ways, which then is told.
+    ways = {re.sub(r"\d+", "0", one.string): one for one in reversed(dates) if one["mark"]}
+    formats = dict.fromkeys(f for one in (dates[0], *ways.values()) for f in _formats(one))
+    return _checked(texts, list(formats), missing, forced) if formats else (None, [])
+
+
+def _formats(found: re.Match[str]) -> list[str]:
+    """Return the formats that a date may have."""
+    clock = next((f for form, f in TIMES.items() if re.fullmatch(form, found["time"])), None)
     if clock is None:
-        return None, []
-    formats = [f"{day}{first['gap'] if clock else ''}{clock}" for day in _day_formats(first)]
-    return _checked(texts, formats, missing, forced)
+        return []
+    return [f"{day}{found['gap'] if clock else ''}{clock}" for day in _day_formats(found)]
 
 
 def _day_formats(found: re.Match[str]) -> list[str]:
@@ -462,7 +469,7 @@ def _checked(
         any_date = pd.DataFrame({one: _read(first, one).notna() for one in formats})
         if any_date.any(axis=1).mean() <= MOSTLY:
             return None, []
-        one = any_date.iloc[:, 0].to_numpy()
+        one = any_date[any_date.mean().idxmax()].to_numpy()
         return None, [MIXED_DATES.format(texts.name, first[one].iloc[0], first[~one].iloc[0])]
     odd = texts[read[likely[0]].isna().to_numpy()]
     if forced:

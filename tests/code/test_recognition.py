@@ -150,6 +150,7 @@ def test_what_is_neither_number_nor_date_is_left_as_it_is(texts, kind):
         (["45%", "0.45", "5%", "0.3"], ["several units", "'45%' and '0.45'"]),
         (["01/02/2024", "03/04/2024"], ["task.source.date_format", "%d/%m/%Y or %m/%d/%Y"]),
         (["31/12/2024", "12/31/2024"], ["several formats", "'31/12/2024' and '12/31/2024'"]),
+        (["01.03.2024", "03/31/2024"], ["several formats", "'01.03.2024' and '03/31/2024'"]),
         (["1.12.2024"] * 1 + ["2.12.2024", "3.12.2024", "4.12.2024", "5.12.2024", "soon"],
          ["row 6 holds 'soon'", "task.source.columns={it: date}"]),
         (["Yes", "no", "yes", "no"], ["'Yes' and 'yes'", "only in case"]),
