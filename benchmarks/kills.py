@@ -34,13 +34,15 @@ def each_call(project: Path, short: bool) -> Row:
     with inside(project):
         for stage in STAGES:
             calls = range(1, count_calls(stage, uri, project.parent / "calls") + 1)
-            for moment in itertools.product(calls[:: 6 if short else 1], TIMES):
+            for moment in itertools.product(calls[:: 12 if short else 1], TIMES):
 
                 def kill(number: int, when: str, _: str, moment: object = moment) -> None:
                     if (number, when) == moment:
                         os.kill(os.getpid(), signal.SIGKILL)
 
                 ended = fork(lambda stage=stage, kill=kill: call_stage(stage, uri, kill))()
+                # Otherwise the next one would be killed while it sends what this one left.
+                fork(lambda: importlib.import_module("pipeline.tracking.sync").main(uri))()
                 attempts += ended.code == -signal.SIGKILL
                 if ended.code not in (0, -signal.SIGKILL):
                     wrong.append(f"{stage}, {moment}: {ended.fault() or ended.said}")
@@ -50,7 +52,7 @@ def each_call(project: Path, short: bool) -> Row:
 
 def random_kills(project: Path, short: bool) -> Row:
     """Kill trainings, comparisons and a sweep at any moment."""
-    attempts = 6 if short else 50
+    attempts = 3 if short else 50
     prepare(project)
     commands = {f"pipeline.{stage}": given for stage, given in STAGES.items()}
     lasted = {}
@@ -78,18 +80,19 @@ def random_kills(project: Path, short: bool) -> Row:
     return Row("kills of trainings, comparisons and a sweep at any moment", attempts, lost, wrong)
 
 
-def store_gone(project: Path, _short: bool) -> Row:
+def store_gone(project: Path, short: bool) -> Row:
     """Let a server go before a training, after its run began, amid its model, and at its end."""
     prepare(project)
     place = project.with_name("server")
     place.mkdir()
     model = project / "models" / TASK / "logistic_regression"
     address = project.with_name("address")
+    moments = MOMENTS[:: 2 if short else 1]
     lost: list[str] = []
     wrong: list[str] = []
     with inside(project), serve(place) as port:
         uri = f"http://127.0.0.1:{port}"
-        for moment in MOMENTS:
+        for moment in moments:
             shutil.rmtree(model, ignore_errors=True)
 
             def train(moment: str = moment) -> None:
@@ -111,7 +114,7 @@ def store_gone(project: Path, _short: bool) -> Row:
             Proxy(port, int(address.read_text().rpartition(":")[2]))
             must(project, "pipeline.tracking.sync", MLFLOW_TRACKING_URI=address.read_text())
         gone, false = check_store(project, uri)
-    return Row("servers that go while a model trains", len(MOMENTS), lost + gone, wrong + false)
+    return Row("servers that go while a model trains", len(moments), lost + gone, wrong + false)
 
 
 def prepare(project: Path) -> None:
