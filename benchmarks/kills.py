@@ -32,6 +32,8 @@ def each_call(project: Path, short: bool) -> Row:
     prepare(project)
     uri, attempts, wrong = local_store(project), 0, []
     with inside(project):
+        for module in (*STAGES, "tracking.sync", "evaluation.page"):  # once, not in each process
+            importlib.import_module(f"pipeline.{module}")
         for stage in STAGES:
             calls = range(1, count_calls(stage, uri, project.parent / "calls") + 1)
             for moment in itertools.product(calls[:: 12 if short else 1], TIMES):
