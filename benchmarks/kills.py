@@ -133,7 +133,7 @@ def local_store(project: Path) -> str:
 
 
 def call_stage(stage: str, uri: str, at: Callable[[int, str, str], object]) -> None:
-    """Be the command of a stage, and tell before and after each call to the store which it is."""
+    """Run the command of a stage, and report each call to the store before and after it."""
     client = importlib.import_module("mlflow").MlflowClient
     command = importlib.import_module("pipeline.command")
     numbers = itertools.count(1)

@@ -37,7 +37,7 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def set(self, mode: str) -> None:
-        """Be ``open``, ``gone`` (connections are closed) or ``silent`` (nothing is answered)."""
+        """Set the mode: ``open``, ``gone`` (connections are closed) or ``silent`` (no answers)."""
         self.mode = mode
         if mode != "open":
             for one in self.sockets:

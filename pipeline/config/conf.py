@@ -32,12 +32,14 @@ class Loader(SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Return a mapping, or raise an error if a key stands twice in it."""
-        keys = [key.value for key, _ in node.value]
-        for place, (key, _) in enumerate(node.value):
-            if isinstance(key.value, Hashable) and key.value in keys[:place]:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"found duplicate key {key.value}", key.start_mark
-                )
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"found duplicate key {key.value}", key.start_mark
+                    )
+                seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 

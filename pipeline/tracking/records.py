@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from pipeline.errors import UserError, address
 from pipeline.paths import spool_folder
-from pipeline.tracking import store
+from pipeline.tracking import orphans, store
 from pipeline.tracking.git import revision
 from pipeline.tracking.journal import BUNDLE, Journal, abandoned
 from pipeline.tracking.orphans import process_tags
@@ -50,6 +50,8 @@ class Recording:
         self.reason: str | None = None
         self.left = [Sender(journal, is_new=False) for journal in abandoned(uri)]
         self.mine: list[Sender] = []
+        # The experiments in which runs of processes that were killed are ended.
+        self.cleared: set[str] = set()
         self.is_over = self.has_ended = False
         self.wake = threading.Event()
         self.news = threading.Condition()
@@ -306,6 +308,7 @@ class Recording:
         for one in (*self.mine, *self.left):
             one.error = None
             try:
+                self._end_orphans(client, one.journal.head["experiment"])
                 one.send(client, self.uri)
             except Exception as error:
                 one.error = error
@@ -316,6 +319,11 @@ class Recording:
         for one in [one for one in self.mine if one.is_released and not one.journal.is_due]:
             self.mine.remove(one)
             one.journal.leave()
+
+    def _end_orphans(self, client: MlflowClient, experiment: str) -> None:
+        if experiment not in self.cleared:
+            orphans.end(client, store.experiment_id(client, self.uri, experiment))
+            self.cleared.add(experiment)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
-from pipeline.tracking import orphans, store
+from pipeline.tracking import store
 from pipeline.tracking.journal import JOURNAL, Journal
 from pipeline.tracking.shared_view import share_board
 
@@ -80,7 +80,6 @@ class Sender:
         """Return the id of the run of the journal, which is created where the store has none."""
         head = self.journal.head
         experiment_id = store.experiment_id(client, uri, head["experiment"])
-        orphans.end(client, experiment_id)
         if "trained" in head:
             found = store.find_trained(client, experiment_id, head["trained"])
             if found is not None:  # whoever trained the model recorded it

@@ -489,6 +489,19 @@ def test_a_file_of_another_program_is_refused(saved):
         NeuralNet.load(saved[1])
 
 
+def test_a_pickle_in_the_place_of_the_weights_is_refused_and_not_run(saved):
+    class Trap:
+        def __reduce__(self):
+            return (saved[1] / "sprung").mkdir, ()
+
+    torch.save({"layers.0.weight": Trap()}, saved[1] / "network.safetensors")
+
+    with pytest.raises(UserError, match="is damaged"):
+        NeuralNet.load(saved[1])
+
+    assert not (saved[1] / "sprung").exists()
+
+
 def test_the_same_weights_are_the_same_bytes(saved, tmp_path):
     NeuralNet.load(saved[1]).save(tmp_path)
 
