@@ -48,7 +48,7 @@ class Verdict(NamedTuple):
     Attributes
     ----------
     take : str or None
-        The cheapest contender. None when nothing can be said.
+        The recommended model. None when nothing can be said.
     contenders : list of str
         The models that no other one is better than, best first.
     sentences : list of str
@@ -69,7 +69,11 @@ def write_verdict(
     families: Mapping[str, str] = MappingProxyType({}),
 ) -> Verdict:
     """
-    Recommend the cheapest of the models that no other one is better than.
+    Recommend the cheapest of the contenders that score about as well as the best one.
+
+    Contenders are the models that no other one is better than. Where examples are few, some of
+    them are much worse as far as is known. Therefore only those are recommended whose score is
+    behind that of the best contender by no more than what matters.
 
     Parameters
     ----------
@@ -80,7 +84,7 @@ def write_verdict(
     cheapest : {"fit", "predict", "size"}
         Which cost decides.
     matters : float
-        The smallest difference that matters.
+        The smallest difference in the score that matters.
     families : mapping of str to str
         The family of each model. An ensemble, which holds others, is recommended only if no
         single model is a contender.
@@ -94,16 +98,23 @@ def write_verdict(
         value = costs[model].get(cost, np.nan)
         return value if isfinite(value) else np.inf
 
-    # Of prices that are equal as far as measured, the better model.
     single = [model for model in contenders if families.get(model) != "ensemble"] or contenders
-    lowest = min(map(price, single))
-    take = next(model for model in single if price(model) <= SAME_PRICE[cheapest] * lowest)
+    behind = comparison.scores["behind"]
+    alike = [model for model in single if behind[model] - behind[single[0]] <= matters]
+    # Of prices that are equal as far as measured, the better model.
+    lowest = min(map(price, alike))
+    take = next(model for model in alike if price(model) <= SAME_PRICE[cheapest] * lowest)
     sentences = [f"Take {take}."]
     others = [model for model in contenders if model != take]
     if len(comparison.scores) == 1:
         sentences.append("It is the only model that was compared.")
     elif others:
         sentences += _like(comparison.pairs, take, others, costs, cheapest)
+        left = min((model for model in single if model not in alike), key=price, default=take)
+        if SAME_PRICE[cheapest] * price(left) <= price(take):
+            times = COSTS[cheapest][1].format(_times(price(take) / price(left)))
+            worse = format_numbers(behind[left] - behind[take])[0]
+            sentences.append(f"{left} {times}, and scores {worse} worse.")
     else:
         sentences.append(_ahead(comparison, take))
     own = families.get(take)
@@ -170,12 +181,16 @@ def _like(
     cost, words = COSTS[cheapest]
     own, of_next = costs[take].get(cost, np.nan), costs[others[0]].get(cost, np.nan)
     if own > 0 and of_next / own >= SAME_PRICE[cheapest]:
-        times = of_next / own
-        saves = words.format(f"{times:,.0f}" if times >= 2 else f"{times:.1f}")
+        saves = words.format(_times(of_next / own))
         if len(others) > 1:
             return [f"It {_enumerate(parts)}.", f"It {saves} as {others[0]}."]
         parts.append(saves)
     return [f"It {_enumerate(parts)}."]
+
+
+def _times(ratio: float) -> str:
+    """Format how many times as dear a model is."""
+    return f"{ratio:,.0f}" if ratio >= 2 else f"{ratio:.1f}"
 
 
 def _ahead(comparison: Comparison, take: str) -> str:
