@@ -22,7 +22,7 @@ from random import Random
 
 from edits import Stranger, edit
 from kills import each_call, random_kills, store_gone
-from processes import TASK, Row, clone, fork, inside, must, run, scores
+from processes import TASK, Row, clone, fork, import_libraries, inside, must, run, scores
 from report import machine, table
 
 PAGE = resource.getpagesize()
@@ -48,6 +48,7 @@ def main() -> None:
     """Do what each row says, and print the table."""
     short = "--short" in sys.argv[1:]
     print(machine())
+    import_libraries()
     rows = []
     for row in ROWS:
         with tempfile.TemporaryDirectory() as folder:
@@ -63,7 +64,7 @@ def main() -> None:
 
 def hostile_files(project: Path, short: bool) -> Row:
     """Edit files of trained models, and predict with them."""
-    each = 10 if short else 100
+    each = 4 if short else 100
     (project / "conf/model/neighbours.yaml").write_text(NEIGHBOURS)
     must(project, "pipeline.ingest", f"task={TASK}", "task.split.folds=null")
     must(project, "pipeline.featurize", f"task={TASK}")
@@ -76,8 +77,6 @@ def hostile_files(project: Path, short: bool) -> Row:
     wrong = []
     with inside(project):
         predict = importlib.import_module("pipeline.predict")
-        for module in ("lightgbm", "sklearn.ensemble", "sklearn.neighbors", "skops.io"):
-            importlib.import_module(module)
         importlib.import_module("pipeline.models.neural_net")
         write_patients(project / "patients.csv")
         for kind in KINDS:
@@ -89,13 +88,13 @@ def hostile_files(project: Path, short: bool) -> Row:
                 sys.argv = ["predict", *call]
                 predict.command.run_plain("predict", predict.main, predict.Predict, predict.KEYS)
 
-            ended = fork(answer)()
+            ended = fork(answer).wait()
             if ended.code != 0:
                 sys.exit(f"error: {kind} does not predict: {ended.said}")
             for number in range(each):
                 stranger = Stranger(Random(f"{kind} {number}"), pipe, sprung, "trap")
                 done = edit(folder, stranger)
-                fault = fork(answer)().fault()
+                fault = fork(answer).wait().fault()
                 if sprung.exists():
                     sprung.rmdir()
                     fault = "code was run"
@@ -129,7 +128,7 @@ def first_writers(project: Path, short: bool) -> Row:
                 pass
 
         waiting = [fork(lambda number=number: write(number), WRITING) for number in range(writers)]
-        ended = [wait() for wait in waiting]
+        ended = [process.wait() for process in waiting]
         wrong = [f"writer {n}: {one.said or one.code}" for n, one in enumerate(ended) if one.code]
         code = "import sys, mlflow; c = mlflow.MlflowClient(sys.argv[1]); "
         code += "e = c.get_experiment_by_name('first'); runs = c.search_runs([e.experiment_id]); "

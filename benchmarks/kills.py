@@ -6,49 +6,67 @@ import itertools
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-from processes import TASK, Row, fork, inside, must, scores, start
+from processes import TASK, Ended, Row, fork, inside, must, scores, start
 from proxy import Proxy, serve
 
-STAGES = {
-    "train": (f"task={TASK}", "model=logistic_regression"),
-    "evaluate": (f"task={TASK}", "models=[baseline,logistic_regression]"),
-}
-SWEEP = ("--multirun", f"task={TASK}", "model=logistic_regression", "+sweep=logistic_regression")
+TRAIN = ("pipeline.train", f"task={TASK}", "model=logistic_regression")
+EVALUATE = ("pipeline.evaluate", f"task={TASK}", "models=[baseline,logistic_regression]")
+SWEEP = (TRAIN[0], "--multirun", *TRAIN[1:], "+sweep=logistic_regression")
 TIMES = ("before", "after")
+SIGNALS = (signal.SIGKILL, signal.SIGTERM)
+# Exit codes of what was killed: by the signal, or by its own answer to it.
+KILLED = (*(-one for one in SIGNALS), 128 + signal.SIGTERM)
+# In the short form one of so many moments; all times and signals have their turn.
+EVERY = 29
+# What Python runs first in the process that records a sweep.
+RECORDER = """\
+import os
+import sys
+
+if "KILL" in os.environ:
+    sys.path.append({folder!r})
+    __import__("kills").kill_at()
+"""
 # Calls to the store before which a server goes: the first, and those after its run began.
 MOMENTS = ("search_experiments", "log_batch", "log_model_artifacts", "set_terminated")
 
 
 def each_call(project: Path, short: bool) -> Row:
-    """Kill a training and a comparison before and after each call to the store."""
+    """Kill a training, a comparison and a sweep before and after each call to the store."""
     prepare(project)
-    uri, attempts, wrong = local_store(project), 0, []
-    with inside(project):
-        for module in (*STAGES, "tracking.sync", "evaluation.page"):  # once, not in each process
-            importlib.import_module(f"pipeline.{module}")
-        for stage in STAGES:
-            calls = range(1, count_calls(stage, uri, project.parent / "calls") + 1)
-            for moment in itertools.product(calls[:: 12 if short else 1], TIMES):
+    (project / "sitecustomize.py").write_text(RECORDER.format(folder=str(Path(__file__).parent)))
+    note, trials = project.with_name("note"), itertools.count(1)
 
-                def kill(number: int, when: str, _: str, moment: object = moment) -> None:
-                    if (number, when) == moment:
-                        os.kill(os.getpid(), signal.SIGKILL)
+    def go(command: tuple[str, ...], kill: str) -> Ended:
+        first: Callable[[], None] | None = kill_at
+        if command == SWEEP:  # whose store is called by another process, for one more trial
+            command, first = (*SWEEP, f"sweep.n_trials={next(trials)}"), None
+        ended = start(project, *command, first=first, KILL=kill, NOTE=str(note)).wait()
+        # Otherwise the next one would be killed while it sends what this one left.
+        must(project, "pipeline.tracking.sync")
+        return ended
 
-                ended = fork(lambda stage=stage, kill=kill: call_stage(stage, uri, kill))()
-                # Otherwise the next one would be killed while it sends what this one left.
-                fork(lambda: importlib.import_module("pipeline.tracking.sync").main(uri))()
-                attempts += ended.code == -signal.SIGKILL
-                if ended.code not in (0, -signal.SIGKILL):
-                    wrong.append(f"{stage}, {moment}: {ended.fault() or ended.said}")
-    lost, false = check_store(project, uri)
+    attempts, wrong = 0, []
+    for command in (TRAIN, EVALUATE, SWEEP):
+        if (ended := go(command, "")).code != 0:
+            sys.exit(f"error: {' '.join(command)}: {ended.said}")
+        calls = range(1, int(note.read_text().split()[0]) + 1)
+        moments = list(itertools.product(calls, TIMES, SIGNALS))
+        for number, when, signum in moments[:: EVERY if short else 1]:
+            ended = go(command, f"{number} {when} {signum:d}")
+            attempts += note.read_text() == f"{number} {when}"
+            fault = "" if ended.code in KILLED else ended.fault()
+            if fault or "Traceback" in ended.said:
+                wrong.append(f"{' '.join(command)}, {number} {when} {signum!r}: {ended.said}")
+    total = next(trials)
+    must(project, *SWEEP, f"sweep.n_trials={total}")
+    lost, false = check_store(project, local_store(project), total)
     return Row("kills before and after each call to the store", attempts, lost, wrong + false)
 
 
@@ -56,27 +74,25 @@ def random_kills(project: Path, short: bool) -> Row:
     """Kill trainings, comparisons and a sweep at any moment."""
     attempts = 3 if short else 50
     prepare(project)
-    commands = {f"pipeline.{stage}": given for stage, given in STAGES.items()}
     lasted = {}
-    for module, given in commands.items():
+    for command in (TRAIN, EVALUATE):
         begin = time.monotonic()
-        must(project, module, *given)
-        lasted[module] = time.monotonic() - begin
+        must(project, *command)
+        lasted[command] = time.monotonic() - begin
+    sweep = (*SWEEP, f"sweep.n_trials={attempts}")
+    lasted[sweep] = 3 * max(lasted.values())
     wanted, moments = scores(project), Random(0)
-    sweep = ("pipeline.train", *SWEEP, f"sweep.n_trials={attempts}")
+    wrong: list[str] = []
     for number in range(attempts):
-        module = [*commands, "sweep"][number % (len(commands) + 1)]
-        command = (module, *commands[module]) if module in commands else sweep
-        with start(project, *command) as process:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(moments.uniform(0, lasted.get(module, 3 * max(lasted.values()))))
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, moments.choice((signal.SIGKILL, signal.SIGTERM)))
-            process.communicate()
-    must(project, *sweep)
-    for module, given in commands.items():
-        must(project, module, *given)
-    lost, wrong = check_store(project, local_store(project), trials=attempts)
+        command = [*lasted][number % len(lasted)]
+        seconds = moments.uniform(0, lasted[command])
+        ended = start(project, *command).end(seconds, moments.choice(SIGNALS))
+        if "Traceback" in ended.said or ended.code not in (0, *KILLED):
+            wrong.append(f"{' '.join(command)}: {ended.code}, {ended.said}")
+    for command in (sweep, TRAIN, EVALUATE):
+        must(project, *command)
+    lost, false = check_store(project, local_store(project), trials=attempts)
+    wrong += false
     if scores(project) != wanted:
         wrong.append(f"scores {scores(project)}, undisturbed {wanted}")
     return Row("kills of trainings, comparisons and a sweep at any moment", attempts, lost, wrong)
@@ -92,22 +108,23 @@ def store_gone(project: Path, short: bool) -> Row:
     moments = MOMENTS[:: 2 if short else 1]
     lost: list[str] = []
     wrong: list[str] = []
-    with inside(project), serve(place) as port:
+    with serve(place) as port:
         uri = f"http://127.0.0.1:{port}"
         for moment in moments:
             shutil.rmtree(model, ignore_errors=True)
 
-            def train(moment: str = moment) -> None:
+            def go_at(moment: str = moment) -> None:
                 proxy = Proxy(port)
                 address.write_text(proxy.url)
+                os.environ["MLFLOW_TRACKING_URI"] = proxy.url
 
                 def go(_: int, when: str, name: str) -> None:
                     if (when, name) == ("before", moment):
                         proxy.set("gone")
 
-                call_stage("train", proxy.url, go)
+                watch_calls(go)
 
-            ended = fork(train)()
+            ended = start(project, *TRAIN, first=go_at).wait()
             # Without a store nothing begins; what began goes on.
             if (ended.code, model.exists()) != ((1, False) if moment == MOMENTS[0] else (0, True)):
                 lost.append(f"gone before {moment}: {ended.code}, {ended.said}")
@@ -132,13 +149,12 @@ def local_store(project: Path) -> str:
     return f"sqlite:///{project.as_posix()}/mlflow.db"
 
 
-def call_stage(stage: str, uri: str, at: Callable[[int, str, str], object]) -> None:
-    """Run the command of a stage, and report each call to the store before and after it."""
+def watch_calls(at: Callable[[int, str, str], object]) -> None:
+    """Report the number and the name of each call to the store, before and after it."""
     client = importlib.import_module("mlflow").MlflowClient
-    command = importlib.import_module("pipeline.command")
     numbers = itertools.count(1)
 
-    def told(name: str, usual: Callable[..., object]) -> Callable[..., object]:
+    def watched(name: str, usual: Callable[..., object]) -> Callable[..., object]:
         def call(*arguments: object, **named: object) -> object:
             number = next(numbers)
             at(number, "before", name)
@@ -150,17 +166,19 @@ def call_stage(stage: str, uri: str, at: Callable[[int, str, str], object]) -> N
 
     for name, usual in list(vars(client).items()):
         if not name.startswith("_") and inspect.isfunction(usual):
-            setattr(client, name, told(name, usual))
-    sys.argv = [stage, *STAGES[stage], f"tracking.uri={uri}"]
-    command.run(stage)
+            setattr(client, name, watched(name, usual))
 
 
-def count_calls(stage: str, uri: str, note: Path) -> int:
-    """Run a stage undisturbed, and return how often it calls the store."""
-    ended = fork(lambda: call_stage(stage, uri, lambda number, *_: note.write_text(str(number))))()
-    if ended.code != 0:
-        sys.exit(f"error: {stage}: {ended.said}")
-    return int(note.read_text())
+def kill_at() -> None:
+    """Let this process note each call to the store in NOTE, and be killed at the one of KILL."""
+    note, (*moment, signum) = Path(os.environ["NOTE"]), os.environ["KILL"].split() or [""]
+
+    def reach(number: int, when: str, _: str) -> None:
+        note.write_text(f"{number} {when}")
+        if [str(number), when] == moment:
+            os.kill(os.getpid(), int(signum))
+
+    watch_calls(reach)
 
 
 def check_store(project: Path, uri: str, trials: int = 0) -> tuple[list[str], list[str]]:
@@ -179,7 +197,7 @@ def check_store(project: Path, uri: str, trials: int = 0) -> tuple[list[str], li
     must(project, "pipeline.tracking.sync", MLFLOW_TRACKING_URI=uri)
     lost = [f"{folder} is not sent" for folder in (project / ".spool").iterdir()]
     with inside(project):
-        ended = fork(lambda: print_faults(uri, trials))()
+        ended = fork(lambda: print_faults(uri, trials)).wait()
     wrong = ended.said.splitlines()
     return lost, wrong if ended.code == 0 else [*wrong, "the store cannot be read"]
 

@@ -1,23 +1,37 @@
 """Run modules of a clone of the project, in processes whose end is watched."""
 
+import gc
+import importlib
 import json
 import os
 import resource
+import runpy
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK = "breast_cancer"
 # The longest that a call in a process of its own may take unless it is given more, in seconds,
 # and the most memory, in bytes.
 PATIENCE, MEMORY = 60, 3 * 2**29
+# The same for a command that a user types.
+WORK = 600
+# What commands import, some of it late.
+LIBRARIES = (
+    *("alembic.command", "filelock", "git", "hydra._internal.hydra", "jinja2", "lightgbm"),
+    *("matplotlib.pyplot", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "optuna"),
+    *("pandas", "pyarrow.parquet", "rich.console", "scipy.stats", "skops.io"),
+    *("sklearn.compose", "sklearn.dummy", "sklearn.ensemble", "sklearn.linear_model", "torch"),
+    "sqlalchemy.dialects.sqlite",
+)
 
 
 class Row(NamedTuple):
@@ -61,6 +75,14 @@ class Ended(NamedTuple):
         return ""
 
 
+def import_libraries() -> None:
+    """Import what commands need, once for all processes that are forked afterwards."""
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    # Otherwise the last collection of each fork copies the memory of all that was imported.
+    gc.freeze()
+
+
 def clone(folder: Path) -> Path:
     """Clone the last commit, and return the folder of the clone."""
     project = folder / "bakeoff"
@@ -68,33 +90,55 @@ def clone(folder: Path) -> Path:
     return project
 
 
-def start(project: Path, *command: str, **variables: str) -> "subprocess.Popen[str]":
-    """Start a module of a clone as a user does, as the first of a group of processes."""
-    leading = ("PYTHON", "DVC_", "MLFLOW_", "HYDRA_", "GIT_", "BAKEOFF_")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(leading)}
-    return subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=project,
-        env=kept | variables,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def start(
+    project: Path,
+    module: str,
+    *arguments: str,
+    first: Callable[[], object] | None = None,
+    **variables: str,
+) -> "Process":
+    """
+    Start a module of a clone, in a process with libraries imported, as the first of a group.
+
+    Parameters
+    ----------
+    project : Path
+        The clone, and the working directory.
+    module, *arguments : str
+        What a user types after ``python -m``.
+    first : callable, optional
+        What the process does before.
+    **variables : str
+        Further variables of the environment.
+    """
+
+    def become() -> None:
+        os.setsid()
+        leading = ("PYTHON", "DVC_", "MLFLOW_", "HYDRA_", "GIT_", "BAKEOFF_")
+        for key in [key for key in os.environ if key.startswith(leading)]:
+            del os.environ[key]
+        os.environ.update(variables)
+        forget()
+        os.chdir(project)
+        sys.path.insert(0, str(project))
+        if first is not None:
+            first()
+        sys.argv = [module, *arguments]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+    return fork(become, WORK)
 
 
-def run(project: Path, *command: str, **variables: str) -> Ended:
-    """Run a module of a clone as a user does."""
-    with start(project, *command, **variables) as process:
-        said = process.communicate()[1]
-    return Ended(process.returncode, said)
+def run(project: Path, module: str, *arguments: str, **variables: str) -> Ended:
+    """Run a module of a clone as `start` does."""
+    return start(project, module, *arguments, **variables).wait()
 
 
-def must(project: Path, *command: str, **variables: str) -> None:
+def must(project: Path, module: str, *arguments: str, **variables: str) -> None:
     """Run a module of a clone that has to succeed."""
-    ended = run(project, *command, **variables)
+    ended = run(project, module, *arguments, **variables)
     if ended.code != 0:
-        sys.exit(f"error: {' '.join(command)}: {ended.said}")
+        sys.exit(f"error: {module} {' '.join(arguments)}: {ended.said}")
 
 
 @contextmanager
@@ -107,26 +151,60 @@ def inside(project: Path) -> Iterator[None]:
     finally:
         os.chdir(ROOT)
         sys.path.remove(str(project))
-        for name in [name for name in sys.modules if name.partition(".")[0] == "pipeline"]:
-            del sys.modules[name]
+        forget()
 
 
-def fork(call: Callable[[], object], seconds: int = PATIENCE) -> Callable[[], Ended]:
-    """Begin to call a function in a process of its own, and return how to wait for its end."""
+def forget() -> None:
+    """Forget what was imported from a clone."""
+    for name in [n for n in sys.modules if n.partition(".")[0] in ("pipeline", "hydra_plugins")]:
+        del sys.modules[name]
+
+
+class Process:
+    """
+    A process, and the file that takes its standard error.
+
+    Parameters
+    ----------
+    pid : int
+        Its number.
+    said : file
+        Closed when its end is known.
+    """
+
+    def __init__(self, pid: int, said: TextIO) -> None:
+        self.pid = pid
+        self.said = said
+
+    def wait(self) -> Ended:
+        """Wait for the end."""
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        with self.said:
+            self.said.seek(0)
+            return Ended(code, self.said.read())
+
+    def end(self, seconds: float, signum: int) -> Ended:
+        """Send a signal to its group after some seconds, unless it has ended before."""
+        last = time.monotonic() + seconds
+        while (left := last - time.monotonic()) > 0 and not self._has_ended():
+            time.sleep(min(0.01, left))
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signum)
+        return self.wait()
+
+    def _has_ended(self) -> bool:
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def fork(call: Callable[[], object], seconds: int = PATIENCE) -> Process:
+    """Begin to call a function in a process of its own, which may take so many seconds."""
     said = tempfile.TemporaryFile("w+")  # noqa: SIM115 it is closed when the end is known
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(said.fileno(), 2)
         os._exit(exit_code(call, seconds))
-
-    def wait() -> Ended:
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        with said:
-            said.seek(0)
-            return Ended(code, said.read())
-
-    return wait
+    return Process(child, said)
 
 
 def exit_code(call: Callable[[], object], seconds: int) -> int:
