@@ -1,8 +1,10 @@
 """Find the installed packages that an object needs, from the types that it is made of."""
 
 import functools
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import Distribution, distributions
 from sys import builtin_module_names, stdlib_module_names
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
@@ -11,6 +13,8 @@ from pipeline.paths import ROOT
 
 PROJECT = __name__.partition(".")[0]
 PLAIN = (str, bytes, int, float, bool, complex, type(None))
+# The first name of the path of a module, or of what is in a package, in a list of files.
+MODULE = re.compile(r"^(\w+)(?:/|\.py,|\.[^/,]*(?:so|pyd),)", re.MULTILINE)
 # Objects of these packages lead to the whole of them, and to what else the process has imported.
 OPAQUE = ("keras",)
 
@@ -76,13 +80,12 @@ def requirements(*things: Any, always: Iterable[str] = ()) -> list[str]:
         module in the user's folder, are left out.
     """
     names = set(always).union(*map(packages, things)) - {PROJECT}
-    provided = _distributions()
-    needed: set[str] = set()
+    needed: dict[str, str] = {}
     for name in names:
+        found = {one.name: one.version for one in providers().get(name, [])}
         # Several distributions may provide one package. MLflow's main one requires the others.
-        found = provided.get(name, [])
-        needed.update([name] if name in found else found)
-    return sorted(f"{distribution}=={version(distribution)}" for distribution in needed)
+        needed |= {name: found[name]} if name in found else found
+    return sorted(f"{distribution}=={number}" for distribution, number in needed.items())
 
 
 def own_modules(*things: Any) -> list[str]:
@@ -105,5 +108,20 @@ def own_modules(*things: Any) -> list[str]:
 
 
 @functools.cache
-def _distributions() -> Mapping[str, list[str]]:
-    return packages_distributions()
+def providers() -> Mapping[str, list[Distribution]]:
+    """
+    Return the installed distributions that provide each package or module.
+
+    What `importlib.metadata.packages_distributions` finds takes a second, since it makes an object
+    of each file of each distribution.
+    """
+    found: dict[str, list[Distribution]] = defaultdict(list)
+    for one in distributions():
+        names, record = one.read_text("top_level.txt"), one.read_text("RECORD")
+        if names or record:
+            provided = {*names.split()} if names else {*MODULE.findall(record)}
+        else:
+            provided = {file.parts[0].partition(".")[0] for file in one.files or []}
+        for name in provided:
+            found[name].append(one)
+    return found
