@@ -52,6 +52,9 @@ class Form(NamedTuple):
         The words for true and false.
     missing : sequence of str
         Further words that stand for a missing value.
+    digits : int, optional
+        How many digits the codes of a column have in which some begin with zeros, or 0 if that
+        differs.
     """
 
     decimal: str = "."
@@ -61,6 +64,7 @@ class Form(NamedTuple):
     true: str = "true"
     false: str = "false"
     missing: tuple[str, ...] = ()
+    digits: int | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return what differs from the usual form, as plain values."""
@@ -166,7 +170,9 @@ def conform(
         - ``boolean`` accepts true and false, and 1 and 0.
         - ``datetime`` accepts dates and text in ISO 8601. Values with a time zone become
           UTC.
-        - ``string`` accepts numbers. Whole numbers are written without a point.
+        - ``string`` accepts numbers. Whole numbers are written without a point. Codes get
+          again the zeros that they begin with, if all have the same number of digits;
+          otherwise a number is refused.
         - ``sequence`` accepts one list, tuple or array per row.
         - ``binary`` accepts bytes, and text that encodes them in base64, as JSON needs it.
     may_miss : bool
@@ -283,6 +289,8 @@ def expected(kind: str, form: Form) -> str:
         return f"a date as {form.date_format}, or as in ISO 8601"
     if form.true != USUAL.true:
         return f"{form.true} or {form.false}"
+    if form.digits == 0:
+        return "a text, since codes that begin with zeros are no numbers"
     return EXPECTED[kind]
 
 
@@ -361,10 +369,16 @@ def _dates(values: pd.Series, form: Form) -> pd.Series:
     return dates.astype("datetime64[us]")
 
 
-def _texts(values: pd.Series, _: Form) -> pd.Series:
+def _texts(values: pd.Series, form: Form) -> pd.Series:
     if not isinstance(values.dtype, pd.StringDtype):
+        if form.digits == 0:  # which zeros a number has lost cannot be told
+            values = values.where([isinstance(value, str) for value in values])
         values = values.map(_text, na_action="ignore")
-    return values.astype("str")
+    texts = values.astype("str")
+    if form.digits:
+        lost = texts.str.fullmatch("[0-9]+", na=False)
+        texts = texts.mask(lost, texts.str.zfill(form.digits))
+    return texts
 
 
 def _text(value: Any) -> str | float:

@@ -30,6 +30,8 @@ LOOKED_AT, MOSTLY = 1000, 0.8
 ENOUGH = 20
 # A column has at most so many units, and categories that may be spelt in two ways.
 MOST_UNITS, MOST_SPELT = 4, 10_000
+# Whole numbers that begin with zeros are codes, such as ZIP codes, if so many rows hold one.
+CODE, SEVERAL = r"0[0-9]+", 2
 CURRENCY = r"[A-Z]{0,2}[$€£¥₹₩₽₺₫₴₦฿]|CHF|EUR|USD|GBP|Rs\.?"
 PARTS = re.compile(
     rf"([+-]?)(?P<before>{CURRENCY})?\s?([+-]?)"
@@ -81,6 +83,14 @@ TAKEN_FOR = {
     "identifier": "it is left out, since almost every row has another value",
     "constant": "it is left out, since it has one value only",
 }
+CODES = (
+    "column '{}' holds codes that begin with zeros, as '{}': {}; if they are numbers, "
+    "set 'task.source.columns={{{}: number}}'"
+)
+ONE_CODE = (
+    "column '{}' is taken for numbers, though row {:,} holds '{}': if these are codes, "
+    "set 'task.source.columns={{{}: category}}'"
+)
 SPELT = (
     "column '{}' has '{}' and '{}', which differ only in case or spaces: "
     "they are taken for two{}; if they are one, spell them alike"
@@ -149,13 +159,17 @@ class Column(NamedTuple):
 
 
 def recognise(
-    table: pd.DataFrame, columns: Mapping[str, str] | None = None, given: Given = NOTHING
+    table: pd.DataFrame,
+    columns: Mapping[str, str] | None = None,
+    given: Given = NOTHING,
+    codes: bool = True,
 ) -> dict[str, Column]:
     """
     Recognise what each column of a table holds.
 
     Each column is looked at as a whole. A column of texts is one of numbers if all of its
-    texts are numbers in one form, and one of dates if all are dates in one format.
+    texts are numbers in one form, and one of dates if all are dates in one format. Numbers of
+    which several begin with zeros, such as ``02139``, are codes: a category.
 
     Parameters
     ----------
@@ -165,6 +179,8 @@ def recognise(
         What columns are to be taken for, whatever they look like: values of `KINDS`.
     given : Given, optional
         What is known of all columns.
+    codes : bool, default=True
+        Whether there may be codes.
 
     Returns
     -------
@@ -184,7 +200,7 @@ def recognise(
         if kind not in KINDS:
             raise UserError(f"task.source.columns.{name}: unknown '{kind}'{nearest(kind, KINDS)}")
     return {
-        str(name): _recognise(table[name], wanted.get(name), given)
+        str(name): _recognise(table[name], wanted.get(name), given, codes)
         for name in table
         if wanted.get(name) != "ignore"
     }
@@ -233,7 +249,7 @@ def class_doubts(labels: pd.Series, name: str) -> list[str]:
     return [CLASSES.format(*pair, name)] if pair else []
 
 
-def _recognise(values: pd.Series, wanted: str | None, given: Given) -> Column:
+def _recognise(values: pd.Series, wanted: str | None, given: Given, codes: bool) -> Column:
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
     if not pd.api.types.is_string_dtype(values):
@@ -241,7 +257,7 @@ def _recognise(values: pd.Series, wanted: str | None, given: Given) -> Column:
     texts = values.str.strip()
     words = texts[texts.isin(MISSING[1:])].value_counts().to_dict()
     texts = texts.mask(texts.isin(MISSING))
-    found = _from_texts(texts, wanted, given)
+    found = _from_texts(texts, wanted, given, codes)
     counts = texts[texts.isin(found.form.missing)].value_counts().to_dict()
     return found._replace(missing=words | counts)
 
@@ -260,17 +276,23 @@ def _typed(values: pd.Series, wanted: str | None, given: Given) -> Column:
     return Column(kind, given.form._replace(date_format=ISO) if kind == "number" else USUAL)
 
 
-def _from_texts(texts: pd.Series, wanted: str | None, given: Given) -> Column:
+def _from_texts(texts: pd.Series, wanted: str | None, given: Given, codes: bool) -> Column:
     name, distinct = str(texts.name), texts.dropna().drop_duplicates()
+    zeros = _beginning_with_zeros(texts, distinct) if codes else texts.head(0)
+    of_codes = len(zeros) >= SEVERAL
+    code_form = Form(digits=_digits(distinct)) if of_codes else USUAL
     if wanted in ("category", "text"):
-        return Column(wanted)
+        return Column(wanted, code_form)
     if wanted == "boolean":
         return Column("boolean", _truth(name, distinct))
+    of_codes &= wanted is None
     doubts: list[str] = []
-    if len(distinct) and wanted != "date":
+    if len(distinct) and wanted != "date" and not of_codes:
         form, doubt = _number_form(distinct, given, forced=wanted == "number")
         if form is not None:
-            return Column("number", form)
+            if wanted is None:
+                doubts = [ONE_CODE.format(name, at + 1, one, name) for at, one in zeros.items()]
+            return Column("number", form, doubts=tuple(doubts))
         doubts += doubt
     if len(distinct) and wanted != "number":
         form, doubt = _date_form(distinct, given, forced=wanted == "date")
@@ -281,11 +303,28 @@ def _from_texts(texts: pd.Series, wanted: str | None, given: Given) -> Column:
         why = "; ".join(doubts) or f"'{distinct.iloc[0] if len(distinct) else ''}' is none"
         raise UserError(f"task.source.columns.{name}: it cannot be taken for a {wanted}: {why}")
     kind = column_kind(texts)
+    if of_codes:
+        told = CODES.format(name, zeros.iloc[0], TAKEN_FOR[kind], name)
+        return Column(kind, code_form, doubts=(told,))
     doubts = [f"{doubt}{UNTIL_THEN}{TAKEN_FOR[kind]}" for doubt in doubts]
     if kind == "category" and len(distinct) <= MOST_SPELT:
         pair = spelt_twice(distinct)
         doubts += [SPELT.format(name, *pair, "")] if pair else []
     return Column(kind, doubts=tuple(doubts))
+
+
+def _beginning_with_zeros(texts: pd.Series, distinct: pd.Series) -> pd.Series:
+    """Return the whole numbers that begin with zeros, of texts that mostly are whole numbers."""
+    zeros = distinct[distinct.str.fullmatch(CODE)]
+    if zeros.empty or distinct.head(LOOKED_AT).str.fullmatch("[0-9]+").mean() <= MOSTLY:
+        return texts.head(0)
+    return texts[texts.isin(zeros)]
+
+
+def _digits(distinct: pd.Series) -> int:
+    """Return how many digits all codes have, or 0 if that differs."""
+    lengths = distinct[distinct.str.fullmatch("[0-9]+")].str.len().unique()
+    return int(lengths[0]) if len(lengths) == 1 else 0
 
 
 def _check_fit(values: pd.Series, column: Column) -> None:

@@ -185,7 +185,7 @@ def _read_columns(file: Path, roles: dict[str, str], encoding: str) -> pd.DataFr
     found = {
         # The keys that would settle a doubt are those of other sources.
         name: one._replace(doubts=tuple(doubt.partition(";")[0] for doubt in one.doubts))
-        for name, one in recognise(frame.drop(columns=texts)).items()
+        for name, one in recognise(frame.drop(columns=texts), codes=False).items()
     }
     (rows,) = table.examples([file], [frame], roles, found)
     if pd.api.types.is_datetime64_any_dtype(rows["time"]):

@@ -21,7 +21,7 @@ from pyarrow import json as json_lines
 from pipeline.errors import UserError, encoding_fault, nearest
 from pipeline.features.inputs import ISO, MISSING, USUAL, Form, convert, expected, kind_of
 from pipeline.files import sha256
-from pipeline.sources.columns import Column, Given, class_doubts, recognise
+from pipeline.sources.columns import CODE, Column, Given, class_doubts, recognise
 from pipeline.sources.examples import (
     CONTRADICTION,
     META,
@@ -40,6 +40,8 @@ MOST_CONTRADICTIONS = 0.1
 # Bytes that are parsed at once. A row may not have more.
 BLOCK = 1 << 24
 SHOWN = 5
+# Bytes of which is asked at once whether numbers in them begin with zeros.
+CHUNK = 1 << 20
 # Roles of columns that hold names or texts, though they may look like numbers.
 TEXTS = ("text", "group", "user", "item")
 # A class may be called so, though as an input it is missing.
@@ -184,13 +186,13 @@ def read(
     frames = [plain(file, table) for file, table in zip(files, tables, strict=True)]
     found = {}
     if target == "number":
-        found = recognise(frames[0][[label]], {}, given)
+        found = recognise(frames[0][[label]], {}, given, codes=False)
         for frame in frames if found[label].form.missing else []:
             frame[label] = frame[label].mask(frame[label].isin(found[label].form.missing))
     frames, dropped = settle_unlabelled(frames, label, unlabelled)
     found |= recognise(frames[0].drop(columns=list(roles.values())), wanted, given)
     if "time" in roles:
-        found |= recognise(frames[0][[time]], {}, given)
+        found |= recognise(frames[0][[time]], {}, given, codes=False)
     parts = examples(files, frames, roles, found, target)
     counting, numbering = row_numbers(parts[0])
     empty = [name for name in inputs_of(parts[0]) if parts[0][name].isna().all()]
@@ -488,20 +490,55 @@ def _csv(file: Path, texts: list[str], how: Written) -> pa.Table:
         raise ValueError("Empty file")
     # str.splitlines() would end it at marks that a name may hold
     header = re.split(r"[\r\n]+", beginning.decode(how.encoding, errors="ignore").strip())[0]
-    options = csv.ParseOptions(delimiter=how.delimiter(header), newlines_in_values=True)
-    return csv.read_csv(
-        file,
-        # With one thread its errors name the row.
-        csv.ReadOptions(use_threads=False, block_size=BLOCK, encoding=how.encoding),
-        options,
-        csv.ConvertOptions(
-            # Texts keep the words for missing, which are counted.
-            strings_can_be_null=False,
-            null_values=MISSING,
-            column_types=dict.fromkeys(texts, pa.string()),
-            decimal_point=how.decimal or ".",
-        ),
-    )
+    delimiter = how.delimiter(header)
+
+    def read(texts: list[str], only: list[str] | None = None) -> pa.Table:
+        return csv.read_csv(
+            file,
+            # With one thread its errors name the row.
+            csv.ReadOptions(use_threads=False, block_size=BLOCK, encoding=how.encoding),
+            csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            csv.ConvertOptions(
+                # Texts keep the words for missing, which are counted.
+                strings_can_be_null=False,
+                null_values=MISSING,
+                column_types=dict.fromkeys(texts, pa.string()),
+                decimal_point=how.decimal or ".",
+                include_columns=only,
+            ),
+        )
+
+    table = read(texts)
+    numbers = [field.name for field in table.schema if _is_number(field.type)]
+    if not numbers or not _may_have_codes(file, delimiter):
+        return table
+    written = read(numbers, only=numbers)
+    for name in numbers:
+        values = pc.ascii_trim_whitespace(written[name])
+        # which leaves few for the slower check
+        values = values.filter(pc.starts_with(values, "0"))
+        if pc.any(pc.match_substring_regex(values, f"^{CODE}$")).as_py():
+            table = table.set_column(table.column_names.index(name), name, written[name])
+    return table
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
+def _may_have_codes(file: Path, delimiter: str) -> bool:
+    """Return whether numbers in CSV may begin with zeros, faster than they could be read."""
+    marks = f'{delimiter}"\t\r\n'.encode()
+    to_spaces = bytes.maketrans(marks, b" " * len(marks))
+    before = b" "
+    with open_file(file) as content:
+        while block := content.read(CHUNK):
+            # without the zero bytes of UTF-16
+            plain = (before + block).translate(to_spaces, b"\0")
+            if re.search(rb" 0\d", plain):
+                return True
+            before = plain[-2:]
+    return False
 
 
 def _json_lines(file: Path, *_: object) -> pa.Table:

@@ -22,6 +22,7 @@ from pipeline.models.baseline import WordCountRule
 from pipeline.predict import Predict
 from pipeline.problems import problem
 from pipeline.sources import unlabelled
+from pipeline.sources.table import read
 
 RNG = np.random.default_rng(0)
 N = 60
@@ -205,6 +206,25 @@ def test_a_file_is_read_as_the_training_file_was_written(root, german, suffix, r
 
     assert found["error"].tolist() == [""] * len(first)
     assert found["label"].tolist() == first["right"].tolist()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("kind", [str, int])
+def test_codes_keep_their_zeros_or_get_them_again(root, suffix, kind):
+    table = pd.DataFrame({"zip": ["02139", "10001", "00501"] * 5, "left": ["yes", "no", "no"] * 5})
+    table.to_csv(root / "zips.csv", index=False)
+    source = read(root / "zips.csv", "left")
+    columns = Columns(max_categories=10, words=10).fit(source.examples[["zip"]])
+    model = LogisticRegression(C=1e6).fit(columns.transform(table), table["left"])
+    form = {key: value for key, value in source.columns["zip"].items() if key != "kind"}
+    target = {"classes": ["no", "yes"], "columns": []}
+    kinds, forms = {"zip": "string"}, {"zip": form}
+    save(root, "zips", "classification", target, kinds, TABLE, columns, model, forms=forms)
+    WRITE[suffix](table[["zip"]].astype(kind), root / f"new.{suffix}")
+
+    found = answers(root, f"new.{suffix}", task="zips")
+
+    assert found["label"].tolist() == table["left"].tolist()
 
 
 def test_a_text_is_in_the_encoding_of_the_training_texts(texts):

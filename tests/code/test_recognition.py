@@ -56,6 +56,88 @@ def test_numbers_are_recognised_and_served_as_written(name):
     np.testing.assert_array_equal(answer, np.array(expected, float))
 
 
+WITH_ZEROS = {
+    "zip": (["02139", "10001", "00501"] * 5, "category", 5),
+    "of several lengths": (["007", "0042", "12"] * 5, "category", 0),
+    "among other words": (["007", "042", "12", "13", "14", "none"] * 5, "category", 0),
+    "another in every row": ([f"{number:03d}" for number in range(60)], "identifier", 3),
+}
+
+
+@pytest.mark.parametrize("name", WITH_ZEROS)
+def test_numbers_that_begin_with_zeros_are_codes_and_told(name):
+    texts, kind, digits = WITH_ZEROS[name]
+
+    found = column(texts)
+
+    assert (found.kind, found.form.digits) == (kind, digits)
+    (told,) = found.doubts
+    first = next(text for text in texts if text.startswith("0"))
+    assert f"codes that begin with zeros, as '{first}'" in told
+    assert "'task.source.columns={it: number}'" in told
+    assert ("left out" in told) is (kind == "identifier")
+    assert column(texts, "number").kind == "number"
+    assert column(texts, "category").form.digits == digits
+    assert column(texts, "category").doubts == ()
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["0", "10", "200"],
+        ["0.5", "-0.3", "0"],
+        ["00.5", "07.25"],
+        ["0,5", "10,25"],
+        ["-07", "-12"],
+        ["0e5", "1e3"],
+    ],
+)
+def test_numbers_with_one_zero_or_a_fraction_are_no_codes(texts):
+    found = column(texts * 5)
+
+    assert (found.kind, found.doubts) == ("number", ())
+
+
+@pytest.mark.parametrize("texts", [["01/02/2024", "13/02/2024"], ["2024-01-02", "2024-03-04"]])
+def test_dates_with_zeros_are_dates(texts):
+    assert column(texts * 5).kind == "date"
+
+
+def test_one_number_that_begins_with_a_zero_is_asked_about():
+    found = column(["7", "12", "013", "14", "15", "16"])
+
+    assert found.kind == "number"
+    (told,) = found.doubts
+    assert "row 3 holds '013'" in told
+    assert "'task.source.columns={it: category}'" in told
+
+
+def test_a_given_format_of_dates_comes_before_codes():
+    found = column(["01022024", "05122023"] * 5, date_format="%d%m%Y")
+
+    assert (found.kind, found.doubts) == ("date", ())
+
+
+@pytest.mark.parametrize("sent", ["02139", "2139", 2139, 2139.0, np.int64(2139)])
+def test_a_code_that_has_lost_its_zeros_gets_them_again(sent):
+    form = column(["02139", "10001"] * 5).form
+    served = pd.DataFrame({"it": pd.Series([sent, None], dtype=object)})
+
+    found = conform(served, {"it": "string"}, True, {"it": form})["it"]
+
+    assert found.fillna("").tolist() == ["02139", ""]
+
+
+def test_a_number_for_codes_of_several_lengths_is_refused_with_a_reason():
+    form = column(["007", "0042", "12"] * 5).form
+    served = pd.DataFrame({"it": [7]})
+
+    with pytest.raises(UserError, match=r"'it', row 1: expected a text, since codes .* not '7'"):
+        conform(served, {"it": "string"}, True, {"it": form})
+    answer = conform(served.astype(str), {"it": "string"}, True, {"it": form})
+    assert answer["it"].tolist() == ["7"]
+
+
 def test_thousands_are_told_from_fractions_by_many_numbers():
     numbers = [*range(100, 1000, 100), *range(1111, 90_000, 3333)]
 
@@ -255,6 +337,7 @@ def raw():
             "share": [f"{number}%" for number in rng.integers(0, 100, ROWS)],
             "power": ["?" if number % 7 == 0 else str(number) for number in range(ROWS)],
             "day": [day.strftime("%d.%m.%Y") for day in days],
+            "zip": rng.choice(["02139", "00501", "10001"], ROWS),
             "plan": rng.choice(["basic", "NA", "pro"], ROWS),
             "left": rng.choice(["yes", "no"], ROWS),
         }

@@ -1,5 +1,6 @@
 """Tables of the user's own: what is read of them, and what is refused."""
 
+import csv
 import datetime
 import gzip
 import hashlib
@@ -642,6 +643,92 @@ def test_files_that_are_compressed_or_of_other_programs_give_what_csv_gives(
     found, expected = (read(path, "churned").examples for path in (tmp_path / name, file))
 
     pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.fixture
+def coded():
+    """Return a table with codes that begin with zeros, and numbers that do not."""
+    zips = ["02139", "10001", "00501", "94107"] * 5
+    count = range(len(zips))
+    return pd.DataFrame(
+        {
+            "zip": zips,
+            "count": [f"{n}" if n % 3 else "" for n in count],
+            "share": [f"{n / 30 - 0.3:.2f}" for n in count],
+            "at": [f"00:{n:02d}" for n in count],
+            "day": [f"{n + 1:02d}/02/2024" for n in count],
+            "label": ["x", "y"] * 10,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a.csv", {}),
+        ("a.tsv", {"sep": "\t"}),
+        ("a.csv", {"sep": ";", "quoting": csv.QUOTE_ALL, "lineterminator": "\r\n"}),
+        ("a.csv", {"encoding": "utf-16"}),
+        ("a.csv.gz", {}),
+    ],
+)
+@pytest.mark.parametrize("first", ["zip", "count"])
+def test_numbers_that_begin_with_zeros_stay_as_they_are_written(
+    coded, tmp_path, name, written, first
+):
+    ordered = coded[[first, *(one for one in coded if one != first)]]
+    ordered.to_csv(tmp_path / name, index=False, **written)
+
+    source = read(tmp_path / name, "label", encoding=written.get("encoding", "utf-8"))
+
+    assert source.examples["zip"].tolist() == coded["zip"].tolist()
+    assert source.columns["zip"] == {"kind": "category", "digits": 5}
+    others = {"count": "double", "share": "double", "at": "double", "day": "datetime"}
+    assert {other: kind_of(source.examples[other]) for other in others} == others
+    (told,) = [one for one in source.warnings if "zeros" in one]
+    assert "column 'zip' holds codes that begin with zeros, as '02139'" in told
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "json", "jsonl"])
+def test_codes_that_are_texts_already_are_codes_too(coded, tmp_path, suffix):
+    if suffix == "parquet":
+        coded.to_parquet(tmp_path / "a.parquet")
+    else:
+        coded.to_json(tmp_path / f"a.{suffix}", orient="records", lines=suffix == "jsonl")
+
+    source = read(tmp_path / f"a.{suffix}", "label")
+
+    assert source.examples["zip"].tolist() == coded["zip"].tolist()
+    assert source.columns["zip"] == {"kind": "category", "digits": 5}
+
+
+def test_codes_are_found_where_zeros_come_late_in_a_large_file(write, monkeypatch):
+    monkeypatch.setattr("pipeline.sources.table.CHUNK", 7)
+    rows = "".join(f"{10000 + n % 50},{'xy'[n % 2]}\n" for n in range(300))
+
+    source = read(write("a.csv", f"zip,label\n{rows}02139,x\n02140,y\n"), "label")
+
+    assert source.examples["zip"].tolist()[-3:] == ["10049", "02139", "02140"]
+
+
+def test_a_time_or_a_number_to_predict_is_a_number_though_it_begins_with_zeros(write):
+    rows = "".join(f"{n:03d},{n % 7},0{n}\n" for n in range(30))
+    file = write("a.csv", f"at,n,y\n{rows}")
+
+    examples = read(file, "y", time="at", target="number").examples
+
+    assert examples["time"].tolist() == list(range(30))
+    assert examples["label"].tolist() == list(range(30))
+
+
+def test_codes_of_a_test_file_are_read_as_those_to_learn_from(coded, tmp_path):
+    coded.to_csv(tmp_path / "a.csv", index=False)
+    numbers = coded.assign(zip=coded["zip"].astype(int))
+    numbers.to_parquet(tmp_path / "b.parquet")
+
+    found = read(tmp_path / "a.csv", "label", test=tmp_path / "b.parquet")
+
+    assert found.test["zip"].tolist() == coded["zip"].tolist()
 
 
 def test_a_workbook_needs_an_extra(write, monkeypatch):
