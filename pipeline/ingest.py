@@ -20,6 +20,7 @@ from pipeline.sources.examples import (
     inputs_of,
     meta_of,
 )
+from pipeline.sources.leaks import leaks
 from pipeline.sources.rounds import Rounds
 from pipeline.sources.split import Plan, absent_later, classes_too_rare, make_plan, split
 
@@ -42,6 +43,7 @@ def main(cfg: schema.Stage) -> None:
         rounds = split(examples, plan, kind, test)
     except UserError as error:
         raise UserError(f"{error}{describe_counts(dropped, 'dropped')}") from None
+    source.warnings.extend(find_leaks(source, rounds))
     with new_folder(paths.ingested_folder(cfg.task.name)) as folder:
         rounds.write(folder)
         for name, part in slices.items():
@@ -193,6 +195,14 @@ def describe_classes(rare: list[str], how: str | None, rounds: Rounds, kind: Pro
         return [f"rare classes are merged into '{OTHER}': {shown}", *absent]
     why = "are not among the earlier rows of each round" if in_time else "are rare"
     return [f"rows of classes that {why} are left out: {shown}", *absent]
+
+
+def find_leaks(source: Source, rounds: Rounds) -> list[str]:
+    """Return warnings about columns of a table that all but tell the label, by train alone."""
+    if not source.columns:
+        return []
+    # By time, the last round has the most to learn from.
+    return leaks(rounds.part(rounds.scored[-1], "train"))
 
 
 def card(

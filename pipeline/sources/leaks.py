@@ -35,7 +35,7 @@ MISSES = (
 )
 
 
-def leaks(examples: pd.DataFrame, of_numbers: bool = False) -> list[str]:
+def leaks(train: pd.DataFrame) -> list[str]:
     """
     Return warnings about inputs that all but tell the label by themselves.
 
@@ -44,10 +44,9 @@ def leaks(examples: pd.DataFrame, of_numbers: bool = False) -> list[str]:
 
     Parameters
     ----------
-    examples : DataFrame
-        With ``label``.
-    of_numbers : bool, default=False
-        Whether the label is a number.
+    train : DataFrame
+        Examples to learn from, so that what is told is not told by a test. ``label`` holds
+        floats, or texts that are classes.
 
     Returns
     -------
@@ -55,18 +54,17 @@ def leaks(examples: pd.DataFrame, of_numbers: bool = False) -> list[str]:
         One for each input that equals the label one to one, is missing just where the label is
         one value, or has a macro-F1 or R² by itself of `MACRO_F1` or `R2` at least.
     """
-    labels = pd.to_numeric(examples["label"], errors="coerce") if of_numbers else examples["label"]
-    if of_numbers and labels.isna().any():  # which the problem reports
-        return []
-    rows = np.arange(len(examples))
+    labels = train["label"]
+    of_numbers = pd.api.types.is_float_dtype(labels)
+    rows = np.arange(len(train))
     if len(rows) > MOST_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
-    some, known = examples.iloc[rows], labels.iloc[rows]
+    some, known = train.iloc[rows], labels.iloc[rows]
     scored = len(rows) >= FEWEST_ROWS
     scored &= of_numbers or known.nunique() * FEWEST_OF_CLASS <= len(known)
     told = []
-    for name in inputs_of(examples):
-        if _one_to_one(some[name], known) and _one_to_one(examples[name], labels):
+    for name in inputs_of(train):
+        if _one_to_one(some[name], known) and _one_to_one(train[name], labels):
             told.append(DETERMINES.format(name))
         elif scored:
             warning = _missing(some[name], known) if not of_numbers else ""

@@ -31,7 +31,6 @@ from pipeline.sources.examples import (
     inputs_of,
     origin_of,
 )
-from pipeline.sources.leaks import leaks
 
 # In a table with fewer rows a column may count them by chance.
 FEWEST_ROWS = 20
@@ -148,8 +147,7 @@ def read(
     Returns
     -------
     Source
-        With what `examples` returns, without columns that count the rows or have no value, and
-        with a warning for each input that all but tells the label by itself.
+        With what `examples` returns, without columns that count the rows or have no value.
 
     Raises
     ------
@@ -222,7 +220,6 @@ def read(
             ),
             *(COUNTING.format(name) for name in counting),
             *(EMPTY.format(name) for name in empty),
-            *leaks(parts[0], target == "number"),
             *(NUMBERED.format(name) for name in numbering),
             *(doubt for column in found.values() for doubt in column.doubts),
             *_count_missing(found),

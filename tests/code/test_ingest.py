@@ -1,5 +1,6 @@
 """What ingest checks, leaves out and writes on the card."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,6 +11,7 @@ from pipeline.ingest import (
     clean,
     describe_classes,
     describe_counts,
+    find_leaks,
     rare_classes,
     without,
 )
@@ -97,6 +99,22 @@ def settled(how, source, **settings):
     kept, test, _, counts = without(rare, how, kept, test, slices)
     rounds = split(kept, plan, KIND, test)
     return rounds, describe_classes(rare, how, rounds, KIND), counts
+
+
+@pytest.mark.parametrize("settings", [{}, {"folds": 3}])
+def test_a_column_that_tells_the_label_is_found_by_train_alone(settings):
+    """Of the latest quarter of the rows, which are held out, the column tells nothing."""
+    rng = np.random.default_rng(0)
+    labels, time = rng.choice(["a", "b"], 400), np.arange(400.0)
+    column = np.where(time < 300, labels == "a", rng.random(400) < 0.5)
+    found = examples(labels).drop(columns="text").assign(told=column, time=time)
+    plan = make_plan(Split(seed=0, test=0.25, **settings), found, False)
+    source = Source(found, [], columns={"told": {"kind": "boolean"}})
+
+    (told,) = find_leaks(source, split(found, plan, KIND))
+
+    assert "column 'told' determines the label" in told
+    assert "task.source.ignore" in told
 
 
 LABELS = ["a"] * 40 + ["b"] * 40 + ["c"] * 4 + ["d"] * 3

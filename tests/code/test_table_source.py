@@ -304,15 +304,6 @@ def test_an_input_that_stands_for_the_label_is_found(values, leaking):
     assert ["column 'a' determines the label" in one for one in told] == [True] * leaking
 
 
-def test_a_leak_is_warned_of_by_name(file, frame):
-    frame.assign(left=frame["churned"].eq("yes").astype(int)).to_csv(file, index=False)
-
-    (*_, warning) = read(file, "churned").warnings
-
-    assert "column 'left'" in warning
-    assert "task.source.ignore" in warning
-
-
 def test_an_index_of_the_rows_is_warned_of(tmp_path):
     """As pandas writes it unless one leaves it out, here shuffled."""
     rng = np.random.default_rng(0)
