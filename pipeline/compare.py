@@ -27,12 +27,18 @@ from pipeline.config.targets import anchor_paths
 from pipeline.errors import ModelError, UserError, nearest
 from pipeline.features import views
 from pipeline.files import read_json, write_text
-from pipeline.progress import console
+from pipeline.progress import console, say, wording
 from pipeline.sources.columns import describe
 from pipeline.sources.recognise import KINDS, recognise
 from pipeline.task_file import add_to_params, format_task, make_task
 
 COLUMNS = ("label", "group", "time", "test", "ignore")
+# Settings of the task that this command takes by a flag.
+FLAGS = {f"task.source.{name}": f"--{name}" for name in COLUMNS} | {
+    "task.kind": "--kind",
+    "task.metric": "--metric",
+    "task.time_limit": "--time-limit",
+}
 # Keys whose paths the command line gives.
 GIVEN = ("task.source.path", "task.source.test")
 # The model that stands where another is not for the kind of problem.
@@ -62,7 +68,7 @@ def main() -> None:
         columns = {key: value for key in COLUMNS if (value := getattr(arguments, key))}
         settings, further = read_overrides(arguments.overrides)
         found = recognise(arguments.file, columns, arguments.kind, settings.get("source", {}))
-        console.print(f"{name}: {found.because}")
+        say(f"{name}: {found.because}")
         options = {"metric": arguments.metric, "time_limit": arguments.time_limit}
         settings |= {key: value for key, value in options.items() if value is not None}
         task = make_task(found.template, found.kind, found.source, settings)
@@ -76,16 +82,40 @@ def main() -> None:
 
 @contextmanager
 def advising() -> Iterator[None]:
-    """Add to an error that names a setting how this command takes it."""
+    """Name in warnings and errors the flags of this command in place of settings."""
+    before = wording.set(with_flags)
     try:
         yield
     except UserError as error:
-        named = re.search(r"(?:set '?|add it to )(task(?:\.\w+)+)", str(error))
-        if named is None:
-            raise
-        option = named[1].removeprefix("task.source.")
-        how = f"--{option}" if option in COLUMNS else f"-- {named[1]}=VALUE"
-        raise UserError(f"{error} (here: {how})") from None
+        raise type(error)(with_flags(str(error))) from None
+    finally:
+        wording.reset(before)
+
+
+def with_flags(message: str) -> str:
+    """
+    Word a message that names settings of the task as this command takes them.
+
+    Parameters
+    ----------
+    message : str
+        It names settings as stages take them, such as ``set task.source.time=day``.
+
+    Returns
+    -------
+    str
+        With flags, such as ``set --time day``. What has no flag stands after two dashes.
+    """
+
+    def worded(found: re.Match[str]) -> str:
+        verb, quote, key, given = found.groups(default="")
+        if key in FLAGS:
+            return f"{verb}{quote}{FLAGS[key]}{' ' if given else ''}"
+        if given:
+            return f"{verb}-- {quote}{key}="
+        return f"{verb}-- {key}=VALUE" if verb else found[0]
+
+    return re.sub(r"(set )?('?)\b(task(?:\.\w+)+)(=)?", worded, message)
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -225,7 +255,8 @@ def compare(
         try:
             run(stage, cfg)
         except ModelError as error:
-            print(f"{name} {' '.join(choices)} failed: {error}", file=sys.stderr)
+            failed = with_flags(f"{name} {' '.join(choices)} failed: {error}")
+            print(failed, file=sys.stderr)
 
 
 def run(stage: str, cfg: Any) -> None:

@@ -1,15 +1,27 @@
 """Define errors that users can fix, and help to word their messages."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+# What would end a line or is no character, such as in the name of a column.
+CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
+
 
 class UserError(Exception):
-    """An error that the user can fix. Its message explains the fault and the remedy."""
+    """An error that the user can fix. Its message, of one line, explains fault and remedy."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class ModelError(UserError):
     """An error of one model. The other models of the task can still be trained and compared."""
+
+
+def one_line(message: str) -> str:
+    """Return a message in one line, with control characters as Python writes them in quotes."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), message)
 
 
 def address(url: str) -> str:

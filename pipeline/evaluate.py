@@ -42,7 +42,7 @@ from pipeline.files import dvc_digest, new_folder, read_json, read_table, write_
 from pipeline.models.fitting import SIZES, measure_latency
 from pipeline.paths import ENSEMBLE
 from pipeline.problems import Problem
-from pipeline.progress import console, track
+from pipeline.progress import console, track, wording
 from pipeline.sources.examples import inputs_of, meta_of
 from pipeline.sources.rounds import Rounds
 from pipeline.tracking.environment import machine
@@ -116,7 +116,7 @@ def main(cfg: schema.Evaluate) -> None:
             record(cfg, kind, board, model, entries[model])
         record_comparison(cfg, records, board)
     page = (paths.report_folder(task.name) / "leaderboard.txt").read_text(encoding="utf-8")
-    console.print(page, markup=False)
+    console.print(wording.get()(page))
 
 
 def read_data(task: schema.Task) -> tuple[dict[str, Any], Problem, Data]:

@@ -16,7 +16,7 @@ from pipeline.features import views
 from pipeline.features.inputs import kind_of
 from pipeline.features.views import Features
 from pipeline.files import damaged, dvc_digest, new_folder, read_json, write_json
-from pipeline.progress import console, track
+from pipeline.progress import say, track
 from pipeline.sources.examples import inputs_of, meta_of
 from pipeline.sources.rounds import Rounds
 
@@ -51,13 +51,13 @@ def main(cfg: schema.Stage) -> None:
             write_json(folder / view / views.ABOUT, about | of_view)
             size = " × ".join(f"{n:,}" for n in shape)
             numbers = f"number{'s' * (size != '1')} per example"
-            console.print(f"{cfg.task.name}: view {view}, {size} {numbers}")
+            say(f"{cfg.task.name}: view {view}, {size} {numbers}")
             if of_view["unread"]:
-                console.print(f"{cfg.task.name}: {of_view['unread']:.2%} of view {view} is cut off")
+                say(f"{cfg.task.name}: {of_view['unread']:.2%} of view {view} is cut off")
             if hasattr(featurizer, "summary"):
                 summaries.add(featurizer.summary())
     for summary in sorted(summaries):
-        console.print(f"{cfg.task.name}: {summary}")
+        say(f"{cfg.task.name}: {summary}")
 
 
 def featurize(

@@ -11,7 +11,7 @@ from pipeline.config.settings import pick_settings
 from pipeline.errors import UserError, nearest
 from pipeline.files import new_folder, write_json
 from pipeline.problems import Problem, problem
-from pipeline.progress import console
+from pipeline.progress import say
 from pipeline.sources.examples import (
     Source,
     check,
@@ -52,9 +52,9 @@ def main(cfg: schema.Stage) -> None:
         about = card(source, kind, plan, rounds, slices, dropped)
         write_json(folder / "card.json", about | used)
     line = summary(cfg.task.name, kind, plan, rounds, slices, dropped)
-    console.print(f"{line}{describe_counts(source.joined, 'kept together')}")
+    say(f"{line}{describe_counts(source.joined, 'kept together')}")
     for warning in source.warnings + describe_classes(rare, cfg.task.rare, rounds, kind):
-        console.print(f"warning: {warning}", style="bold yellow")
+        say(f"warning: {warning}", style="bold yellow")
 
 
 def check_source(source: Source, name: str) -> None:

@@ -1,7 +1,8 @@
 """Show the progress of long work: a live bar on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -14,6 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pipeline.errors import one_line
+
 T = TypeVar("T")
 
 # Without markup, since names of columns and intervals may stand in square brackets.
@@ -22,6 +25,13 @@ console = Console(highlight=False, soft_wrap=True, markup=False)
 if not console.is_terminal:
     console.width = 120
 PLAIN_EVERY_SECONDS = 10.0
+# How a message names settings: as the command that runs takes them.
+wording: ContextVar[Callable[[str], str]] = ContextVar("wording", default=str)
+
+
+def say(message: str, style: str | None = None) -> None:
+    """Print a message in one line, whatever the names in it hold."""
+    console.print(one_line(wording.get()(message)), style=style)
 
 
 class Bar:

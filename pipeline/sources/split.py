@@ -213,8 +213,8 @@ def _advise_moving(plan: Plan, in_time: bool, has_test: bool) -> Callable[[list[
             return "give it examples to learn from, or leave it out of the test"
         if in_time:
             return (
-                "the latest are held out; change task.split, or set "
-                "task.source.time=null to split at random"
+                "the latest are held out; change task.split, or leave out task.source.time "
+                "to split at random"
             )
         fewer = "set fewer task.split.folds, or change" if plan.folds else "or change task.split or"
         return f"give it more examples, {fewer} split_seed"

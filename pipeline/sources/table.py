@@ -157,7 +157,7 @@ def read(
     if group is not None and time is not None:
         raise UserError(
             "task.source.group and task.source.time are both set: rows are held out "
-            "by group or by time; set one of them to null"
+            "by group or by time; leave one of them out"
         )
     _check_choice("target", target, ("category", "number"))
     named = {"label": label, "group": group, "time": time}
@@ -489,7 +489,7 @@ def _csv(file: Path, texts: list[str], how: Written) -> pa.Table:
     header = re.split(r"[\r\n]+", beginning.decode(how.encoding, errors="ignore").strip())[0]
     delimiter = how.delimiter(header)
 
-    def read(texts: list[str], only: list[str] | None = None) -> pa.Table:
+    def parsed(texts: list[str], only: list[str] | None = None) -> pa.Table:
         return csv.read_csv(
             file,
             # With one thread its errors name the row.
@@ -505,11 +505,11 @@ def _csv(file: Path, texts: list[str], how: Written) -> pa.Table:
             ),
         )
 
-    table = read(texts)
+    table = parsed(texts)
     numbers = [field.name for field in table.schema if _is_number(field.type)]
     if not numbers or not _may_have_codes(file, delimiter):
         return table
-    written = read(numbers, only=numbers)
+    written = parsed(numbers, only=numbers)
     for name in numbers:
         values = pc.ascii_trim_whitespace(written[name])
         # which leaves few for the slower check

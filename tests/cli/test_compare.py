@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline.compare import advising
 from pipeline.errors import UserError
+from pipeline.progress import say
 
 MODELS = ["baseline", "logistic_regression"]
 FAST = ["--models", ",".join(MODELS), "--", "task.split.repeats=1", "resamples=100"]
@@ -228,19 +229,50 @@ def test_images_are_read_as_images(compared, warm):
     assert "leaves: 2 classes; 24 examples" in said
 
 
+def test_a_warning_is_one_line_that_names_what_the_command_takes(compared, warm):
+    project, _ = compared
+    told = table()
+    told.insert(0, "left\nfor good", told["left"].str.upper())
+    told.to_csv(project.root.parent / "told.csv", index=False)
+    source = ["task=table", "task.source.path=../told.csv", "task.source.label=left"]
+    fast = ["--models", "baseline", "--", "task.split.folds=null", "resamples=100"]
+
+    by_stage = project.must_warm(warm, "pipeline.ingest", *source)
+    by_flags = project.must_warm(warm, "pipeline.compare", "../told.csv", "--label", "left", *fast)
+
+    for said, named in ((by_stage, "task.source.ignore"), (by_flags, "--ignore")):
+        (line,) = [line for line in said.splitlines() if "determines the label" in line]
+        assert line.startswith(r"warning: column 'left\nfor good' determines the label by itself: ")
+        assert line.endswith(f", add it to {named}")
+    assert r"told: numbers: paid, home, owed; categories: left\nfor good, plan" in by_flags
+
+
 @pytest.mark.parametrize(
-    ("message", "ending"),
+    ("message", "worded"),
     [
-        ("set task.source.encoding, such as to cp1252", " (here: -- task.source.encoding=VALUE)"),
-        ("row 2: set 'task.source.columns={it: date}'", " (here: -- task.source.columns=VALUE)"),
-        ("'a' holds struct: add it to task.source.ignore", " (here: --ignore)"),
-        ("unknown key 'task.splitt'; did you mean 'task.split'?", ""),
+        ("add it to task.source.ignore", "add it to --ignore"),
+        ("set task.source.time=day", "set --time day"),
+        ("task.source.label: no column 'a'", "--label: no column 'a'"),
+        ("raise task.time_limit, or", "raise --time-limit, or"),
+        ("set task.rare=drop or task.rare=merge", "set -- task.rare=drop or -- task.rare=merge"),
+        ("set 'task.source.columns={a: date}'", "set -- 'task.source.columns={a: date}'"),
+        (
+            "set task.source.encoding, such as to cp1252",
+            "set -- task.source.encoding=VALUE, such as to cp1252",
+        ),
+        ("did you mean 'task.split'?", "did you mean 'task.split'?"),
+        ("../task.csv does not exist", "../task.csv does not exist"),
     ],
 )
-def test_an_error_that_names_a_setting_says_how_to_give_it(message, ending):
+def test_a_message_names_a_setting_as_the_command_takes_it(message, worded, capsys):
     with pytest.raises(UserError) as caught, advising():
+        say(message)
         raise UserError(message)
-    assert str(caught.value) == message + ending
+
+    assert str(caught.value) == worded
+    assert capsys.readouterr().out == f"{worded}\n"
+    say(message)
+    assert capsys.readouterr().out == f"{message}\n"
 
 
 @pytest.mark.parametrize(
@@ -252,7 +284,7 @@ def test_an_error_that_names_a_setting_says_how_to_give_it(message, ending):
         ),
         (
             ["../My churn.csv", "--label", "lft"],
-            "../My churn.csv: task.source.label: no column 'lft'; did you mean 'left'?",
+            "../My churn.csv: --label: no column 'lft'; did you mean 'left'?",
         ),
         (["../none.csv", "--label", "left"], "../none.csv is not a file"),
         (

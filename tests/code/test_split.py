@@ -261,7 +261,7 @@ def test_of_a_class_that_a_given_test_and_the_rest_do_not_share_the_split_is_not
 def test_of_a_class_that_the_latest_examples_lack_the_seed_is_not_blamed():
     examples = ungrouped({"a": 50, "b": 50}).assign(time=range(100))
 
-    with pytest.raises(UserError, match=r"label 'a' .* task\.source\.time=null") as caught:
+    with pytest.raises(UserError, match=r"label 'a' .* leave out task\.source\.time") as caught:
         split(examples, 0.2, 0.2, seed=0)
 
     assert "seed" not in str(caught.value)
