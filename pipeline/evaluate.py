@@ -320,14 +320,13 @@ def compare_part(
             model: [fit for fit in entry.fits if fit.round == name]
             for model, entry in entries.items()
         }
-        sizes = [len(data.rounds.part(name, part)) for part in (TEST, "train")]
         rounds.append(
             Round(
                 test={m: [fit.predictions[part] for fit in of_m] for m, of_m in fits.items()},
                 validation={
                     m: float(np.mean([fit.validation for fit in of_m])) for m, of_m in fits.items()
                 },
-                share=sizes[0] / sizes[1],
+                share=tested_per_trained(kind, data.rounds, name),
             )
         )
     return compare(
@@ -340,6 +339,12 @@ def compare_part(
         resamples=cfg.resamples,
         confidence=cfg.confidence,
     )
+
+
+def tested_per_trained(kind: Problem, rounds: Rounds, name: str) -> float:
+    """Return how many test examples such as can be learned a round has per training example."""
+    test, train = rounds.part(name, TEST), rounds.part(name, TRAIN)
+    return float(kind.learned(test["label"].to_numpy()).sum() / len(train))
 
 
 def describe(
@@ -462,7 +467,7 @@ def examine(
         model: kind.calibration(one, cfg.seed, cfg.confidence) for model, one in pooled.items()
     }
     best = comparison.scores.index[0]
-    share = len(examples[0]) / len(rounds.part(repeat[0], "train"))
+    share = tested_per_trained(kind, rounds, repeat[0])
     compare_all = partial(
         compare_tests,
         share=share,

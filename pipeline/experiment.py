@@ -163,7 +163,8 @@ def run(
             raise
 
     fitted_on, held_out = (
-        part._replace(y=kind.encode(estimator, part.y)) for part in (train, validation)
+        part._replace(y=kind.encode(estimator, part.y))
+        for part in (learned(kind, train), learned(kind, validation))
     )
     try:
         spent = fit(estimator, fitted_on, held_out, check_and_report, checkpoint)
@@ -179,6 +180,14 @@ def run(
     target, meta = validation.y, validation.meta
     decision, predictions = kind.decided(target, outputs, meta)
     return Fitted(estimator, predictions, decision, spent)
+
+
+def learned(kind: Problem, part: Features) -> Features:
+    """Return the features of the examples that a model can learn from."""
+    rows = kind.learned(part.y)
+    if rows.all():  # and still mapped from their file
+        return part
+    return Features(part.X[rows], part.y[rows], {name: v[rows] for name, v in part.meta.items()})
 
 
 def join(examples: Examples) -> Features:

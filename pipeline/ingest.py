@@ -31,7 +31,7 @@ SHOWN = 5
 
 def main(cfg: schema.Stage) -> None:
     """Read the examples of a task, check them, split them, and write them with their card."""
-    kind = problem(cfg.task.kind)
+    kind = problem(cfg.task.kind, {"unknown": cfg.task.unknown})
     source: Source = targets.build(cfg.task.source)
     check_source(source, cfg.task.source["_target_"])
     examples, test, slices, dropped = clean(source, kind)

@@ -31,6 +31,7 @@ class Kind:
     unit: str | None = None
     coverage: float | None = None
     learn_at_most: float | None = None
+    false_acceptance: float | None = None
 
 
 @dataclass
@@ -44,6 +45,8 @@ class Task(Kind):
     split: Split = MISSING
     # of classes: error, drop or merge
     rare: str | None = None
+    # of classes: the label of examples that are of none of them
+    unknown: str | None = None
     seeds: list[int] = MISSING
     # seconds once settled; a text such as 5m before
     time_limit: Any = None

@@ -15,7 +15,7 @@ VERDICT = tuple(
 )
 # What a stage is made of, as written to its file: its result depends on these keys alone.
 SETTINGS = {
-    "ingest": ("task.name", "task.kind", "task.source", "task.split", "task.rare"),
+    "ingest": ("task.name", "task.kind", "task.source", "task.split", "task.rare", "task.unknown"),
     "featurize": ("task.name", "task.kind", "task.views"),
     "train": ("seed", "task.name", *KIND, "task.seeds", "task.time_limit", "model"),
     "combine": ("seed", "models", "task.name", *KIND, "task.seeds"),

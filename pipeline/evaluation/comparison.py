@@ -254,6 +254,9 @@ def _interval(
     score, error, degrees = float(found.value[0]), float(found.error[0]), float(found.degrees[0])
     if np.isnan(score):
         return np.nan, np.nan
+    if metric.counted is not None:
+        tests = [test.take(metric.counted(test)) for test in tests]
+        ways = units_of(tests)
     units = min(ways, key=len)
     # Rounds test different units, or the same ones again.
     per_round = units.tested / len(units)

@@ -116,9 +116,10 @@ def fit_controls(
     found: dict[str, list[Predictions]] = {control.name: [] for control in (*fixed, *others)}
     for name in names:
         train = kind.sample(rounds.part(name, "train"), FITTED, seed)
+        validation = kind.sample(rounds.part(name, "validation"), FITTED, seed)
         test = rounds.part(name, "test")
         for control in (*fixed, *others):
-            found[control.name].append(predict(kind, control, train, test))
+            found[control.name].append(predict(kind, control, train, validation, test))
     return found
 
 
@@ -142,19 +143,25 @@ def _strongest(kind: Problem, examples: pd.DataFrame, columns: list[str]) -> lis
 
 def _try(kind: Problem, control: Control, train: pd.DataFrame, validation: pd.DataFrame) -> float:
     """Score a control on validation. What cannot be scored is worst."""
-    score = kind.deciding.once(predict(kind, control, train, validation))
+    score = kind.deciding.once(predict(kind, control, train, validation, validation))
     return -np.inf if np.isnan(score) else kind.deciding.sign * score
 
 
 def predict(
-    kind: Problem, control: Control, train: pd.DataFrame, others: pd.DataFrame
+    kind: Problem,
+    control: Control,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    others: pd.DataFrame,
 ) -> Predictions:
-    """Fit a control on train, and predict other examples."""
-    X, X_others = control.features(train, others)
+    """Fit a control on train, decide on validation as for a model, and predict other examples."""
+    X, X_both = control.features(train, pd.concat([validation, others]))
     estimator = kind.control(control.sparse)
     estimator.fit(X, kind.encode(estimator, train["label"].to_numpy()))
-    outputs = kind.outputs(estimator, X_others)
-    return kind.predictions(others["label"].to_numpy(), outputs, meta_of(others))
+    held_out, outputs = np.split(kind.outputs(estimator, X_both), [len(validation)])
+    target = validation["label"].to_numpy()
+    decision, _ = kind.decided(target, held_out, meta_of(validation))
+    return kind.predictions(others["label"].to_numpy(), outputs, meta_of(others), decision)
 
 
 def compare_tests(

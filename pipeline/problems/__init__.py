@@ -105,6 +105,9 @@ class Metric:
         what would change the score has not happened.
     of_target : bool, default=False
         Whether scores are in the unit of the target.
+    counted : callable, optional
+        From `Predictions` to a mask of the examples that the score is of. By default it is of all.
+        The interval is then made from what is known of these.
     """
 
     function: Callable[[Any, np.ndarray], np.ndarray]
@@ -115,6 +118,7 @@ class Metric:
     variance: Variance | None = None
     unseen: Callable[[Any], float] | None = None
     of_target: bool = False
+    counted: Callable[[Any], np.ndarray] | None = None
 
     def __call__(self, predictions: Predictions, weights: np.ndarray) -> np.ndarray:
         """Compute the score of each draw."""
@@ -138,6 +142,7 @@ def metric(
     variance: Variance | None = None,
     unseen: Callable[[Any], float] | None = None,
     of_target: bool = False,
+    counted: Callable[[Any], np.ndarray] | None = None,
 ) -> Callable[[Callable[[Any, np.ndarray], np.ndarray]], Metric]:
     """
     Decorate a function to make it a metric of the same name.
@@ -148,14 +153,14 @@ def metric(
         What the metric needs of a problem or its examples.
     greater_is_better : bool, default=True
         Whether higher scores are better.
-    bounded, variance, unseen, of_target
+    bounded, variance, unseen, of_target, counted
         As for `Metric`.
     """
 
     def decorate(function: Callable[[Any, np.ndarray], np.ndarray]) -> Metric:
         name, needed = function.__name__, frozenset(needs)
         return Metric(
-            function, name, greater_is_better, needed, bounded, variance, unseen, of_target
+            function, name, greater_is_better, needed, bounded, variance, unseen, of_target, counted
         )
 
     return decorate
@@ -349,6 +354,23 @@ class Problem(ABC):
     def lacking(self, parts: Mapping[str, pd.DataFrame]) -> dict[str, list[str]]:
         """Return the classes that some parts of a split lack, with the names of these."""
         return {}
+
+    def learned(self, target: np.ndarray) -> np.ndarray:
+        """
+        Return which examples a model can learn from: by default all.
+
+        Others are never in train, and no model sees them in a fit. Decisions are made on them.
+
+        Parameters
+        ----------
+        target : ndarray of shape (n,)
+            The column ``label`` of the examples.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
+        return np.ones(len(target), dtype=bool)
 
     @abstractmethod
     def describe(self, train: pd.DataFrame) -> dict[str, Any]:

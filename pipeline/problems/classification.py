@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 TAKE_NAMES = {PROJECT, "sklearn", "lightgbm", "numpy", "scipy", "torch"}
 Points = tuple[tuple[float, ...], ...]
 TEMPERATURE = "temperature"
-# What metrics can need: sets of classes.
-SETS = "sets"
+# What metrics can need: sets of classes, and examples of none of the classes.
+SETS, UNKNOWN = "sets", "unknown"
 # What to do about the predicted class: an entry of the target, and a column of predictions.
 ADVICE = "advice"
 # The classes that may be true, a column of predictions, and what is between them.
@@ -62,7 +62,7 @@ class ClassPredictions(Predictions):
     Attributes
     ----------
     actual : ndarray of int, shape (n,)
-        Index of the true class.
+        Index of the true class, or n_classes for an example of none of them.
     probabilities : ndarray of float, shape (n, n_classes)
         Rows sum to 1.
     positive : int
@@ -72,9 +72,11 @@ class ClassPredictions(Predictions):
     points : tuple of tuple of float, optional
         Points for each true class (row) and predicted class (column).
     classes : tuple of str
-        Labels, for metrics that name classes.
+        Labels, for metrics that name classes. The one for none of the classes comes last.
     set_from : float or ndarray of shape (n,), optional
         The lowest probability at which a class is in the set of those that may be true.
+    accept_above : float or ndarray of shape (n,), optional
+        The highest probability of all must be above it for a class to be predicted at all.
     meta : mapping of str to ndarray of shape (n,)
         As for `Predictions`.
     """
@@ -85,16 +87,44 @@ class ClassPredictions(Predictions):
     points: Points | None = None
     classes: tuple[str, ...] = ()
     set_from: float | np.ndarray | None = None
+    accept_above: float | np.ndarray | None = None
 
     @property
     def category(self) -> np.ndarray:
         """The true class."""
         return self.actual
 
+    @property
+    def n_labels(self) -> int:
+        """The number of classes, with that of none of them where there is one."""
+        return max(self.probabilities.shape[1], len(self.classes))
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """Whether each example is of one of the classes."""
+        return self.actual < self.probabilities.shape[1]
+
+    @cached_property
+    def of_classes(self) -> Self:
+        """The predictions for the examples that are of one of the classes."""
+        return self if self.known.all() else self.take(self.known)
+
     @cached_property
     def predicted(self) -> np.ndarray:
-        """Index of the predicted class."""
+        """Index of the predicted class, or n_classes for none of them."""
+        return accept(self.probabilities, self.nearest, self.accept_above)
+
+    @cached_property
+    def nearest(self) -> np.ndarray:
+        """Index of the class that is predicted if it has to be one of them."""
         return predict_classes(self.probabilities, self.positive, self.threshold, self.points)
+
+    @cached_property
+    def of_true(self) -> np.ndarray:
+        """The probability of the true class, or of none: what the most probable class leaves."""
+        rows, last = np.arange(len(self)), self.probabilities.shape[1] - 1
+        of_class = self.probabilities[rows, np.minimum(self.actual, last)]
+        return np.where(self.known, of_class, 1 - self.probabilities.max(1))
 
     @cached_property
     def sets(self) -> np.ndarray:
@@ -120,6 +150,8 @@ class Decision(NamedTuple):
         What `soften` is applied with first.
     set_from : float, optional
         The lowest probability at which a class is in the set of those that may be true.
+    accept_above : float, optional
+        The highest probability of all must be above it for a class to be predicted at all.
     """
 
     positive: int = 0
@@ -127,6 +159,7 @@ class Decision(NamedTuple):
     points: Points | None = None
     temperature: float = 1.0
     set_from: float | None = None
+    accept_above: float | None = None
 
 
 def predict_classes(
@@ -163,6 +196,56 @@ def predict_classes(
     others = probabilities.copy()
     others[:, positive] = -1
     return np.where(probabilities[:, positive] >= threshold, positive, others.argmax(1))
+
+
+def accept(
+    probabilities: np.ndarray, nearest: np.ndarray, above: float | np.ndarray | None
+) -> np.ndarray:
+    """
+    Return the index of each class that is predicted, or n_classes where none is probable enough.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n, n_classes)
+        Rows sum to 1.
+    nearest : ndarray of int, shape (n,)
+        Index of the class that is predicted if it has to be one of them.
+    above : float, ndarray of shape (n,), or None
+        The highest probability of all must be above it. None accepts all.
+
+    References
+    ----------
+    Hendrycks and Gimpel, "A baseline for detecting misclassified and out-of-distribution examples
+    in neural networks", ICLR 2017.
+    """
+    if above is None:
+        return nearest
+    return np.where(probabilities.max(1) > above, nearest, probabilities.shape[1])
+
+
+def acceptance(predictions: ClassPredictions, share: float) -> float:
+    """
+    Return what the highest probability must be above for a class to be predicted.
+
+    Parameters
+    ----------
+    predictions : ClassPredictions
+        For validation examples, some of which are of none of the classes.
+    share : float
+        Share of new examples of none of the classes that may be taken for one of them.
+
+    Returns
+    -------
+    float
+        The j-th of the n highest probabilities of the examples of none of the classes, the
+        greatest first. A new example like these exceeds it with the chance j / (n + 1), which is
+        at most `share` (Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World",
+        2005). Of too few examples it is the greatest.
+    """
+    highest = np.sort(predictions.probabilities[~predictions.known].max(1))
+    # Rounding must not ask for one less.
+    most = int(share * (len(highest) + 1) * (1 + 1e-12))
+    return float(highest[-max(1, most)])
 
 
 def class_sets(
@@ -266,12 +349,12 @@ def confusion(predictions: ClassPredictions) -> np.ndarray:
 
     Returns
     -------
-    ndarray of int, shape (n_classes, n_classes)
+    ndarray of int, shape (n_labels, n_labels)
         Rows are actual, columns predicted.
     """
-    n_classes = predictions.probabilities.shape[1]
-    cells = predictions.actual * n_classes + predictions.predicted
-    return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
+    n_labels = predictions.n_labels
+    cells = predictions.actual * n_labels + predictions.predicted
+    return np.bincount(cells, minlength=n_labels**2).reshape(n_labels, n_labels)
 
 
 def count_positive(predictions: ClassPredictions) -> int:
@@ -287,6 +370,16 @@ def count_negative(predictions: ClassPredictions) -> int:
 def count_alarms(predictions: ClassPredictions) -> int:
     """Count the examples for which the positive class is predicted."""
     return int((predictions.predicted == predictions.positive).sum())
+
+
+def are_known(predictions: ClassPredictions) -> np.ndarray:
+    """Return which examples are of one of the classes."""
+    return predictions.known
+
+
+def are_unknown(predictions: ClassPredictions) -> np.ndarray:
+    """Return which examples are of none of the classes."""
+    return ~predictions.known
 
 
 def variance_of_auc(predictions: ClassPredictions, true: np.ndarray) -> np.ndarray:
@@ -326,15 +419,15 @@ def unseen_f1(predictions: ClassPredictions, code: int) -> float:
 
 def unseen_f1_macro(predictions: ClassPredictions) -> float:
     """Compute the variance of the mean of F1 that draws do not show."""
-    n_classes = predictions.probabilities.shape[1]
-    return sum(unseen_f1(predictions, code) for code in range(n_classes)) / n_classes**2
+    n_labels = predictions.n_labels
+    return sum(unseen_f1(predictions, code) for code in range(n_labels)) / n_labels**2
 
 
 @metric(bounded=True, unseen=unseen_f1_macro)
 def f1_macro(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     """Compute the mean over classes of F1, which is 0 where it is undefined."""
     # A column per class rather than per pair of classes: 150 classes have 22,500 pairs.
-    one = np.eye(predictions.probabilities.shape[1])
+    one = np.eye(predictions.n_labels)
     actual, predicted = one[predictions.actual], one[predictions.predicted]
     right = weights @ (actual * predicted)
     return ratio(2 * right, weights @ (actual + predicted)).mean(1)
@@ -382,11 +475,14 @@ def specificity(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarra
 
 @metric(greater_is_better=False)
 def log_loss(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
-    """Compute the mean negative logarithm of the probability of the true class, in nats."""
-    rows = np.arange(len(predictions))
-    of_true = predictions.probabilities[rows, predictions.actual]
-    smallest = np.finfo(predictions.probabilities.dtype).eps
-    return weights @ -np.log(np.clip(of_true, smallest, 1)) / weights.sum(1)
+    """
+    Compute the mean negative logarithm of the probability of the true class, in nats.
+
+    Examples of none of the classes are left out.
+    """
+    known, smallest = predictions.known, np.finfo(predictions.probabilities.dtype).eps
+    losses = -np.log(np.clip(predictions.of_true, smallest, 1))
+    return weights @ np.where(known, losses, 0) / (weights @ known)
 
 
 @metric("positive", bounded=True, variance=variance_of_auc)
@@ -443,6 +539,36 @@ def set_size(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     return weights @ predictions.sets.sum(1) / weights.sum(1)
 
 
+@metric(UNKNOWN, bounded=True, variance=variance_of_share(len), counted=are_known)
+def identification_rate(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
+    """Compute the share of the examples of classes that are accepted, and as their own class."""
+    known = predictions.known
+    right = known & (predictions.predicted == predictions.actual)
+    return ratio(weights @ right, weights @ known, undefined=np.nan)
+
+
+@metric(
+    UNKNOWN,
+    greater_is_better=False,
+    bounded=True,
+    variance=variance_of_share(len),
+    counted=are_unknown,
+)
+def false_acceptance_rate(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
+    """Compute the share of the examples of none of the classes that are taken for one of them."""
+    unknown = ~predictions.known
+    accepted = unknown & (predictions.predicted != predictions.actual)
+    return ratio(weights @ accepted, weights @ unknown, undefined=np.nan)
+
+
+@metric(UNKNOWN, bounded=True, variance=variance_of_share(len), counted=are_known)
+def closed_accuracy(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
+    """Compute the share of the examples of classes that are told apart, if all are accepted."""
+    known = predictions.known
+    right = known & (predictions.nearest == predictions.actual)
+    return ratio(weights @ right, weights @ known, undefined=np.nan)
+
+
 def ratio(part: np.ndarray, whole: np.ndarray, undefined: float = 0) -> np.ndarray:
     """Divide, and return `undefined` where the denominator is 0."""
     out = np.full(np.shape(part), float(undefined))
@@ -471,6 +597,12 @@ class Classification(Problem):
     coverage : float, optional
         Share of the examples whose class is to be in the set of classes that may be true. Without
         it there are no sets.
+    unknown : str, optional
+        The label of examples that are of none of the classes. No model learns it. It is predicted
+        where no class is probable enough, which is chosen on validation. After ingest it is that
+        of the target.
+    false_acceptance : float, default=0.01
+        Share of the examples of none of the classes that may be taken for one of them.
     """
 
     loss: ClassVar[str] = "log_loss"
@@ -510,11 +642,18 @@ class Classification(Problem):
     points: Mapping[str, Mapping[str, float]] | None = None
     calibrate: str | None = None
     coverage: float | None = None
+    unknown: str | None = None
+    false_acceptance: float = 0.01
 
     @property
     def classes(self) -> list[str]:
         """Labels, sorted, in the order of the probabilities."""
         return list(self.target.get("classes", ()))
+
+    @property
+    def labels(self) -> list[str]:
+        """What is predicted: the classes, and last the label of none of them if there is one."""
+        return self.classes + ([] if self.unknown is None else [self.unknown])
 
     @property
     def code(self) -> int:
@@ -542,7 +681,13 @@ class Classification(Problem):
         self, examples: pd.DataFrame, needed: int, advice: Callable[[int], str]
     ) -> None:
         """Check that there are at least two classes, each with enough groups."""
-        groups = examples.groupby("label")["group"].nunique()
+        learned = self.learned(examples["label"].to_numpy())
+        if self.unknown is not None and learned.all():
+            raise UserError(
+                f"task.unknown: no example has the label '{self.unknown}': give it some, of "
+                "several groups, or set it to null"
+            )
+        groups = examples[learned].groupby("label")["group"].nunique()
         if len(groups) < 2:
             raise UserError(f"there is one class only, '{groups.index[0]}': nothing to tell apart")
         fewest, label = int(groups.min()), groups.idxmin()
@@ -564,8 +709,13 @@ class Classification(Problem):
 
     def rare(self, examples: pd.DataFrame, needed: int) -> list[str]:
         """Return the classes of fewer groups than a split needs."""
-        groups = examples.groupby("label")["group"].nunique()
+        learned = self.learned(examples["label"].to_numpy())
+        groups = examples[learned].groupby("label")["group"].nunique()
         return sorted(groups.index[groups < needed])
+
+    def learned(self, target: np.ndarray) -> np.ndarray:
+        """Return which examples are of one of the classes."""
+        return np.asarray(target != self.unknown)
 
     def lacking(self, parts: Mapping[str, pd.DataFrame]) -> dict[str, list[str]]:
         """Return the classes that some parts of a split lack, with the names of these."""
@@ -574,6 +724,7 @@ class Classification(Problem):
             label: absent
             for label in sorted(set().union(*labels.values()))
             if (absent := [name for name in parts if label not in labels[name]])
+            and not (label == self.unknown and absent == ["train"])
         }
 
     def check_parts(
@@ -585,7 +736,7 @@ class Classification(Problem):
         """Check that every class is in every part, or by time that each part has two classes."""
         single = [name for name, part in parts.items() if part["label"].nunique() < 2]
         for label, absent in self.lacking(parts).items():
-            if not in_time or "train" in absent or single:
+            if not in_time or "train" in absent or label == self.unknown or single:
                 having = " and ".join(name for name in parts if name not in absent)
                 raise UserError(
                     f"label '{label}' is in {having} but not in {' and '.join(absent)}: "
@@ -593,8 +744,9 @@ class Classification(Problem):
                 )
 
     def describe(self, train: pd.DataFrame) -> dict[str, Any]:
-        """Return the classes."""
-        return {"classes": sorted(train["label"].unique())}
+        """Return the classes, and the label of none of them if there is one."""
+        classes = sorted(set(train["label"]) - {self.unknown})
+        return {"classes": classes} | ({} if self.unknown is None else {"unknown": self.unknown})
 
     def summarize(self, examples: pd.DataFrame) -> dict[str, Any]:
         """Count the examples of each class."""
@@ -602,9 +754,15 @@ class Classification(Problem):
 
     def headline(self, examples: pd.DataFrame) -> str:
         """Count the classes."""
-        return f"{examples['label'].nunique()} classes"
+        classes = f"{examples.loc[examples['label'] != self.unknown, 'label'].nunique()} classes"
+        return classes if self.unknown is None else f"{classes} and '{self.unknown}'"
 
     # For a target
+
+    def on(self, target: Mapping[str, Any]) -> Self:
+        """Return this problem for a target, with the label of none of the classes that it has."""
+        of_target = dataclasses.replace(self, unknown=target.get("unknown"))
+        return super(Classification, of_target).on(target)
 
     def check_settings(self) -> None:
         """Check the positive class, the threshold and the metrics."""
@@ -625,6 +783,14 @@ class Classification(Problem):
         if self.calibrate not in (None, TEMPERATURE):
             raise UserError(f"task.calibrate: unknown '{self.calibrate}': {TEMPERATURE} or null")
         check_coverage(self.coverage)
+        if not 0 < self.false_acceptance < 1:
+            raise UserError(
+                f"task.false_acceptance: {self.false_acceptance} is not between 0 and 1"
+            )
+        if self.unknown is not None and self.coverage is not None:
+            raise UserError(
+                "task.coverage and task.unknown: sets hold classes alone: leave one of them out"
+            )
         if self.points is None:
             return
         if self.threshold is not None:
@@ -644,7 +810,9 @@ class Classification(Problem):
         """The positive class, the classes by name, and the columns for metrics."""
         positive = {"positive"} if self.positive is not None else set()
         sets = {SETS} if self.coverage is not None else set()
-        return super().has | positive | sets | {f"class '{label}'" for label in self.classes}
+        unknown = {UNKNOWN} if self.unknown is not None else set()
+        classes = {f"class '{label}'" for label in self.classes}
+        return super().has | positive | sets | unknown | classes
 
     def lack(self, what: str, need: str) -> str:
         """Return the message that something needs a positive class, or a class that is missing."""
@@ -653,6 +821,8 @@ class Classification(Problem):
             return f"{what} is about one class: set task.positive to one of {classes}"
         if need == SETS:
             return f"{what} is about sets of classes: set task.coverage, such as to 0.9"
+        if need == UNKNOWN:
+            return f"{what} is about examples of none of the classes: set task.unknown"
         if need.startswith("class "):
             return f"{what} needs a {need}: there are {', '.join(self.classes)}"
         return super().lack(what, need)
@@ -728,7 +898,7 @@ class Classification(Problem):
         raise ModelError(f"{name} has the classes {names}{order}; the data have {self.classes}")
 
     def decide(self, predictions: ClassPredictions) -> dict[str, Any]:
-        """Choose temperature, threshold and sets, if the task asks for them, and add its points."""
+        """Choose what the task asks for: temperature, threshold, what to accept, and sets."""
         decision: dict[str, Any] = {}
         if self.calibrate is not None:
             decision[TEMPERATURE] = best_temperature(predictions)
@@ -740,9 +910,10 @@ class Classification(Problem):
         if self.points is not None:
             rows = [self.points.get(true, {}) for true in self.classes]
             decision["points"] = [[float(row.get(c, 0)) for c in self.classes] for row in rows]
+        if self.unknown is not None:
+            decision["accept_above"] = acceptance(predictions, self.false_acceptance)
         if self.coverage is not None:
-            of_true = predictions.probabilities[np.arange(len(predictions)), predictions.actual]
-            most = conformal_quantile(1 - of_true, predictions.group, self.coverage)
+            most = conformal_quantile(1 - predictions.of_true, predictions.group, self.coverage)
             # Of too few examples nothing can be promised but with all classes.
             decision["set_from"] = 0.0 if most is None else float(1 - most)
         return decision
@@ -759,37 +930,39 @@ class Classification(Problem):
         decision: Mapping[str, Any] | None = None,
     ) -> ClassPredictions:
         """Return the probabilities together with the true classes."""
-        strange = sorted(set(target) - set(self.classes))
+        strange = sorted(set(target) - set(self.labels))
         if strange:
             raise UserError(
                 f"label '{strange[0]}' is not one of the classes {', '.join(self.classes)}: "
                 "no model was trained for it"
             )
-        code, threshold, points, temperature, set_from = self._parse_decision(decision or {})
+        code, threshold, points, temperature, set_from, above = self._parse_decision(decision or {})
         if threshold is not None and code != self.code:
             raise UserError(
                 f"the model's threshold is that of class '{self.classes[code]}', task.positive "
                 f"is '{self.positive}': train it again"
             )
         return ClassPredictions(
-            np.searchsorted(self.classes, target),
+            pd.Index(self.labels).get_indexer(target),
             soften(outputs, temperature),
             self.code,
             threshold,
             points,
-            tuple(self.classes),
+            tuple(self.labels),
             set_from,
+            above,
             meta=meta,
         )
 
     def frame(self, outputs: np.ndarray, decision: Mapping[str, Any]) -> pd.DataFrame:
         """Return the predicted class, the probability of each class, and what to do about it."""
-        positive, threshold, points, temperature, set_from = self._parse_decision(decision)
+        positive, threshold, points, temperature, set_from, above = self._parse_decision(decision)
         probabilities = soften(outputs, temperature)
-        chosen = predict_classes(probabilities, positive, threshold, points)
+        nearest = predict_classes(probabilities, positive, threshold, points)
+        chosen = accept(probabilities, nearest, above)
         columns = list(self.columns())
         laid_out = pd.DataFrame(probabilities, columns=columns[1 : 1 + len(self.classes)])
-        laid_out.insert(0, columns[0], np.array(self.classes)[chosen])
+        laid_out.insert(0, columns[0], np.array(self.labels)[chosen])
         if set_from is not None:
             sets = class_sets(probabilities, chosen, set_from)
             names = np.array(self.classes, dtype=object)
@@ -808,7 +981,7 @@ class Classification(Problem):
     def _parse_decision(self, decision: Mapping[str, Any]) -> Decision:
         """Check a saved decision, and return it with classes by index."""
         found, n = Decision(), len(self.classes)
-        known = {"positive", "threshold", "points", TEMPERATURE, "set_from"}
+        known = {"positive", "threshold", "points", TEMPERATURE, "set_from", "accept_above"}
         strange = sorted(set(decision) - known)
         if strange:
             raise UserError(f"decision {dict(decision)} has the unknown key {strange[0]}")
@@ -832,6 +1005,12 @@ class Classification(Problem):
             if not isinstance(set_from, float) or not 0 <= set_from <= 1:
                 raise UserError(f"decision {dict(decision)} has no probability for sets")
             found = found._replace(set_from=set_from)
+        if "accept_above" in decision:
+            above = decision["accept_above"]
+            fits = isinstance(above, float) and 0 <= above <= 1 + TOLERANCE
+            if self.unknown is None or not fits:
+                raise UserError(f"decision {dict(decision)} has no probability to accept above")
+            found = found._replace(accept_above=above)
         return found
 
     # For comparing models
@@ -853,16 +1032,18 @@ class Classification(Problem):
             probabilities=np.concatenate([part.probabilities for part in parts]),
             threshold=repeated("threshold"),
             set_from=repeated("set_from"),
+            accept_above=repeated("accept_above"),
             meta=join_meta(parts),
         )
 
     def misses(self, predictions: ClassPredictions) -> np.ndarray:
         """Return 1 minus the probability of the true class where another one is predicted."""
-        of_true = predictions.probabilities[np.arange(len(predictions)), predictions.actual]
         # Above 0 also where rounding or a threshold rejects a class of probability 1.
         smallest = np.finfo(float).tiny
         return np.where(
-            predictions.predicted == predictions.actual, 0, np.maximum(1 - of_true, smallest)
+            predictions.predicted == predictions.actual,
+            0,
+            np.maximum(1 - predictions.of_true, smallest),
         )
 
     def control(self, sparse: bool) -> Any:
@@ -999,7 +1180,8 @@ def roc_points(predictions: ClassPredictions) -> pd.DataFrame:
 def calibration_error(
     predictions: ClassPredictions, seed: int, confidence: float
 ) -> dict[str, float]:
-    """Compute what `Problem.calibration` returns."""
+    """Compute what `Problem.calibration` returns, for the examples that are of one class."""
+    predictions = predictions.of_classes
     probabilities = predictions.probabilities.astype(float).clip(0, 1)
     if probabilities.shape[1] == 2:
         claimed = probabilities[:, predictions.positive]
@@ -1061,6 +1243,7 @@ def calibration_points(predictions: ClassPredictions) -> pd.DataFrame:
     """Compute the calibration curve of each class, in quantile bins."""
     from sklearn.calibration import calibration_curve
 
+    predictions = predictions.of_classes
     bins = _bins(len(predictions))
     parts = []
     for code in one_against_rest(predictions):

@@ -122,7 +122,8 @@ def split(
     Returns
     -------
     Rounds
-        No group is in two parts of a round. With folds, each example is in the test of one
+        No group is in two parts of a round. What no model can learn is in validation instead of
+        train. With folds, each example is in the test of one
         round per repeat, and in the round `FINAL` all examples are in train or validation.
         By time, round i is trained on the first i + 1 of k + 1 blocks and tested on the next
         one. After a random split there is a column ``meta:stratum``.
@@ -145,7 +146,7 @@ def split(
     problem.check_enough(examples, 1 if in_time else needed, advise_more)
     if not in_time:
         examples = examples.assign(**{STRATUM: problem.strata(examples)})
-    rounds = _rounds(examples, plan, own_test)
+    rounds = _rounds(examples, plan, problem, own_test)
     for name in rounds.scored:
         problem.check_parts(rounds.split(name), _advise_moving(plan, in_time, has_test), in_time)
     return rounds
@@ -172,7 +173,7 @@ def classes_too_rare(
         return problem.rare(examples, _needed(plan, own_test is not None))
     late: set[str] = set()
     while True:
-        rounds = _rounds(examples[~examples["label"].isin(late)], plan, own_test)
+        rounds = _rounds(examples[~examples["label"].isin(late)], plan, problem, own_test)
         parts = [rounds.split(name) for name in rounds.scored]
         new = {label for one in parts for label, i in problem.lacking(one).items() if "train" in i}
         if not new - late:
@@ -190,15 +191,16 @@ def absent_later(rounds: Rounds, problem: Problem) -> list[str]:
     return [ABSENT.format(label, "; ".join(places)) for label, places in absent.items()]
 
 
-def _rounds(examples: pd.DataFrame, plan: Plan, own_test: pd.DataFrame | None) -> Rounds:
+def _rounds(
+    examples: pd.DataFrame, plan: Plan, problem: Problem, own_test: pd.DataFrame | None
+) -> Rounds:
     if plan.folds:
-        parts = pd.DataFrame(dict(_fold(examples, plan)))
+        parts = pd.DataFrame(dict(_fold(examples, plan, problem)))
         return Rounds(examples.reset_index(drop=True), parts)
     if own_test is None:
         held_out = _hold_out(examples, plan.test, plan.seed)
         own_test, examples = examples[held_out], examples[~held_out]
-    validating = _hold_out(examples, plan.validation, plan.seed)
-    parts = pd.DataFrame({"0": np.where(validating, "validation", "train")})
+    parts = pd.DataFrame({"0": _learn(examples, plan, problem, plan.seed)})
     examples, own_test = (rows.reset_index(drop=True) for rows in (examples, own_test))
     return Rounds(examples, parts, own_test)
 
@@ -236,7 +238,7 @@ def _needed(plan: Plan, has_test: bool) -> int:
     return next(n for n in count(testing) if n - -(-n // testing) >= validating)
 
 
-def _fold(examples: pd.DataFrame, plan: Plan) -> Iterator[tuple[str, np.ndarray]]:
+def _fold(examples: pd.DataFrame, plan: Plan, problem: Problem) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the name of each round and the part of each example in it."""
     for repeat in range(plan.repeats):
         seed = int(np.random.SeedSequence([plan.seed, repeat]).generate_state(1)[0])
@@ -244,14 +246,17 @@ def _fold(examples: pd.DataFrame, plan: Plan) -> Iterator[tuple[str, np.ndarray]
         tests = _blocks(examples["time"], plan.test) if in_time else _folds(examples, plan, seed)
         for fold, (learning, testing) in enumerate(tests):
             part = np.where(testing, "test", "").astype(object)
-            part[learning] = _learn(examples[learning], plan, seed)
+            part[learning] = _learn(examples[learning], plan, problem, seed)
             yield str(repeat * plan.test + fold), part
-    yield FINAL, _learn(examples, plan, plan.seed)
+    yield FINAL, _learn(examples, plan, problem, plan.seed)
 
 
-def _learn(examples: pd.DataFrame, plan: Plan, seed: int) -> np.ndarray:
+def _learn(examples: pd.DataFrame, plan: Plan, problem: Problem, seed: int) -> np.ndarray:
     """Return which examples of a round that are no test are in train and which in validation."""
-    return np.where(_hold_out(examples, plan.validation, seed), "validation", "train")
+    learned = problem.learned(examples["label"].to_numpy())
+    validating = ~learned
+    validating[learned] = _hold_out(examples[learned], plan.validation, seed)
+    return np.where(validating, "validation", "train")
 
 
 def _folds(

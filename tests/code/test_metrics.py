@@ -25,13 +25,17 @@ def sets(answers):
     ]
 
 
+def of_a_class(answers):
+    return answers.actual < answers.probabilities.shape[1]
+
+
 # The same facts in scikit-learn's words; `a` answers, `w` one weight an example.
 REFERENCE = {
     "accuracy": lambda a, w: sk.accuracy_score(a.actual, a.predicted, sample_weight=w),
     "f1_macro": lambda a, w: sk.f1_score(
         a.actual,
         a.predicted,
-        labels=range(a.probabilities.shape[1]),
+        labels=range(max(a.probabilities.shape[1], len(a.classes))),
         average="macro",
         zero_division=0,
         sample_weight=w,
@@ -49,7 +53,10 @@ REFERENCE = {
         a.actual == a.positive, a.probabilities[:, a.positive], sample_weight=w
     ),
     "log_loss": lambda a, w: sk.log_loss(
-        a.actual, a.probabilities, labels=range(a.probabilities.shape[1]), sample_weight=w
+        a.actual[of_a_class(a)],
+        a.probabilities[of_a_class(a)],
+        labels=range(a.probabilities.shape[1]),
+        sample_weight=w[of_a_class(a)],
     ),
     "roc_auc": lambda a, w: sk.roc_auc_score(
         a.actual == a.positive, a.probabilities[:, a.positive], sample_weight=w
@@ -58,6 +65,18 @@ REFERENCE = {
         [true in one for true, one in zip(a.actual, sets(a), strict=True)], weights=w
     ),
     "set_size": lambda a, w: np.average([len(one) for one in sets(a)], weights=w),
+    "identification_rate": lambda a, w: sk.accuracy_score(
+        a.actual[of_a_class(a)], a.predicted[of_a_class(a)], sample_weight=w[of_a_class(a)]
+    ),
+    # not a number where nothing is of none of the classes
+    "false_acceptance_rate": lambda a, w: (
+        1 - sk.recall_score(~of_a_class(a), a.predicted == 3, sample_weight=w, zero_division=np.nan)
+    ),
+    "closed_accuracy": lambda a, w: sk.accuracy_score(
+        a.actual[of_a_class(a)],
+        a.probabilities[of_a_class(a)].argmax(1),
+        sample_weight=w[of_a_class(a)],
+    ),
 }
 
 
@@ -97,6 +116,23 @@ def test_metric_equals_scikit_learn_for_each_weighting(name, case, weighting):
 
     expected = [REFERENCE[name](answers, w) for w in weights]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", REFERENCE.keys() - {"coverage", "set_size"})
+def test_metric_equals_scikit_learn_where_some_examples_are_of_none_of_the_classes(name):
+    answers, rng = some_answers(3, positive=1), np.random.default_rng(5)
+    answers = replace(
+        answers,
+        actual=np.where(rng.random(60) < 0.4, 3, answers.actual),
+        classes=("a", "b", "c", "none of them"),
+        accept_above=0.6,
+    )
+    weights = rng.poisson(1.0, (5, 60)) * 1.0
+    assert {*answers.predicted} == {0, 1, 2, 3}
+
+    found = METRICS[name](answers, weights)
+
+    np.testing.assert_allclose(found, [REFERENCE[name](answers, w) for w in weights], rtol=1e-9)
 
 
 def test_every_metric_is_compared_with_something():
@@ -143,7 +179,7 @@ def test_log_loss_of_32_bit_probabilities_is_clipped_as_scikit_learn_does():
 
     found = METRICS["log_loss"](answers, np.ones((1, 3)))
 
-    assert found[0] == pytest.approx(REFERENCE["log_loss"](answers, None), rel=1e-6)
+    assert found[0] == pytest.approx(REFERENCE["log_loss"](answers, np.ones(3)), rel=1e-6)
 
 
 def test_confusion_counts_actual_in_rows_and_predicted_in_columns():

@@ -102,7 +102,7 @@ def test_the_border_is_a_control_and_tells_what_is_on_it_only():
     scores = {}
     for name, examples in {"border": on_border, "inside": inside}.items():
         (control,) = (c for c in controls_of(KIND, examples) if c.name == BORDER)
-        found = predict(KIND, control, examples[:100], examples[100:])
+        found = predict(KIND, control, examples[:100], examples[100:], examples[100:])
         scores[name] = KIND.deciding.once(found)
 
     assert scores["border"] > 0.95
