@@ -14,6 +14,9 @@ SECONDS_PER_DAY = 86_400
 # Residuals are rounded to multiples of this, a power of two. Sums of them are then exact in any
 # order, so that a feature cannot depend on what comes later, not even in its last digit.
 GRAIN = 2.0**-20
+# Ratings that are described together, so that what is looked up stays in the processor's cache.
+# All at once, ten times the ratings take far more than ten times as long.
+TOGETHER = 2**15
 
 
 class Span(NamedTuple):
@@ -44,7 +47,7 @@ class Past:
     keys : ndarray of int, shape (n,)
         At least 0.
     moments : ndarray of int, shape (n,)
-        Times, numbered in their order.
+        Times, at least 0.
     """
 
     def __init__(self, keys: np.ndarray, moments: np.ndarray) -> None:
@@ -73,6 +76,8 @@ class Past:
             of the rows.
         """
         codes = keys * self.after + moments
+        if len(codes) == len(self.codes) and np.array_equal(codes[self.order], self.codes):
+            return self.own()  # which need not search
         # Searching in order is several times as fast, since it stays in the processor's cache.
         order = np.argsort(codes)
         start, end = np.empty((2, len(codes)), np.int64)
@@ -97,6 +102,28 @@ class Past:
             np.where(known, ordered[place], np.nan) for place in (span.start, span.end - 1)
         )
         return first, last
+
+
+class Block(NamedTuple):
+    """
+    All ratings of some users, or of some items.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (n,)
+        Which ratings they are.
+    past : Past
+        These ratings by who or what is rated.
+    then : Span
+        For each of them, those of the same key that were before it.
+    known : Span
+        For each of them, those of the same key that were before the moment it is described at.
+    """
+
+    rows: np.ndarray
+    past: Past
+    then: Span
+    known: Span
 
 
 def describe(
@@ -141,60 +168,121 @@ def describe(
     """
     time = ratings["time"].to_numpy(np.int64)
     rating = ratings["rating"].to_numpy(np.float64)
-    clock, now = np.unique(time, return_inverse=True)
-    everyone = np.zeros(len(ratings), np.int64)
-    sides = {side: pd.factorize(ratings[side])[0].astype(np.int64) for side in ("user", "item")}
-    pasts = {side: Past(keys, now) for side, keys in sides.items()}
-    then = {side: past.own() for side, past in pasts.items()}
-    asked, known = now, then
-    if not np.array_equal(limit, time):
-        asked = np.searchsorted(clock, limit)
-        known = {side: past.before(sides[side], asked) for side, past in pasts.items()}
+    # Nothing is known at the first moment, nor before it.
+    now, asked = (np.maximum(moment - time.min(initial=0), 0) for moment in (time, limit))
+    keys = {side: pd.factorize(ratings[side])[0].astype(np.int64) for side in ("user", "item")}
+    blocks = {side: _blocks(of_side, now, asked) for side, of_side in keys.items()}
 
     # What each rating was above or below what was expected at its own time.
-    overall = Past(everyone, now)
+    overall = Past(np.zeros(len(ratings), np.int64), now)
     of_all = overall.own()
     mean = _damped(overall.total(rating, of_all), of_all.number, middle)
-    surprise, offset = {}, {}
+    surprise, offset = ({side: np.empty(len(ratings)) for side in keys} for _ in range(2))
     for side, other in (("user", "item"), ("item", "user")):
-        of_other = pasts[other].total(rating, then[other])
-        surprise[side] = _rounded(rating - _damped(of_other, then[other].number, mean))
-        of_side = pasts[side].total(surprise[side], then[side])
-        offset[side] = _damped(of_side, then[side].number, 0.0)
+        for rows, past, then, _ in blocks[side]:
+            expected = _damped(past.total(rating[rows], then), then.number, mean[rows])
+            surprise[other][rows] = _rounded(rating[rows] - expected)
+    for side, of_side in blocks.items():
+        for rows, past, then, _ in of_side:
+            total = past.total(surprise[side][rows], then)
+            offset[side][rows] = _damped(total, then.number, 0.0)
     unexplained = _rounded(rating - mean - offset["user"] - offset["item"])
 
     columns: dict[str, np.ndarray] = {}
-    for side, past in pasts.items():
-        span = known[side]
-        facts = rating, rating**2, (rating >= liked).astype(np.float64)
-        average, square, share = (_ratio(past.total(one, span), span.number) for one in facts)
-        first, last = past.edges(time, span)
-        columns |= {
-            f"{side}_count": span.number.astype(np.float64),
-            f"{side}_mean": average,
-            f"{side}_deviation": np.sqrt(np.maximum(square - average**2, 0)),
-            f"{side}_liked": share,
-            f"{side}_offset": _damped(past.total(surprise[side], span), span.number, 0.0),
-            f"{side}_first": (time - first) / SECONDS_PER_DAY,
-            f"{side}_last": (time - last) / SECONDS_PER_DAY,
-        }
-    for most in RECENT:
-        span = pasts["user"].latest(known["user"], most)
-        recent = pasts["user"].total(rating, span)
-        columns[f"user_recent_{most}"] = _ratio(recent, span.number)
+
+    def put(rows: np.ndarray, found: Mapping[str, np.ndarray]) -> None:
+        for name, values in found.items():
+            columns.setdefault(name, np.empty(len(ratings)))[rows] = values
+
+    for side, of_side in blocks.items():
+        for one in of_side:
+            surprises = surprise[side][one.rows]
+            found = _habits(one, rating[one.rows], time[one.rows], surprises, liked)
+            put(one.rows, {f"{side}_{name}": values for name, values in found.items()})
+    for one in blocks["user"]:
+        put(one.rows, _recent(one, rating[one.rows]))
     for name, of_items in tags.items():
-        row, tag = _tags_of(ratings["item"], of_items)
-        tastes = sides["user"][row] * (tag.max(initial=0) + 1) + tag
-        taste = Past(tastes, now[row])
-        span = taste.own() if asked is now else taste.before(tastes, asked[row])
-        liking = _damped(taste.total(unexplained[row], span), span.number, 0.0)
-        n_tags, rated, total = (
-            np.bincount(row, weights, minlength=len(ratings))
-            for weights in (None, span.number, liking)
-        )
-        columns[f"{name}_share"] = _ratio(rated, n_tags * columns["user_count"])
-        columns[f"{name}_offset"] = _ratio(total, n_tags)
-    return pd.DataFrame(columns, index=ratings.index)
+        for one in blocks["user"]:
+            row, tag = _tags_of(ratings["item"].iloc[one.rows], of_items)
+            tastes = keys["user"][one.rows][row] * (tag.max(initial=0) + 1) + tag
+            now_and_asked = now[one.rows][row], asked[one.rows][row]
+            found = _tastes(one, row, tastes, now_and_asked, unexplained[one.rows][row])
+            put(one.rows, {f"{name}_{what}": values for what, values in found.items()})
+    return pd.DataFrame(columns, index=ratings.index, copy=False)
+
+
+def _habits(
+    block: Block, rating: np.ndarray, time: np.ndarray, surprise: np.ndarray, liked: float
+) -> dict[str, np.ndarray]:
+    """Describe how a user rates, or an item is rated, as `describe` says."""
+    past, span = block.past, block.known
+    facts = rating, rating**2, (rating >= liked).astype(np.float64)
+    average, square, share = (_ratio(past.total(one, span), span.number) for one in facts)
+    first, last = past.edges(time, span)
+    return {
+        "count": span.number,
+        "mean": average,
+        "deviation": np.sqrt(np.maximum(square - average**2, 0)),
+        "liked": share,
+        "offset": _damped(past.total(surprise, span), span.number, 0.0),
+        "first": (time - first) / SECONDS_PER_DAY,
+        "last": (time - last) / SECONDS_PER_DAY,
+    }
+
+
+def _recent(block: Block, rating: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the means of the last ratings of each user."""
+    found = {}
+    for most in RECENT:
+        span = block.past.latest(block.known, most)
+        found[f"user_recent_{most}"] = _ratio(block.past.total(rating, span), span.number)
+    return found
+
+
+def _tastes(
+    block: Block,
+    row: np.ndarray,
+    tastes: np.ndarray,
+    moments: tuple[np.ndarray, np.ndarray],
+    unexplained: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """
+    Describe what users made of the tags of an item.
+
+    Parameters
+    ----------
+    block : Block
+        All ratings of some users.
+    row, tastes, unexplained : ndarray of shape (n_tags,)
+        For each rating and tag of its item: the place of the rating in the block, a key of user
+        and tag, and what the rating was above or below what user and item led to expect.
+    moments : tuple of ndarray of int, shape (n_tags,)
+        When the rating was, and the moment it is described at.
+    """
+    now, asked = moments
+    taste = Past(tastes, now)
+    span = taste.before(tastes, asked)
+    liking = _damped(taste.total(unexplained, span), span.number, 0.0)
+    n_tags, rated, total = (
+        np.bincount(row, weights, minlength=len(block.rows))
+        for weights in (None, span.number, liking)
+    )
+    return {
+        "share": _ratio(rated, n_tags * block.known.number),
+        "offset": _ratio(total, n_tags),
+    }
+
+
+def _blocks(keys: np.ndarray, now: np.ndarray, asked: np.ndarray) -> list[Block]:
+    """Divide ratings into blocks of about `TOGETHER`, each with all ratings of some keys."""
+    order = np.argsort(keys, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(keys[order])) + 1, len(keys))
+    cuts = np.unique(ends[np.searchsorted(ends, np.arange(TOGETHER, len(keys), TOGETHER))])
+    blocks = []
+    for rows in np.split(order, cuts[cuts < len(keys)]):
+        past = Past(keys[rows], now[rows])
+        blocks.append(Block(rows, past, past.own(), past.before(keys[rows], asked[rows])))
+    return blocks
 
 
 def _tags_of(items: pd.Series, tags: pd.Series) -> tuple[np.ndarray, np.ndarray]:

@@ -174,3 +174,14 @@ def test_a_key_without_rows_has_no_past():
     first, last = past.edges(np.array([5, 6]), known)
     assert np.isnan(first[:3]).all()
     assert first[3] == last[3] == 6
+
+
+@pytest.mark.parametrize("together", [1, 50])
+def test_that_ratings_are_described_in_blocks_changes_nothing(monkeypatch, together):
+    table = ratings()
+    limit = np.minimum(table["time"].to_numpy(), 20 * 43_200)
+    expected = described(table, limit)
+
+    monkeypatch.setattr("pipeline.sources.histories.TOGETHER", together)
+
+    pd.testing.assert_frame_equal(described(table, limit), expected, check_exact=True)
