@@ -118,8 +118,10 @@ def providers() -> Mapping[str, list[Distribution]]:
     found: dict[str, list[Distribution]] = defaultdict(list)
     for one in distributions():
         names, record = one.read_text("top_level.txt"), one.read_text("RECORD")
-        if names or record:
-            provided = {*names.split()} if names else {*MODULE.findall(record)}
+        if names:
+            provided = {*names.split()}
+        elif record:
+            provided = {*MODULE.findall(record)}
         else:
             provided = {file.parts[0].partition(".")[0] for file in one.files or []}
         for name in provided:
