@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from hydra import initialize_config_dir
 
 from pipeline import command, paths
-from pipeline.config import code, composition, conf
+from pipeline.config import code, composition, conf, schema
 from pipeline.config.messages import describe_error
 from pipeline.config.settings import PROJECT, code_of, pick_settings
 from pipeline.errors import UserError, nearest
@@ -17,6 +18,10 @@ from pipeline.files import new_folder
 from pipeline.paths import COMPOSED, CONF, ENSEMBLE
 
 DISTRIBUTION = "bakeoff"
+# The kinds of problem, a module each.
+PROBLEMS = Path(__file__).with_name("problems")
+# How like a metric the F1 of a class may be called.
+LIKE = 0.8
 
 
 def main() -> None:
@@ -99,7 +104,42 @@ def compose(tasks: list[str], models: list[str]) -> dict[Path, dict[str, Any]]:
                         **pick_settings(stage, cfg),
                         "code": installed() | digests,
                     }
+            check_metrics(cfg.task)
     return documents
+
+
+def check_metrics(task: schema.Task) -> None:
+    """
+    Check the names of metrics, without importing the code of a kind of problem.
+
+    A metric with an import path, and the F1 of one class, are left to the stages, which know the
+    classes, unless it is a slip of the pen.
+
+    Raises
+    ------
+    UserError
+        If the kind of problem has no metric of a name, with the nearest, or if the deciding
+        metric is not among those that are reported.
+    """
+    by_kind = {file.stem: code.metrics(file) for file in PROBLEMS.glob("[!_]*.py")}
+    if task.kind not in by_kind:
+        raise UserError(
+            f"task {task.name}: kind: unknown '{task.kind}'{nearest(task.kind, by_kind)}"
+        )
+    known = by_kind[task.kind]
+    for name in (task.metric, *task.metrics):
+        of_class = name.startswith("f1_") and not get_close_matches(name, known, cutoff=LIKE)
+        if name not in known and "." not in name and not of_class:
+            others = sorted(kind for kind, names in by_kind.items() if name in names)
+            of_others = f", which is one of {' and '.join(others)}" * bool(others)
+            raise UserError(
+                f"task {task.name}: unknown metric '{name}'{of_others}{nearest(name, known)}"
+            )
+    if task.metric not in task.metrics:
+        raise UserError(
+            f"task {task.name}: metric '{task.metric}' is not among its metrics "
+            f"[{', '.join(task.metrics)}]: add it"
+        )
 
 
 def installed() -> dict[str, str]:

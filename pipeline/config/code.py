@@ -70,6 +70,29 @@ def closure(names: Iterable[str]) -> set[Path]:
     return found
 
 
+def metrics(file: Path) -> list[str]:
+    """
+    List the metrics of a kind of problem.
+
+    Parameters
+    ----------
+    file : Path
+        Its module, with functions that ``metric`` decorates. It may import those of another.
+    """
+    found = []
+    for node in _tree(file).body:
+        if isinstance(node, ast.FunctionDef) and any(
+            isinstance(one, ast.Call) and isinstance(one.func, ast.Name) and one.func.id == "metric"
+            for one in node.decorator_list
+        ):
+            found.append(node.name)
+        elif isinstance(node, ast.ImportFrom):
+            other = file.with_name(f"{str(node.module).rpartition('.')[2]}.py")
+            theirs = metrics(other) if other.is_file() else []
+            found += [alias.name for alias in node.names if alias.name in theirs]
+    return found
+
+
 @cache
 def _files(name: str) -> tuple[Path, ...]:
     """Find the files that importing a dotted name runs, the packages above it included."""

@@ -461,8 +461,10 @@ def recall(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
     return ratio(weights @ found, weights @ positive, undefined=np.nan)
 
 
-# The name of recall in medicine.
-sensitivity = dataclasses.replace(recall, name="sensitivity")
+@metric("positive", bounded=True, variance=variance_of_share(count_positive))
+def sensitivity(predictions: ClassPredictions, weights: np.ndarray) -> np.ndarray:
+    """Compute recall, by its name in medicine."""
+    return recall(predictions, weights)
 
 
 @metric("positive", bounded=True, variance=variance_of_share(count_negative))

@@ -382,6 +382,11 @@ MISTAKES = {
         ["params.yaml", "conf/task/genr.yaml", "mean 'genre'"],
         replaced("params.yaml", "- genre", "- genr"),
     ),
+    "a metric of another kind of problem": Mistake(
+        "compose",
+        ["task breast_cancer", "'rmse'", "one of regression"],
+        replaced("conf/task/breast_cancer.yaml", "metric: roc_auc", "metric: rmse"),
+    ),
     "a misspelt key of a task": Mistake(
         "ingest task=genre",
         ["conf/task/genre.yaml", "'task.splitt'", "mean 'task.split'"],

@@ -23,7 +23,7 @@ from pipeline.config.settings import merge, pick_settings
 from pipeline.config.targets import EXTRAS, build
 from pipeline.errors import UserError
 from pipeline.paths import CONF, ROOT
-from pipeline.problems import kinds
+from pipeline.problems import class_of, kinds
 from pipeline.sweep import space
 
 
@@ -504,6 +504,47 @@ def test_a_name_that_has_no_file_is_reported_with_the_nearest():
         UserError, match=r"tasks: there is no conf/task/genr\.yaml; did you mean 'genre'"
     ):
         compose.check_names("task", ["genr"])
+
+
+@pytest.mark.parametrize(
+    ("metric", "metrics", "said"),
+    [
+        ("f1_marco", "[f1_macro]", "unknown metric 'f1_marco'; did you mean 'f1_macro'?"),
+        ("f1_macro", "[f1_macro, f1_marco]", "'f1_marco'; did you mean 'f1_macro'?"),
+        ("rmse", "[rmse]", "unknown metric 'rmse', which is one of regression; known: accuracy"),
+        ("accuracy", "[f1_macro]", "metric 'accuracy' is not among its metrics [f1_macro]"),
+    ],
+)
+def test_a_metric_that_the_kind_of_problem_lacks_is_refused(own_conf, metric, metrics, said):
+    task = yaml.safe_load((own_conf / "task/genre.yaml").read_text())
+    task |= {"metric": metric, "metrics": yaml.safe_load(metrics)}
+    (own_conf / "task/mine.yaml").write_text(yaml.safe_dump(task))
+
+    with pytest.raises(UserError) as caught:
+        compose.compose(["mine"], ["baseline"])
+
+    assert str(caught.value).startswith("task mine: ")
+    assert said in str(caught.value)
+
+
+def test_the_f1_of_a_class_is_left_to_the_stages_that_know_the_classes(own_conf):
+    task = yaml.safe_load((own_conf / "task/genre.yaml").read_text())
+    task |= {"metric": "f1_poetry", "metrics": ["f1_poetry", "f1_macro"]}
+    (own_conf / "task/mine.yaml").write_text(yaml.safe_dump(task))
+
+    compose.compose(["mine"], ["baseline"])
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_the_metrics_of_a_kind_are_found_without_importing_it(kind):
+    assert sorted(code.metrics(compose.PROBLEMS / f"{kind}.py")) == sorted(class_of(kind).METRICS)
+
+
+def test_metrics_that_a_kind_imports_from_another_are_found(tmp_path):
+    (tmp_path / "one.py").write_text("@metric()\ndef mae():\n    pass\ndef help():\n    pass\n")
+    (tmp_path / "two.py").write_text("from pipeline.problems.one import help, mae\n")
+
+    assert code.metrics(tmp_path / "two.py") == ["mae"]
 
 
 def test_code_beside_the_package_is_refused_because_dvc_does_not_watch_it(
