@@ -9,15 +9,16 @@ from pipeline.errors import UserError, nearest
 
 PROJECT = __name__.partition(".")[0]
 # Classes with a method ``save(folder, trusted)`` and a class method ``load(folder, trusted)``, by
-# name, so that their modules are imported only if needed.
+# name, so that their modules are imported only if needed. The first that fits is taken.
 OWN = {
+    "recommender": f"{PROJECT}.models.neural_recommender.NeuralNetRecommender",
     "network": f"{PROJECT}.models.neural_net.TorchNetwork",
     "keras": f"{PROJECT}.models.keras_net.KerasNet",
     "forest": f"{PROJECT}.models.tree_files.SavesTrees",
     "lightgbm": f"{PROJECT}.models.tree_files.SavesBooster",
 }
 # Packages that reading a format needs, beside those that define the types of the estimator.
-READING = {"network": ("safetensors",)}
+READING = dict.fromkeys(("network", "recommender"), ("safetensors",))
 # Any other estimator is written by skops.
 SKOPS, FILE = "skops", "estimator.skops"
 

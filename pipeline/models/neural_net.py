@@ -295,7 +295,7 @@ class TorchNetwork(NetworkEstimator, ABC):
         try:
             options = dict(recipe["network"])
             network = functools.partial(_find_network(options.pop("class"), trusted), **options)
-            estimator = {one.__name__: one for one in (NeuralNet, NeuralNetRegressor)}
+            estimator = {one.__name__: one for one in TorchNetwork.__subclasses__()}
             self: Any = estimator[recipe["estimator"]](network, **recipe["parameters"])
             preprocessed = recipe["preprocessed"]
             self.restore_fit(recipe)

@@ -1,5 +1,6 @@
 """Recommend items to users by what they and others liked."""
 
+from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import numpy as np
@@ -12,11 +13,13 @@ from pipeline.problems.ranking import parse_items
 
 # What ties of scores are broken by weighs less than any difference that is learned.
 TIE = 1e-6
+# Users whose items are scored at once, which bounds the memory.
+USERS = 1024
 
 
-class Popularity(BaseEstimator):
+class Recommender(BaseEstimator, ABC):
     """
-    Recommend what most users liked, and nothing that the user has seen.
+    A base class that counts what was liked, and shows the best of what a user has not seen.
 
     Attributes
     ----------
@@ -26,9 +29,9 @@ class Popularity(BaseEstimator):
         How many did.
     """
 
-    def fit(self, X: Any, y: np.ndarray) -> Self:
+    def count(self, X: Any, y: np.ndarray) -> sparse.csr_matrix:
         """
-        Count likes.
+        Count likes, and return which of `items_` each user liked, at any time.
 
         Parameters
         ----------
@@ -37,14 +40,7 @@ class Popularity(BaseEstimator):
         y : array of str, shape (n_users,)
             Items that each user liked afterwards.
         """
-        self._count(X, y)
-        return self
-
-    def _count(self, X: Any, y: np.ndarray) -> sparse.csr_matrix:
-        """Count likes, and return which of `items_` each user liked, at any time."""
-        after = [parse_items(label) for label in y]
-        user = np.repeat(np.arange(len(y)), [len(items) for items in after])
-        item = np.concatenate([*after, np.empty(0, np.int64)])
+        user, item = _listed(y)
         if sparse.issparse(X):
             before = sparse.coo_matrix(X)
             chosen = before.data == LIKED
@@ -59,9 +55,9 @@ class Popularity(BaseEstimator):
         self.likes_ = np.asarray(likes.sum(0)).ravel()
         return likes
 
+    @abstractmethod
     def scores(self, X: Any) -> np.ndarray:
         """Return the score of each of `items_` for each user."""
-        return np.tile(self.likes_, (X.shape[0], 1))
 
     def recommend(self, X: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
         """
@@ -70,7 +66,7 @@ class Popularity(BaseEstimator):
         Parameters
         ----------
         X : CSR matrix of shape (n_users, n_columns)
-            Histories as in `fit`, with any number of columns.
+            Histories as in `count`, with any number of columns.
         n : int
             Items to recommend.
 
@@ -82,24 +78,70 @@ class Popularity(BaseEstimator):
             Their scores.
         """
         check_is_fitted(self)
+        found = [self._best(X[at : at + USERS], n) for at in range(0, X.shape[0], USERS)]
+        items, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return items, scores
+
+    def _best(self, X: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Recommend items to as many users as there is memory for."""
         scores = self.scores(X)
         if sparse.issparse(X):
-            user, place = self._places(X)
-            scores[user, place] = -np.inf
+            scores[self.places(X)] = -np.inf
         best = np.argsort(-scores, axis=1, kind="stable")[:, :n]
         found = np.take_along_axis(scores, best, 1)
         return np.where(np.isfinite(found), self.items_[best], -1), found
 
-    def _places(self, X: Any, least: int = SEEN) -> tuple[np.ndarray, np.ndarray]:
+    def places(self, X: Any, least: int = SEEN) -> tuple[np.ndarray, np.ndarray]:
         """Return the user, and the place in `items_`, of each known item of the histories."""
         history = sparse.coo_matrix(X)
-        place = np.searchsorted(self.items_, history.col)
-        place = np.minimum(place, len(self.items_) - 1)
-        known = (self.items_[place] == history.col) & (history.data >= least)
-        return history.row[known], place[known]
+        chosen = history.data >= least
+        return self._known(history.row[chosen], history.col[chosen])
+
+    def places_after(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the user, and the place in `items_`, of each known item that was liked later."""
+        return self._known(*_listed(y))
+
+    def _known(self, user: np.ndarray, item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        place = np.minimum(np.searchsorted(self.items_, item), len(self.items_) - 1)
+        known = self.items_[place] == item
+        return user[known], place[known]
 
 
-class EASE(Popularity):
+def _listed(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the user and the item of each that was liked afterwards."""
+    after = [parse_items(label) for label in y]
+    user = np.repeat(np.arange(len(y)), [len(items) for items in after])
+    return user, np.concatenate([*after, np.empty(0, np.int64)])
+
+
+class Popularity(Recommender):
+    """
+    Recommend what most users liked, and nothing that the user has seen.
+
+    Attributes
+    ----------
+    items_, likes_
+        As for `Recommender`.
+    """
+
+    def fit(self, X: Any, y: np.ndarray) -> Self:
+        """
+        Count likes.
+
+        Parameters
+        ----------
+        X, y
+            As for `Recommender.count`.
+        """
+        self.count(X, y)
+        return self
+
+    def scores(self, X: Any) -> np.ndarray:
+        """Return the score of each of `items_` for each user."""
+        return np.tile(self.likes_, (X.shape[0], 1))
+
+
+class EASE(Recommender):
     """
     Recommend what is liked together with what the user liked.
 
@@ -131,7 +173,7 @@ class EASE(Popularity):
         """Solve for the weights of items on each other."""
         if self.l2 <= 0:
             raise ValueError(f"l2: {self.l2} is not above 0")
-        likes = self._count(X, y)
+        likes = self.count(X, y)
         self.places_ = np.flatnonzero(self.likes_ >= self.least)
         if not len(self.places_):
             raise ValueError(f"least: no item was liked by {self.least} users")
@@ -173,7 +215,7 @@ class EASE(Popularity):
 
     def _liked(self, X: Any) -> sparse.csr_matrix:
         """Return which items with weights each user liked."""
-        user, place = self._places(X, LIKED)
+        user, place = self.places(X, LIKED)
         column = np.searchsorted(self.places_, place)
         column = np.minimum(column, len(self.places_) - 1)
         known = self.places_[column] == place

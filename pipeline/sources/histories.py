@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 # Ratings that a mean is pulled towards what is expected with.
 DAMPING = 5.0
@@ -174,9 +175,7 @@ def describe(
     blocks = {side: _blocks(of_side, now, asked) for side, of_side in keys.items()}
 
     # What each rating was above or below what was expected at its own time.
-    overall = Past(np.zeros(len(ratings), np.int64), now)
-    of_all = overall.own()
-    mean = _damped(overall.total(rating, of_all), of_all.number, middle)
+    mean = _means_before(now, rating, middle)
     surprise, offset = ({side: np.empty(len(ratings)) for side in keys} for _ in range(2))
     for side, other in (("user", "item"), ("item", "user")):
         for rows, past, then, _ in blocks[side]:
@@ -209,6 +208,16 @@ def describe(
             found = _tastes(one, row, tastes, now_and_asked, unexplained[one.rows][row])
             put(one.rows, {f"{name}_{what}": values for what, values in found.items()})
     return pd.DataFrame(columns, index=ratings.index, copy=False)
+
+
+def _means_before(now: np.ndarray, rating: np.ndarray, middle: float) -> np.ndarray:
+    """Return for each rating the damped mean of all that were before it."""
+    order = np.argsort(now)
+    before = _starts(now[order])
+    total = np.append(0, np.cumsum(rating[order]))[before]
+    mean = np.empty(len(now))
+    mean[order] = _damped(total, before, middle)
+    return mean
 
 
 def _habits(
@@ -275,11 +284,13 @@ def _tastes(
 
 def _blocks(keys: np.ndarray, now: np.ndarray, asked: np.ndarray) -> list[Block]:
     """Divide ratings into blocks of about `TOGETHER`, each with all ratings of some keys."""
-    order = np.argsort(keys, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(keys[order])) + 1, len(keys))
-    cuts = np.unique(ends[np.searchsorted(ends, np.arange(TOGETHER, len(keys), TOGETHER))])
+    # A sparse matrix sorts by counting, in linear time.
+    known = np.ones(len(keys), np.int8)
+    by_key = sparse.csr_matrix((known, (keys, np.arange(len(keys)))))
+    ends = np.searchsorted(by_key.indptr, np.arange(TOGETHER, len(keys), TOGETHER))
+    cuts = np.unique(by_key.indptr[ends])
     blocks = []
-    for rows in np.split(order, cuts[cuts < len(keys)]):
+    for rows in np.split(by_key.indices.astype(np.int64), cuts[cuts < len(keys)]):
         past = Past(keys[rows], now[rows])
         blocks.append(Block(rows, past, past.own(), past.before(keys[rows], asked[rows])))
     return blocks

@@ -1,18 +1,26 @@
 """Rankings: scores by hand and by brute force, lists without what was seen, and EASE."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import pytrec_eval
+import torch
 from scipy import sparse
 from sklearn.linear_model import Ridge
 from sklearn.metrics import ndcg_score
 
-from pipeline import storage
+from pipeline import formats, storage
 from pipeline.errors import ModelError, UserError
-from pipeline.features.history import Histories
+from pipeline.features.history import LIKED, SEEN, Histories
+from pipeline.models.networks.histories import Autoencoder
+from pipeline.models.neural_recommender import (
+    NeuralNetRecommender,
+    mean_of_items,
+    sum_of_items,
+)
 from pipeline.models.recommend import EASE, Popularity
 from pipeline.problems.ranking import LENGTH, NONE, Ranking, parse_items
 
@@ -31,6 +39,12 @@ def people(n=60, seed=0) -> tuple[pd.DataFrame, np.ndarray]:
         rows.append({"seen": np.append(liked[:5], other), "liked": liked[:5]})
         labels.append(" ".join(str(int(item)) for item in liked[5:]))
     return pd.DataFrame(rows), np.array(labels)
+
+
+def network(**settings) -> NeuralNetRecommender:
+    small = partial(Autoencoder, units=16)
+    settings = {"lr": 0.02, "max_epochs": 30, "device": "cpu", "random_state": 0} | settings
+    return NeuralNetRecommender(small, **settings)
 
 
 def fitted(estimator) -> tuple:
@@ -153,7 +167,7 @@ def test_a_weight_counts_a_user_as_often(name):
     assert found == pytest.approx(score(name, again))
 
 
-@pytest.mark.parametrize("estimator", [Popularity(), EASE(l2=5, least=1)])
+@pytest.mark.parametrize("estimator", [Popularity(), EASE(l2=5, least=1), network()])
 def test_nothing_that_was_seen_is_shown_and_everything_else_once(estimator):
     view, model = fitted(estimator)
     table, _ = people(seed=1)
@@ -193,6 +207,79 @@ def test_ease_finds_the_kind_of_item_that_a_user_likes_and_says_why(tmp_path):
     storage.dump(model, tmp_path / "ease.skops")
     again = storage.load(tmp_path / "ease.skops").recommend(history, 10)
     np.testing.assert_array_equal(again[0], items)
+
+
+def test_recommending_to_a_few_users_at_a_time_changes_nothing(monkeypatch):
+    view, model = fitted(EASE(l2=5, least=1))
+    X = view.transform(people(seed=1)[0])
+    expected = model.recommend(X, 10)
+
+    monkeypatch.setattr("pipeline.models.recommend.USERS", 7)
+
+    np.testing.assert_array_equal(model.recommend(X, 10), expected)
+
+
+def test_a_network_finds_the_kind_of_item_that_a_user_likes_and_is_kept_whole(tmp_path):
+    view, model = fitted(network())
+    histories = pd.DataFrame({"seen": [[2.0, 4.0, 7.0], [5.0, 9.0]], "liked": [[2.0, 4.0], [5.0]]})
+    X = view.transform(histories)
+
+    items, scores = model.recommend(X, 10)
+
+    assert (items[0] % 2 == 0).mean() > 0.8
+    assert (items[1] % 2 == 1).mean() > 0.8
+    assert formats.save(model, tmp_path, []) == "recommender"
+    again = formats.load("recommender", tmp_path, [])
+    np.testing.assert_array_equal(again.recommend(X, 10), (items, scores))
+    assert not [*tmp_path.glob("*.skops")]
+    assert set(model.reasons(X[:1], int(items[0, 0]), 3)) <= {2, 4}
+    alone = view.transform(pd.DataFrame({"seen": [[4.0, 7.0]], "liked": [[4.0]]}))
+    shown = int(items[0, items[0] % 2 == 0][0])
+    fall = model.scores(X[:1])[0] - model.scores(alone)[0]
+    assert (2 in model.reasons(X[:1], shown, 2)) == (fall[model.items_ == shown][0] > 0)
+    assert model.reasons(X[:1], 99_999, 2) == []
+
+
+def test_a_network_stops_on_what_is_liked_afterwards_on_validation():
+    table, labels = people()
+    later, liked = people(n=30, seed=1)
+    view = Histories().fit(table, labels)
+    reported = []
+
+    model = network(max_epochs=200, patience=5).fit(
+        view.transform(table),
+        labels,
+        validation=(view.transform(later), liked),
+        report=lambda step, losses: reported.append(losses["validation/ranking_loss"]),
+    )
+
+    assert model.n_epochs_ == len(reported) < 200
+    best = int(np.argmin(reported)) + 1
+    assert model.n_epochs_ == best + 5
+    # Of the items that were not seen, half are of the kind that is liked.
+    assert reported[best - 1] < math.log(N_ITEMS)
+
+
+def test_the_loss_of_a_network_is_that_of_a_multinomial_by_hand():
+    scores = torch.tensor([[0.0, 1.0, 2.0], [0.0, 0.0, 0.0], [3.0, 1.0, 0.0]])
+    liked = torch.tensor([[0, 1, 1], [1, 0, 0], [0, 0, 0]], dtype=torch.uint8)
+
+    total = 1 + math.e + math.e**2
+    both = -math.log(math.e / total) - math.log(math.e**2 / total)
+    assert float(sum_of_items(scores, liked)) == pytest.approx((both + math.log(3)) / 3)
+    assert float(mean_of_items(scores, liked)) == pytest.approx((both / 2 + math.log(3)) / 3)
+
+
+def test_a_network_scores_what_was_seen_lowest_and_reads_what_was_liked_only():
+    torch.manual_seed(0)
+    module = Autoencoder(n_items=5, n_outputs=5, units=4).eval()
+    marks = torch.tensor([[LIKED, 0, 0, SEEN, 0], [LIKED, SEEN, 0, 0, 0]], dtype=torch.uint8)
+
+    scores = module(marks)
+
+    lowest = scores == torch.finfo(scores.dtype).min
+    assert torch.equal(lowest, marks >= SEEN)
+    torch.testing.assert_close(scores[0, [2, 4]], scores[1, [2, 4]])
 
 
 def test_a_user_without_a_history_is_shown_what_is_popular():
