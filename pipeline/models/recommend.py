@@ -78,7 +78,8 @@ class Recommender(BaseEstimator, ABC):
             Their scores.
         """
         check_is_fitted(self)
-        found = [self._best(X[at : at + USERS], n) for at in range(0, X.shape[0], USERS)]
+        starts = range(0, max(1, X.shape[0]), USERS)
+        found = [self._best(X[at : at + USERS], n) for at in starts]
         items, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return items, scores
 

@@ -219,6 +219,16 @@ def test_recommending_to_a_few_users_at_a_time_changes_nothing(monkeypatch):
     np.testing.assert_array_equal(model.recommend(X, 10), expected)
 
 
+@pytest.mark.parametrize("estimator", [Popularity(), EASE(least=1), network(max_epochs=1)])
+def test_nobody_is_recommended_nothing(estimator):
+    view, model = fitted(estimator)
+    table, _ = people()
+
+    items, scores = model.recommend(view.transform(table.head(0)), 5)
+
+    assert items.shape == scores.shape == (0, 5)
+
+
 def test_a_network_finds_the_kind_of_item_that_a_user_likes_and_is_kept_whole(tmp_path):
     view, model = fitted(network())
     histories = pd.DataFrame({"seen": [[2.0, 4.0, 7.0], [5.0, 9.0]], "liked": [[2.0, 4.0], [5.0]]})
