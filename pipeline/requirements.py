@@ -82,7 +82,7 @@ def requirements(*things: Any, always: Iterable[str] = ()) -> list[str]:
     names = set(always).union(*map(packages, things)) - {PROJECT}
     needed: dict[str, str] = {}
     for name in names:
-        found = {one.name: one.version for one in providers().get(name, [])}
+        found = _versions(name)
         # Several distributions may provide one package. MLflow's main one requires the others.
         needed |= {name: found[name]} if name in found else found
     return sorted(f"{distribution}=={number}" for distribution, number in needed.items())
@@ -105,6 +105,12 @@ def own_modules(*things: Any) -> list[str]:
     names: set[str] = set().union(*map(packages, things)) - {PROJECT}
     places = [place for name in names for place in (ROOT / name, ROOT / f"{name}.py")]
     return sorted(place.name for place in places if place.exists())
+
+
+@functools.cache
+def _versions(package: str) -> Mapping[str, str]:
+    """Return the version of each distribution that provides a package."""
+    return {one.name: one.version for one in providers().get(package, [])}
 
 
 @functools.cache
