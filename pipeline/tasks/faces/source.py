@@ -14,7 +14,7 @@ def read(
     manifest: Path,
     size: list[int],
     strangers: int,
-    unknown: str,
+    unknown: str | None,
     seed: int,
     near: int | None = None,
 ) -> Source:
@@ -27,7 +27,7 @@ def read(
         As for `pipeline.sources.image_manifest.read`.
     strangers : int
         Number of people who are strangers.
-    unknown : str
+    unknown : str, optional
         The label of their photos.
     seed : int
         Seed of the draw of strangers.
@@ -40,14 +40,15 @@ def read(
     Raises
     ------
     UserError
-        If an image cannot be read, or the number of strangers leaves fewer than two people.
+        If an image cannot be read, the number of strangers leaves fewer than two people, or they
+        have no label.
     """
     source = image_manifest.read(manifest, size, near)
     source.examples = hide(source.examples, strangers, unknown, seed)
     return source
 
 
-def hide(examples: pd.DataFrame, strangers: int, unknown: str, seed: int) -> pd.DataFrame:
+def hide(examples: pd.DataFrame, strangers: int, unknown: str | None, seed: int) -> pd.DataFrame:
     """Give the examples of some of the people the label `unknown`, with the person as group."""
     people = np.unique(examples["label"])
     if not 0 <= strangers <= len(people) - 2:
@@ -55,6 +56,8 @@ def hide(examples: pd.DataFrame, strangers: int, unknown: str, seed: int) -> pd.
             f"task.source.strangers: {strangers} of {len(people)} people is not between 0 and "
             f"{len(people) - 2}"
         )
+    if strangers and unknown is None:
+        raise UserError("task.unknown: strangers need a label: set it, or task.source.strangers=0")
     drawn = np.random.default_rng(seed).choice(people, strangers, replace=False)
     hidden = examples["label"].isin(drawn)
     return examples.assign(

@@ -60,6 +60,15 @@ def test_each_draw_tests_every_photo_once_and_another_half(faces):
     assert tested[0] not in tested[2:]
 
 
+def test_all_forty_are_told_apart_without_strangers(downloaded):
+    everybody = downloaded("faces", "task.source.strangers=0", "task.unknown=null")
+
+    for part, count in {"train": 4, "validation": 1, "test": 5}.items():
+        photos = Counter(everybody.parts("faces")[part]["label"])
+        assert set(photos.values()) == {count}
+        assert len(photos) == 40
+
+
 def test_a_face_has_the_pixels_of_its_file(faces, mirror):
     face = faces.parts("faces")["test"].set_index("example_id")
     name = face.index[0]

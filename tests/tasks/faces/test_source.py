@@ -35,6 +35,12 @@ def test_a_seed_draws_the_same_people_again_and_another_one_others():
     assert len({frozenset(one) for one in drawn}) > 2
 
 
+def test_without_strangers_everybody_is_known_and_with_some_they_need_a_label():
+    pd.testing.assert_frame_equal(hide(PHOTOS, 0, None, seed=0), PHOTOS)
+    with pytest.raises(UserError, match=r"task\.unknown: strangers need a label"):
+        hide(PHOTOS, 3, None, seed=0)
+
+
 @pytest.mark.parametrize("count", [-1, 7])
 def test_a_number_that_leaves_nobody_to_tell_apart_is_refused(count):
     with pytest.raises(UserError, match=r"task\.source\.strangers: .* of 8 people .* 0 and 6"):
