@@ -155,7 +155,7 @@ def predict(
     others: pd.DataFrame,
 ) -> Predictions:
     """Fit a control on train, decide on validation as for a model, and predict other examples."""
-    X, X_both = control.features(train, pd.concat([validation, others]))
+    X, X_both = control.features(train, pd.concat([validation, others], ignore_index=True))
     estimator = kind.control(control.sparse)
     estimator.fit(X, kind.encode(estimator, train["label"].to_numpy()))
     held_out, outputs = np.split(kind.outputs(estimator, X_both), [len(validation)])

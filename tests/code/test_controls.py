@@ -82,6 +82,17 @@ def test_a_column_that_tells_the_label_scores_and_noise_and_nothing_do_not():
     assert {KIND.deciding.once(one) for one in fitted[NOTHING]} == {0.5}
 
 
+def test_a_test_of_its_own_may_have_the_row_numbers_of_validation():
+    series = [[float(row), 1.0] for row in range(300)]
+    parts = pd.DataFrame({"0": ["train", "train", "validation"] * 100})
+    rounds = Rounds(table(series=series), parts, table(60, 1, series=series[:60]))
+
+    fitted = fit_controls(KIND, rounds, ["0"], seed=0)
+
+    assert "series alone" in fitted
+    assert {len(one) for of_rounds in fitted.values() for one in of_rounds} == {60}
+
+
 def test_of_many_columns_those_that_are_best_on_validation_are_kept():
     rng = np.random.default_rng(2)
     examples = table(seed=2, **{f"noise{i}": rng.normal(size=300) for i in range(20)})
