@@ -13,7 +13,7 @@ PROJECT = __name__.partition(".")[0]
 OWN = {
     "recommender": f"{PROJECT}.models.neural_recommender.NeuralNetRecommender",
     "network": f"{PROJECT}.models.neural_net.TorchNetwork",
-    "keras": f"{PROJECT}.models.keras_net.KerasNet",
+    "keras": f"{PROJECT}.models.keras_net.KerasNetwork",
     "forest": f"{PROJECT}.models.tree_files.SavesTrees",
     "lightgbm": f"{PROJECT}.models.tree_files.SavesBooster",
 }

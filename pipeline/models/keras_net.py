@@ -1,15 +1,17 @@
-"""Wrap Keras models as scikit-learn classifiers."""
+"""Wrap Keras models as scikit-learn estimators."""
 
 import json
 import pkgutil
 import random
 import re
 import zipfile
-from collections.abc import Callable, Collection, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import keras
 import numpy as np
@@ -18,7 +20,7 @@ from sklearn.metrics import log_loss
 from sklearn.utils import check_scalar
 
 from pipeline import storage
-from pipeline.errors import UserError
+from pipeline.errors import UserError, nearest
 from pipeline.files import (
     ZIP_DAMAGE,
     check_archive,
@@ -30,17 +32,53 @@ from pipeline.files import (
 )
 from pipeline.models import keras_networks
 from pipeline.models.fitting import Report
-from pipeline.models.network_estimator import NetworkClassifier
+from pipeline.models.network_estimator import (
+    NetworkClassifier,
+    NetworkEstimator,
+    NetworkRegressor,
+)
 
 MODEL, RECIPE = "model.keras", "keras.json"
-VALIDATION = "validation/log_loss"
+# Keras's names of losses, and of the metric that is reported of training.
+SQUARED_ERROR = "mean_squared_error"
+OBJECTIVES = {
+    "squared_error": SQUARED_ERROR,
+    "absolute_error": "mean_absolute_error",
+    "huber": "huber",
+}
 # Examples per batch when predicting.
 BATCH = 1024
 
 
-class KerasNet(NetworkClassifier):
+class Target(NamedTuple):
     """
-    A Keras model as a scikit-learn classifier.
+    What a model learns to predict.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_examples, ...)
+        The targets of the training examples, as the loss that the model is compiled with takes
+        them.
+    encode : callable
+        From further targets to such an array.
+    loss : str
+        Name of what is reported, and decides when training stops.
+    measure : callable
+        From encoded targets and what the model predicts to that loss.
+    of_training : callable
+        From the logs of an epoch of Keras to that loss on train.
+    """
+
+    values: np.ndarray
+    encode: Callable[[np.ndarray], np.ndarray]
+    loss: str
+    measure: Callable[[np.ndarray, np.ndarray], float]
+    of_training: Callable[[Mapping[str, float]], float]
+
+
+class KerasNetwork(NetworkEstimator, ABC):
+    """
+    A base class for Keras models as scikit-learn estimators.
 
     Keras runs on PyTorch unless the environment variable ``KERAS_BACKEND`` names another
     backend.
@@ -48,23 +86,21 @@ class KerasNet(NetworkClassifier):
     Parameters
     ----------
     build : callable, default=keras_networks.dense
-        From the training inputs, an array of shape (n_examples, ...), and the number of classes
-        to a compiled Keras model. The model maps a batch of inputs to probabilities of shape
-        (batch, n_classes), and its loss takes classes as whole numbers.
+        From the training inputs, an array of shape (n_examples, ...), and the number of outputs
+        to a compiled Keras model. The model maps a batch of inputs to an array of shape
+        (batch, n_outputs).
     batch_size : int
         Examples per step.
     max_epochs : int
         Maximum number of passes over the training examples.
     patience : int
-        Epochs without a lower log loss on validation before training stops. The best weights
+        Epochs without a lower loss on validation before training stops. The best weights
         are then restored. Without validation all epochs are run.
     random_state : int, RandomState or None
         Seeds the initial weights, the order of examples, and dropout.
 
     Attributes
     ----------
-    classes_ : ndarray
-        The labels, sorted. They are the columns of `predict_proba`.
     model_ : keras.Model
         The trained model.
     n_epochs_ : int
@@ -100,30 +136,33 @@ class KerasNet(NetworkClassifier):
         X : array of shape (n_examples, ...)
             Input of the model.
         y : array of shape (n_examples,)
-            Labels.
+            Labels, or numbers.
         validation : tuple of (X, y), optional
             Examples for early stopping.
         report : callable, optional
-            Called with the epoch and the log loss on train and validation. That on train is
-            the loss that the model is compiled with.
+            Called with the epoch and the loss on train and validation. That on train is the mean
+            over the steps of the epoch.
         """
         for name in ("batch_size", "max_epochs", "patience"):
             check_scalar(getattr(self, name), name, Integral, min_val=1)
-        X, codes, encoder = self.fit_labels(X, y)
+        X, target = self.fit_target(X, y)
         held_out = None
         if validation is not None:
-            held_out = validation[0], encoder.transform(validation[1])
-        callbacks: list[Any] = [Watch(held_out, report)]
+            held_out = validation[0], target.encode(validation[1])
+        callbacks: list[Any] = [Watch(target, held_out, report)]
         if validation is not None:
             stop = keras.callbacks.EarlyStopping(
-                VALIDATION, patience=self.patience, mode="min", restore_best_weights=True
+                f"validation/{target.loss}",
+                patience=self.patience,
+                mode="min",
+                restore_best_weights=True,
             )
             callbacks.append(stop)
         with seeded(self.draw_seed()):
-            self.model_ = self.build(X, n_outputs=len(self.classes_))
+            self.model_ = self.compile(X)
             history = self.model_.fit(
                 X,
-                codes,
+                target.values,
                 batch_size=self.batch_size,
                 epochs=self.max_epochs,
                 callbacks=callbacks,
@@ -132,22 +171,17 @@ class KerasNet(NetworkClassifier):
         self.n_epochs_ = len(history.epoch)
         return self
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """
-        Predict the probability of each class.
+    @abstractmethod
+    def fit_target(self, X: Any, y: Any) -> tuple[np.ndarray, Target]:
+        """Check training examples, and return their inputs and what is learned."""
 
-        Parameters
-        ----------
-        X : array of shape (n_examples, ...)
-            Input of the model.
+    @abstractmethod
+    def compile(self, X: np.ndarray) -> Any:
+        """Build and compile the model for training inputs."""
 
-        Returns
-        -------
-        ndarray of shape (n_examples, n_classes)
-            Columns are in the order of ``classes_``.
-        """
-        X = self.check_inputs(X)
-        return predict(self.model_, X)
+    def outputs(self, X: np.ndarray) -> np.ndarray:
+        """Return what the model predicts, of shape (n_examples, n_outputs)."""
+        return predict(self.model_, self.check_inputs(X))
 
     def save(self, folder: Path, trusted: Collection[str] = ()) -> None:
         """
@@ -165,10 +199,11 @@ class KerasNet(NetworkClassifier):
         make_repeatable(folder / MODEL)
         parameters = self.get_params()
         del parameters["build"]
-        write_json(folder / RECIPE, {"parameters": parameters, **self.describe_fit()})
+        recipe = {"estimator": type(self).__name__, "parameters": parameters}
+        write_json(folder / RECIPE, recipe | self.describe_fit())
 
-    @classmethod
-    def load(cls, folder: Path, trusted: Collection[str] = ()) -> Self:
+    @staticmethod
+    def load(folder: Path, trusted: Collection[str] = ()) -> "KerasNetwork":
         """
         Read what `save` wrote.
 
@@ -193,12 +228,140 @@ class KerasNet(NetworkClassifier):
                     f"{content} holds layers that are not trusted: {', '.join(refused)}"
                 )
             own = {name.rpartition(".")[2]: pkgutil.resolve_name(name) for name in trusted}
-            self = cls(**recipe["parameters"])
+            estimator = {one.__name__: one for one in (KerasNet, KerasNetRegressor)}
+            self: Any = estimator[recipe["estimator"]](**recipe["parameters"])
             self.restore_fit(recipe)
             self.model_ = keras.models.load_model(content, own, compile=False, safe_mode=True)
         except (*ZIP_DAMAGE, OSError) as error:
             raise damaged(content, error) from None
-        return self
+        loaded: KerasNetwork = self
+        return loaded
+
+
+class KerasNet(NetworkClassifier, KerasNetwork):
+    """
+    A Keras model as a scikit-learn classifier.
+
+    Parameters
+    ----------
+    **parameters
+        As for `KerasNetwork`. The model that `build` returns maps inputs to probabilities, and
+        its loss takes classes as whole numbers. Training stops on the log loss; what is reported
+        as that on train is the loss that the model is compiled with.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        The labels, sorted. They are the columns of `predict_proba`.
+    model_, n_epochs_
+        As for `KerasNetwork`.
+    """
+
+    def fit_target(self, X: Any, y: Any) -> tuple[np.ndarray, Target]:
+        """Check training examples, and return their inputs and the codes of their labels."""
+        X, codes, encoder = self.fit_labels(X, y)
+        labels = np.arange(len(self.classes_))
+
+        def measure(actual: np.ndarray, probabilities: np.ndarray) -> float:
+            return float(log_loss(actual, probabilities, labels=labels))
+
+        return X, Target(codes, encoder.transform, "log_loss", measure, itemgetter("loss"))
+
+    def compile(self, X: np.ndarray) -> Any:
+        """Build the model with an output per class. It comes compiled."""
+        return self.build(X, n_outputs=len(self.classes_))
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """
+        Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : array of shape (n_examples, ...)
+            Input of the model.
+
+        Returns
+        -------
+        ndarray of shape (n_examples, n_classes)
+            Columns are in the order of ``classes_``.
+        """
+        return self.outputs(X)
+
+
+class KerasNetRegressor(NetworkRegressor, KerasNetwork):
+    """
+    A Keras model as a scikit-learn regressor.
+
+    Parameters
+    ----------
+    objective : str
+        What is minimised, of standardised targets, whatever loss the model is compiled with:
+        ``squared_error``, ``absolute_error``, or ``huber``, which is squared up to one standard
+        deviation and absolute above.
+    **others
+        As for `KerasNetwork`. The model that `build` returns has one output. Training stops on
+        the squared error.
+
+    Attributes
+    ----------
+    mean_, scale_ : float
+        Mean and standard deviation of the targets.
+    model_, n_epochs_
+        As for `KerasNetwork`.
+    """
+
+    def __init__(
+        self,
+        build: Callable[..., Any] = keras_networks.dense,
+        batch_size: int = 32,
+        max_epochs: int = 100,
+        patience: int = 10,
+        objective: str = "squared_error",
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(build, batch_size, max_epochs, patience, random_state)
+        self.objective = objective
+
+    def fit_target(self, X: Any, y: Any) -> tuple[np.ndarray, Target]:
+        """Check training examples, and return their inputs and their standardised targets."""
+        if self.objective not in OBJECTIVES:
+            known = nearest(self.objective, OBJECTIVES)
+            raise ValueError(f"objective is unknown: {self.objective!r}{known}")
+        X, y = self.fit_numbers(X, y)
+        # Losses are reported in the unit of the target.
+        unit = self.scale_**2
+
+        def encode(numbers: np.ndarray) -> np.ndarray:
+            return self.standardise(numbers).astype(np.float32)[:, np.newaxis]
+
+        def measure(actual: np.ndarray, predicted: np.ndarray) -> float:
+            return float(unit * np.mean((predicted - actual) ** 2, dtype=float))
+
+        def of_training(logs: Mapping[str, float]) -> float:
+            return unit * logs[SQUARED_ERROR]
+
+        return X, Target(encode(y), encode, "squared_error", measure, of_training)
+
+    def compile(self, X: np.ndarray) -> Any:
+        """Build the model with one output, and compile it for the objective."""
+        model = self.build(X, n_outputs=1)
+        model.compile(model.optimizer, OBJECTIVES[self.objective], metrics=[SQUARED_ERROR])
+        return model
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """
+        Predict numbers.
+
+        Parameters
+        ----------
+        X : array of shape (n_examples, ...)
+            Input of the model.
+
+        Returns
+        -------
+        ndarray of shape (n_examples,)
+        """
+        return self.outputs(X)[:, 0].astype(float) * self.scale_ + self.mean_
 
 
 def layer_types(layer: Any) -> Iterator[type]:
@@ -221,23 +384,27 @@ def own_layers(config: Any) -> Iterator[str]:
 
 
 class Watch(keras.callbacks.Callback):
-    """Compute the log loss on validation after each epoch, for early stopping, and report."""
+    """Compute the loss on validation after each epoch, for early stopping, and report."""
 
     def __init__(
-        self, validation: tuple[np.ndarray, np.ndarray] | None, report: Report | None
+        self,
+        target: Target,
+        validation: tuple[np.ndarray, np.ndarray] | None,
+        report: Report | None,
     ) -> None:
         super().__init__()
+        self.target = target
         self.validation = validation
         self.report = report
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Add the log loss to what other callbacks read."""
-        losses = {"train/log_loss": logs["loss"]}
+        """Add the loss on validation to what other callbacks read."""
+        losses = {f"train/{self.target.loss}": self.target.of_training(logs)}
         if self.validation is not None:
-            X, codes = self.validation
-            probabilities = predict(self.model, X)
-            labels = np.arange(probabilities.shape[1])
-            losses[VALIDATION] = logs[VALIDATION] = log_loss(codes, probabilities, labels=labels)
+            X, actual = self.validation
+            loss = self.target.measure(actual, predict(self.model, X))
+            losses[f"validation/{self.target.loss}"] = loss
+            logs[f"validation/{self.target.loss}"] = loss
         if self.report is not None and self.report(epoch + 1, losses):
             self.model.stop_training = True
 

@@ -1,8 +1,9 @@
 """
 Build Keras models, each with the sizes that it reads from the data.
 
-A function takes the training inputs and the number of classes, and returns a compiled model that
-maps a batch of inputs to probabilities. Functions of your own do the same.
+A function takes the training inputs and the number of outputs, and returns a compiled model that
+maps a batch of inputs to probabilities of classes, or with one output to numbers. Functions of your
+own do the same.
 """
 
 from typing import Any
@@ -30,7 +31,7 @@ def dense(
     X : array of shape (n_examples, n_columns)
         Training inputs.
     n_outputs : int
-        Number of classes.
+        Number of classes, or 1 for numbers.
     units : list of int
         Units of each layer.
     dropout : float
@@ -63,7 +64,7 @@ def text_cnn(
     X : array of int, shape (n_examples, n_tokens)
         Training inputs. Id 0 is padding, and stands for ids that training did not have.
     n_outputs : int
-        Number of classes.
+        Number of classes, or 1 for numbers.
     embedding : int
         Numbers per embedding.
     filters : int
@@ -108,7 +109,7 @@ def sequence_gru(
     X : array of shape (n_examples, n_readings, n_channels)
         Training inputs.
     n_outputs : int
-        Number of classes.
+        Number of classes, or 1 for numbers.
     stride : int
         Readings per summary.
     filters : int
@@ -142,7 +143,7 @@ def image_cnn(
     X : array of uint8, shape (n_examples, height, width, 3)
         Training inputs.
     n_outputs : int
-        Number of classes.
+        Number of classes, or 1 for numbers.
     filters : list of int
         Number of filters of each layer.
     dropout : float
@@ -166,7 +167,10 @@ def check(name: str, reads: str, X: np.ndarray, n_axes: int, whole: bool = False
 
 
 def compiled(inputs: Any, hidden: Any, n_outputs: int, lr: float) -> Any:
-    """Add the layer of probabilities, and compile."""
-    model = keras.Model(inputs, layers.Dense(n_outputs, activation="softmax")(hidden))
-    model.compile(keras.optimizers.AdamW(lr), "sparse_categorical_crossentropy")
+    """Add the layer of probabilities, or of numbers if there is one output, and compile."""
+    activation, loss = "softmax", "sparse_categorical_crossentropy"
+    if n_outputs == 1:
+        activation, loss = "linear", "mean_squared_error"
+    model = keras.Model(inputs, layers.Dense(n_outputs, activation=activation)(hidden))
+    model.compile(keras.optimizers.AdamW(lr), loss)
     return model

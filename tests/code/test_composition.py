@@ -169,7 +169,6 @@ def test_every_model_can_be_built_for_every_task(task, model):
     [
         ("logistic_regression", "table_regression", "classification"),
         ("linear", "genre", "regression"),
-        ("keras_net", "table_regression", "classification"),
     ],
 )
 def test_a_model_of_another_kind_is_refused_by_hand_and_left_out_of_a_board(model, task, other):

@@ -1,4 +1,4 @@
-"""KerasNet: a classifier of scikit-learn that is trained, saved and loaded by Keras."""
+"""KerasNet: estimators of scikit-learn that are trained, saved and loaded by Keras."""
 
 import json
 import random
@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_classification
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, mean_squared_error, r2_score
 
 from pipeline.errors import UserError
 
 pytest.importorskip("keras", reason="needs pip install -e '.[keras]'")
-from pipeline.models.keras_net import KerasNet
+from pipeline.models.keras_net import KerasNet, KerasNetRegressor
 from pipeline.models.keras_networks import dense, image_cnn, sequence_gru, text_cnn
 
 pytestmark = [
@@ -42,10 +42,16 @@ BRIGHTER = np.where(CODES[:, None], [160, 90], [90, 160]).repeat(8, axis=1)[:, N
 IMAGES = RNG.integers(-60, 60, (240, 12, 16, 3)) + BRIGHTER
 IMAGES = IMAGES.astype(np.uint8)
 SMALL = partial(dense, units=[16])
+# Numbers far from 0, and of a scale of their own.
+NUMBERS = 1000 + 40 * X[:, 0] - 20 * X[:, 1] ** 2
 
 
 def net(build=SMALL, **parameters):
     return KerasNet(build, **{"max_epochs": 15, "random_state": 0, **parameters})
+
+
+def regressor(build=SMALL, **parameters):
+    return KerasNetRegressor(build, **{"max_epochs": 15, "random_state": 0, **parameters})
 
 
 @pytest.mark.parametrize(
@@ -206,3 +212,73 @@ def test_a_model_without_probabilities_is_told():
 
     with pytest.raises(ValueError, match="y_prob"):
         net(logits, max_epochs=1).fit(X, Y, (X, Y))
+
+
+@pytest.mark.parametrize(
+    ("build", "inputs"),
+    [
+        (partial(dense, units=[32], dropout=0, lr=0.02), X),
+        (partial(text_cnn, embedding=8, filters=8, lr=0.02), IDS),
+        (partial(sequence_gru, stride=3, filters=8, units=8, lr=0.02), SEQUENCES),
+        (partial(image_cnn, filters=[8, 8], dropout=0, lr=0.01), IMAGES),
+    ],
+    ids=["table", "texts", "sequences", "images"],
+)
+def test_each_architecture_learns_numbers_and_is_the_same_when_loaded(build, inputs, tmp_path):
+    # Tables tell of numbers, other inputs of two levels.
+    numbers = NUMBERS if inputs is X else 1000 + 50.0 * CODES
+    model = regressor(build, max_epochs=40).fit(inputs[:160], numbers[:160])
+
+    found = model.predict(inputs[160:])
+
+    assert found.shape == (80,)
+    assert r2_score(numbers[160:], found) > 0.6
+    model.save(tmp_path)
+    again = KerasNetRegressor.load(tmp_path)
+    assert isinstance(again, KerasNetRegressor)
+    np.testing.assert_array_equal(again.predict(inputs[160:]), found)
+
+
+def test_the_unit_of_numbers_does_not_matter():
+    one = regressor().fit(X, NUMBERS)
+    other = regressor().fit(X, NUMBERS * 1e6 - 7e9)
+
+    np.testing.assert_allclose(other.predict(X), one.predict(X) * 1e6 - 7e9, rtol=1e-3)
+
+
+@pytest.mark.parametrize("objective", ["squared_error", "huber"])
+def test_the_curve_is_the_squared_error_whatever_is_minimised(objective):
+    curve = []
+    noise = RNG.normal(1000, 40, 80)
+
+    model = regressor(max_epochs=60, patience=3, objective=objective).fit(
+        X[:160], NUMBERS[:160], (X[160:], noise), lambda step, losses: curve.append(losses)
+    )
+
+    losses = [of["validation/squared_error"] for of in curve]
+    assert set(curve[0]) == {"train/squared_error", "validation/squared_error"}
+    assert model.n_epochs_ == len(curve) == int(np.argmin(losses)) + 1 + 3
+    found = mean_squared_error(noise, model.predict(X[160:]))
+    assert found == pytest.approx(min(losses), rel=1e-4)
+    # In the unit of the target: at first about its variance.
+    assert 0.3 < curve[0]["train/squared_error"] / NUMBERS[:160].var() < 3
+
+
+def test_huber_heeds_outliers_less_than_the_squared_error():
+    """Without inputs that tell anything, the best number is the mean, or nearer to the median."""
+    nothing = np.zeros((300, 1), np.float32)
+    numbers = np.where(np.arange(300) % 10 == 0, 100.0, 0.0)
+    build = partial(dense, units=[], dropout=0, lr=0.05)
+    settings = {"max_epochs": 60, "batch_size": 300}
+
+    squared = regressor(build, **settings).fit(nothing, numbers).predict(nothing)[0]
+    huber = regressor(build, **settings, objective="huber").fit(nothing, numbers)
+
+    assert squared == pytest.approx(10, abs=0.5)
+    # With a share p of outliers beyond one standard deviation s it is p / (1 - p) of s.
+    assert huber.predict(nothing)[0] == pytest.approx(1 / 9 * numbers.std(), abs=0.5)
+
+
+def test_an_objective_that_is_none_is_named():
+    with pytest.raises(ValueError, match=r"objective is unknown: 'hubber'.*huber"):
+        regressor(objective="hubber").fit(X, NUMBERS)

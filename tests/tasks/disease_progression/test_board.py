@@ -11,6 +11,8 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.preprocessing import StandardScaler
 
+from pipeline import predictor
+
 TASK = "disease_progression"
 MODELS = ["baseline", "logistic_regression", "linear", "lightgbm", "neural_net"]
 
@@ -138,3 +140,28 @@ def test_a_sweep_takes_the_lowest_error_and_is_adopted(warm, measured, printed):
         warm, "pipeline.adopt", f"task={TASK}", "model=linear", "--dry-run"
     )
     assert "alpha" in adopted
+
+
+@pytest.mark.extra("keras")
+# Keras 3.15 with NumPy 2
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+def test_a_model_of_keras_is_compared_by_the_name_it_has_for_classes(
+    warm, measured, printed, empty_store, tmp_path
+):
+    project = measured.copy(tmp_path / "bakeoff", empty_store)
+    project.edit("conf/model/keras_net.yaml", "max_epochs: 200", "max_epochs: 20")
+    quiet = {"PYTHONWARNINGS": "ignore"}
+
+    project.must_warm(warm, "pipeline.train", f"task={TASK}", "model=keras_net", **quiet)
+    compared = "models=[baseline,keras_net]"
+    project.must_warm(warm, "pipeline.evaluate", f"task={TASK}", compared, **quiet)
+
+    board = pd.read_csv(project.root / f"reports/{TASK}/leaderboard.csv").set_index("model")
+    assert board.loc["keras_net", "rmse"] < 0.85 * board.loc["baseline", "rmse"]
+    scored = pd.read_parquet(project.root / f"reports/{TASK}/predictions.parquet")
+    scored = scored[(scored["model"] == "keras_net") & (scored["part"] == "test")]
+    test = project.parts(TASK)["test"].set_index("example_id")
+    kept = predictor.load(project.root / f"models/{TASK}/keras_net")
+    served = kept.predict(test.loc[scored["example_id"]])
+    np.testing.assert_allclose(served["label"], scored["predicted"], rtol=1e-5)
+    assert list(served) == ["label", "low", "high"]
