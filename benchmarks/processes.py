@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -185,15 +185,18 @@ class Process:
 
     def end(self, seconds: float, signum: int) -> Ended:
         """Send a signal to its group after some seconds, unless it has ended before."""
-        last = time.monotonic() + seconds
-        while (left := last - time.monotonic()) > 0 and not self._has_ended():
-            time.sleep(min(0.01, left))
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signum)
-        return self.wait()
 
-    def _has_ended(self) -> bool:
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        def kill() -> None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signum)
+
+        timer = threading.Timer(seconds, kill)
+        timer.start()
+        try:
+            return self.wait()
+        finally:
+            timer.cancel()
+            timer.join()
 
 
 def fork(call: Callable[[], object], seconds: int = PATIENCE) -> Process:

@@ -44,17 +44,17 @@ Prices = Mapping[str, float]
 
 
 def best(comparison: Comparison, _: Prices) -> str:
-    """Take the model with the best score."""
+    """Return the model with the best score."""
     return comparison.contenders[0]
 
 
 def cheapest_contender(comparison: Comparison, prices: Prices) -> str:
-    """Take the cheapest model that none is better than."""
+    """Return the cheapest model that none is better than."""
     return min(comparison.contenders, key=prices.__getitem__)
 
 
 def verdict(comparison: Comparison, prices: Prices) -> str:
-    """Take what the verdict recommends."""
+    """Return what the verdict recommends."""
     costs = {model: {"predict_ms": price} for model, price in prices.items()}
     take = write_verdict(comparison, costs, "predict", matters=MATTERS).take
     assert take is not None

@@ -20,7 +20,7 @@ from sklearn.metrics import log_loss
 from sklearn.utils import check_scalar
 
 from pipeline import storage
-from pipeline.errors import UserError, nearest
+from pipeline.errors import UserError
 from pipeline.files import (
     ZIP_DAMAGE,
     check_archive,
@@ -324,9 +324,6 @@ class KerasNetRegressor(NetworkRegressor, KerasNetwork):
 
     def fit_target(self, X: Any, y: Any) -> tuple[np.ndarray, Target]:
         """Check training examples, and return their inputs and their standardised targets."""
-        if self.objective not in OBJECTIVES:
-            known = nearest(self.objective, OBJECTIVES)
-            raise ValueError(f"objective is unknown: {self.objective!r}{known}")
         X, y = self.fit_numbers(X, y)
         # Losses are reported in the unit of the target.
         unit = self.scale_**2
@@ -345,23 +342,9 @@ class KerasNetRegressor(NetworkRegressor, KerasNetwork):
     def compile(self, X: np.ndarray) -> Any:
         """Build the model with one output, and compile it for the objective."""
         model = self.build(X, n_outputs=1)
-        model.compile(model.optimizer, OBJECTIVES[self.objective], metrics=[SQUARED_ERROR])
+        objective = self.find_objective(OBJECTIVES)
+        model.compile(model.optimizer, objective, metrics=[SQUARED_ERROR])
         return model
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """
-        Predict numbers.
-
-        Parameters
-        ----------
-        X : array of shape (n_examples, ...)
-            Input of the model.
-
-        Returns
-        -------
-        ndarray of shape (n_examples,)
-        """
-        return self.outputs(X)[:, 0].astype(float) * self.scale_ + self.mean_
 
 
 def layer_types(layer: Any) -> Iterator[type]:

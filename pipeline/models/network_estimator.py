@@ -1,7 +1,7 @@
 """What networks of any library share as scikit-learn estimators."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -10,6 +10,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from pipeline.errors import nearest
+
+T = TypeVar("T")
 # Types of inputs that networks read as they are. Others become the first.
 DTYPES = [np.float32, np.int32, np.uint8]
 
@@ -134,6 +137,36 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         X, y = validate_data(self, X, y, dtype=DTYPES, allow_nd=True, y_numeric=True)
         self.mean_, self.scale_ = float(y.mean()), float(y.std()) or 1.0
         return X, y
+
+    def find_objective(self, objectives: Mapping[str, T]) -> T:
+        """
+        Return what a library minimises for ``objective``.
+
+        Raises
+        ------
+        ValueError
+            If there is none of that name, with the nearest.
+        """
+        if self.objective not in objectives:
+            known = nearest(self.objective, objectives)
+            raise ValueError(f"objective is unknown: {self.objective!r}{known}")
+        return objectives[self.objective]
+
+    def predict(self, X: Any) -> np.ndarray:
+        """
+        Predict numbers.
+
+        Parameters
+        ----------
+        X : array of shape (n_examples, ...)
+            Input of the network.
+
+        Returns
+        -------
+        ndarray of shape (n_examples,)
+        """
+        standardised = np.asarray(self.outputs(X), float)[:, 0]
+        return standardised * self.scale_ + self.mean_
 
     def standardise(self, y: np.ndarray) -> np.ndarray:
         """Return numbers as the network learns them."""

@@ -446,12 +446,10 @@ class NeuralNetRegressor(NetworkRegressor, TorchNetwork):
 
     def fit_target(self, X: Any, y: Any) -> tuple[np.ndarray, Target]:
         """Check training examples, and return their inputs and their standardised targets."""
-        if self.objective not in OBJECTIVES:
-            known = nearest(self.objective, OBJECTIVES)
-            raise ValueError(f"objective is unknown: {self.objective!r}{known}")
+        objective = self.find_objective(OBJECTIVES)
         X, y = self.fit_numbers(X, y)
         # Losses are reported in the unit of the target.
-        scale, objective = self.scale_**2, OBJECTIVES[self.objective]
+        scale = self.scale_**2
         squared_error = Loss(
             "squared_error", lambda out, target: scale * functional.mse_loss(out[:, 0], target)
         )
@@ -466,22 +464,6 @@ class NeuralNetRegressor(NetworkRegressor, TorchNetwork):
     def count_outputs(self) -> int:
         """Return 1."""
         return 1
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """
-        Predict numbers.
-
-        Parameters
-        ----------
-        X : array of shape (n_examples, ...)
-            Input of the network.
-
-        Returns
-        -------
-        ndarray of shape (n_examples,)
-        """
-        standardised: np.ndarray = self.outputs(X)[:, 0].numpy()
-        return standardised * self.scale_ + self.mean_
 
 
 def _device(name: str) -> torch.device:

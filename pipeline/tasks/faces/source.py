@@ -49,7 +49,7 @@ def read(
 
 
 def hide(examples: pd.DataFrame, strangers: int, unknown: str | None, seed: int) -> pd.DataFrame:
-    """Give the examples of some of the people the label `unknown`, with the person as group."""
+    """Return the examples, with the label `unknown` and the person as group where drawn."""
     people = np.unique(examples["label"])
     if not 0 <= strangers <= len(people) - 2:
         raise UserError(
