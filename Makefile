@@ -46,12 +46,11 @@ clean: ## Remove what the stages wrote; runs and the virtual environment stay
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-# Anew only when what is to be installed has changed. Python compiles what is imported; pip would
-# compile all of each package first.
+# Anew only when what is to be installed has changed.
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "error: Python 3.11 to 3.13 is needed, this is $$($(PYTHON) --version): make PYTHON=python3.12"; exit 1; }
 	@echo "Installing into $(VENV), a few minutes the first time ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[parallel,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[parallel,dev]'
 	@touch $@
