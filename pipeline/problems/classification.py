@@ -603,8 +603,9 @@ class Classification(Problem):
         The label of examples that are of none of the classes. No model learns it. It is predicted
         where no class is probable enough, which is chosen on validation. After ingest it is that
         of the target.
-    false_acceptance : float, default=0.01
-        Share of the examples of none of the classes that may be taken for one of them.
+    false_acceptance : float, optional
+        Share of the examples of none of the classes that may be taken for one of them; goes with
+        `unknown`.
     """
 
     loss: ClassVar[str] = "log_loss"
@@ -645,7 +646,7 @@ class Classification(Problem):
     calibrate: str | None = None
     coverage: float | None = None
     unknown: str | None = None
-    false_acceptance: float = 0.01
+    false_acceptance: float | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -785,14 +786,7 @@ class Classification(Problem):
         if self.calibrate not in (None, TEMPERATURE):
             raise UserError(f"task.calibrate: unknown '{self.calibrate}': {TEMPERATURE} or null")
         check_coverage(self.coverage)
-        if not 0 < self.false_acceptance < 1:
-            raise UserError(
-                f"task.false_acceptance: {self.false_acceptance} is not between 0 and 1"
-            )
-        if self.unknown is not None and self.coverage is not None:
-            raise UserError(
-                "task.coverage and task.unknown: sets hold classes alone: leave one of them out"
-            )
+        self._check_unknown()
         if self.points is None:
             return
         if self.threshold is not None:
@@ -806,6 +800,27 @@ class Classification(Problem):
         for (true, label), points in named.items():
             if isinstance(points, bool) or not isinstance(points, int | float):
                 raise UserError(f"task.points.{true}.{label}: '{points}' is no number")
+
+    def _check_unknown(self) -> None:
+        """Check what goes with examples of none of the classes, and what does not."""
+        if self.unknown is None:
+            if self.false_acceptance is not None:
+                raise UserError(f"task.false_acceptance: {self.lack('it', UNKNOWN)}")
+            return
+        # To predict only, nothing is set: a trained model knows what is probable enough.
+        if self.metric is not None and self.false_acceptance is None:
+            raise UserError(
+                "task.false_acceptance: task.unknown needs it: the share of examples of none of "
+                "the classes that may be taken for one of them, such as 0.01"
+            )
+        if self.false_acceptance is not None and not 0 < self.false_acceptance < 1:
+            raise UserError(
+                f"task.false_acceptance: {self.false_acceptance} is not between 0 and 1"
+            )
+        if self.coverage is not None:
+            raise UserError(
+                "task.coverage and task.unknown: sets hold classes alone: leave one of them out"
+            )
 
     @property
     def has(self) -> frozenset[str]:
@@ -912,7 +927,7 @@ class Classification(Problem):
         if self.points is not None:
             rows = [self.points.get(true, {}) for true in self.classes]
             decision["points"] = [[float(row.get(c, 0)) for c in self.classes] for row in rows]
-        if self.unknown is not None:
+        if self.unknown is not None and self.false_acceptance is not None:
             decision["accept_above"] = acceptance(predictions, self.false_acceptance)
         if self.coverage is not None:
             most = conformal_quantile(1 - predictions.of_true, predictions.group, self.coverage)

@@ -20,6 +20,7 @@ split:
   folds: 2
   repeats: 1
 unknown: {NOBODY}
+false_acceptance: 0.01
 metric: identification_rate
 metrics: [identification_rate, false_acceptance_rate, closed_accuracy]
 """

@@ -23,9 +23,9 @@ from pipeline.sources.split import make_plan, split
 NOBODY = "nobody"
 KIND = problem("classification", {"unknown": NOBODY})
 METRICS = ["identification_rate", "false_acceptance_rate", "closed_accuracy", "log_loss"]
-OPEN = problem("classification", {"metric": METRICS[0], "metrics": METRICS}).on(
-    {"classes": ["a", "b", "c"], "unknown": NOBODY}
-)
+OPEN = problem(
+    "classification", {"metric": METRICS[0], "metrics": METRICS, "false_acceptance": 0.01}
+).on({"classes": ["a", "b", "c"], "unknown": NOBODY})
 
 
 def examples(strangers=8, photos=5, known=20):
@@ -103,6 +103,12 @@ def test_the_target_names_the_classes_and_beside_them_the_label_of_none():
         ({"metrics": ["identification_rate"]}, {}, "set task.unknown"),
         ({"coverage": 0.9}, {"unknown": NOBODY}, "task.unknown"),
         ({"false_acceptance": 1.0}, {"unknown": NOBODY}, "not between 0 and 1"),
+        ({"false_acceptance": 0.01}, {}, r"task\.false_acceptance: .* set task\.unknown"),
+        (
+            {"metric": "log_loss", "metrics": ["log_loss"]},
+            {"unknown": NOBODY},
+            r"task\.false_acceptance: task\.unknown needs it: .* such as 0\.01",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings, target, message):

@@ -58,6 +58,7 @@ def test_params_are_the_seed_the_task_with_its_view_and_the_model(recorded):
         "task.split.seed": "0",
         "task.seeds": "[0]",
         "task.rare": "error",
+        "task.unknown": "None",
         "task.time_limit": "None",
         "task.views.engineered._target_": "pipeline.features.scaler.Scaler",
         "task.metric": "roc_auc",
