@@ -28,7 +28,7 @@ SHELL, TREES, BOOSTER = "estimator.skops", "trees.npz", "booster.txt"
 PARTS = re.compile(r"^tree_sizes=.*\n|(?<=^end of trees\n)[\s\S]+", re.M)
 
 
-class SavesApart(ABC, BaseEstimator):
+class SavesApart(BaseEstimator, ABC):
     """
     A mixin for estimators whose trees are in a file of their own, beside the rest of them.
 

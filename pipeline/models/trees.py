@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -86,6 +86,27 @@ class BoostedInRounds(SavesBooster):
         ValueError
             If LightGBM rejects a parameter or the data.
         """
+        return self.boost((X, y), validation, report)
+
+    def boost(
+        self,
+        train: Sequence[Any],
+        validation: Sequence[Any] | None,
+        report: Report | None,
+        **beside: Any,
+    ) -> Self:
+        """
+        Fit the model to what LightGBM reads.
+
+        Parameters
+        ----------
+        train, validation : sequence of (X, y)
+            Rows and targets. Of validation there may be none.
+        report
+            As for `fit`.
+        **beside
+            Further parameters of LightGBM's own ``fit``.
+        """
         params = self.get_params()
         for name, (kind, least, greatest, included) in RANGES.items():
             check_scalar(
@@ -100,7 +121,7 @@ class BoostedInRounds(SavesBooster):
             # LightGBM rejects it without validation.
             disabled = {name: None for name in params if name == "early_stopping_round"}
             with _value_errors(), parameters(self, **disabled):
-                return super().fit(X, y)
+                return super().fit(*train, **beside)
 
         best = (np.inf, 0)
 
@@ -115,8 +136,8 @@ class BoostedInRounds(SavesBooster):
                     )
             if report is not None:
                 losses = {
-                    f"{split}/{self.LOSSES[name]}": loss
-                    for split, name, loss, _ in env.evaluation_result_list
+                    f"{split}/{self.LOSSES[name]}": self.loss(score)
+                    for split, name, score, _ in env.evaluation_result_list
                 }
                 held_out = next(losses[name] for name in losses if name.startswith("validation/"))
                 best = min(best, (held_out, env.iteration))
@@ -127,12 +148,16 @@ class BoostedInRounds(SavesBooster):
             # LightGBM 4.7 would have `eval_X` and `eval_y`, but encodes labels in `eval_set` only.
             warnings.simplefilter("ignore", LGBMDeprecationWarning)
             return super().fit(
-                X,
-                y,
-                eval_set=[(X, y), validation],
+                *train,
+                eval_set=[tuple(train), tuple(validation)],
                 eval_names=["train", "validation"],
                 callbacks=[record],
+                **beside,
             )
+
+    def loss(self, score: float) -> float:
+        """Return the loss that a score of LightGBM's metric is."""
+        return score
 
 
 class LightGBM(BoostedInRounds, LGBMClassifier):

@@ -21,6 +21,7 @@ from pipeline.models.neural_recommender import (
     mean_of_items,
     sum_of_items,
 )
+from pipeline.models.ranker import FOLDS, LightGBMRecommender
 from pipeline.models.recommend import EASE, Popularity
 from pipeline.problems.ranking import LENGTH, NONE, Ranking, parse_items
 
@@ -45,6 +46,11 @@ def network(**settings) -> NeuralNetRecommender:
     small = partial(Autoencoder, units=16)
     settings = {"lr": 0.02, "max_epochs": 30, "device": "cpu", "random_state": 0} | settings
     return NeuralNetRecommender(small, **settings)
+
+
+def ranker(**settings) -> LightGBMRecommender:
+    settings = {"n_estimators": 20, "num_leaves": 7, "n_jobs": 1, "verbose": -1} | settings
+    return LightGBMRecommender(**settings)
 
 
 def fitted(estimator) -> tuple:
@@ -290,6 +296,85 @@ def test_a_network_scores_what_was_seen_lowest_and_reads_what_was_liked_only():
     lowest = scores == torch.finfo(scores.dtype).min
     assert torch.equal(lowest, marks >= SEEN)
     torch.testing.assert_close(scores[0, [2, 4]], scores[1, [2, 4]])
+
+
+def test_trees_find_the_kind_of_item_that_a_user_likes_and_are_kept_whole(tmp_path):
+    view, model = fitted(ranker())
+    histories = pd.DataFrame({"seen": [[2.0, 4.0, 7.0], [5.0, 9.0]], "liked": [[2.0, 4.0], [5.0]]})
+    X = view.transform(histories)
+
+    items, scores = model.recommend(X, 10)
+
+    assert (items[0] % 2 == 0).all()
+    assert (items[1] % 2 == 1).all()
+    assert not {2, 4, 7} & {*items[0].tolist()}
+    assert formats.save(model, tmp_path, []) == "lightgbm"
+    again = formats.load("lightgbm", tmp_path, [])
+    np.testing.assert_array_equal(again.recommend(X, 10), (items, scores))
+
+
+def test_trees_read_what_others_liked_by_hand():
+    table = pd.DataFrame(
+        {"seen": [[0.0, 1.0, 3.0]] * 4 + [[2.0]] * 3, "liked": [[0.0, 1.0]] * 4 + [[2.0]] * 3}
+    )
+    labels = np.array(["2", "2", "", "", "0", "0", ""])
+    X = Histories().fit(table, labels).transform(table)
+    model = ranker(n_estimators=1).fit(X, labels)
+
+    # 0 is liked by 4 and 2 users, 1 by 4, 2 by 2 and 3; both 0 and 1 by 4, 0 and 2 by 2 and 2.
+    assert model.items_.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(model.share_, [6 / 7, 4 / 7, 5 / 7], rtol=1e-6)
+    together = [[1, 4 / 6, 4 / 6], [1, 1, 2 / 4], [4 / 5, 2 / 5, 1]]
+    np.testing.assert_allclose(model.together_, together, rtol=1e-6)
+    # Item 2 is alike to 0 by 4 of sqrt(6 * 5), and to 1 by 2 of sqrt(4 * 5).
+    assert model.reasons(X[:1], 2, 5) == [0, 1]
+    assert model.reasons(X[:1], 99, 5) == []
+
+
+def test_no_item_is_known_by_the_own_like_of_the_user_who_is_to_be_told():
+    # Likes are drawn at random: nothing is there to be learned.
+    rng = np.random.default_rng(0)
+    drawn = [rng.permutation(30)[:12] for _ in range(200)]
+    table = pd.DataFrame({"seen": [one[:6] for one in drawn], "liked": [one[:6] for one in drawn]})
+    labels = np.array([" ".join(map(str, one[6:])) for one in drawn])
+    X = Histories().fit(table, labels).transform(table)
+    reported = []
+
+    model = ranker(min_child_samples=400).fit(
+        X, labels, (X[:50], labels[:50]), lambda step, losses: reported.append(losses)
+    )
+
+    # In an order by chance, 6 of 24 or 12 of 30 items are liked: NDCG is that share of the sum of
+    # discounts, over the best sum.
+    discount = 1 / np.log2(np.arange(2, 12))
+    chance = np.mean([6 / 24 * discount.sum() / discount[:6].sum(), 12 / 30])
+    assert len(model.items_) == 30
+    assert reported[-1]["train/ranking_loss"] > 1 - chance - 0.1
+
+
+def test_each_user_is_described_by_the_others_only():
+    table, labels = people()
+    X = Histories().fit(table, labels).transform(table)
+    changed = labels.copy()
+    changed[::FOLDS] = labels[::-1][::FOLDS]
+
+    first, second = (ranker(n_estimators=1).fit(X, of) for of in (labels, changed))
+    rows = [model._train_rows(X, labels, model.count(X, labels)) for model in (first, second)]
+
+    np.testing.assert_array_equal(rows[0][0], rows[1][0])
+
+
+@pytest.mark.parametrize(
+    ("labels", "liked", "message"),
+    [
+        (["1", "2", "3"], "1", "no item was liked by 3 users"),
+        (["1", "1", "1"], "2", "nobody in validation liked afterwards what is ranked"),
+    ],
+)
+def test_trees_refuse_what_they_cannot_learn_from(labels, liked, message):
+    X = sparse.csr_matrix((3, 4))
+    with pytest.raises(ValueError, match=message):
+        ranker().fit(X, np.array(labels), (X[:1], np.array([liked])))
 
 
 def test_a_user_without_a_history_is_shown_what_is_popular():
