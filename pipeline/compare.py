@@ -27,7 +27,7 @@ from pipeline.config.targets import anchor_paths
 from pipeline.errors import ModelError, UserError, nearest
 from pipeline.features import views
 from pipeline.files import read_json, write_text
-from pipeline.progress import console, say, wording
+from pipeline.progress import Bar, console, say, wording
 from pipeline.sources.columns import describe
 from pipeline.sources.recognise import KINDS, recognise
 from pipeline.task_file import add_to_params, format_task, make_task
@@ -251,12 +251,14 @@ def compare(
     stages += [(stage, [f"models=[{','.join(models)}]"]) for stage in ("combine", "evaluate")]
     with initialize_config_dir(str(paths.CONF), version_base="1.3"):
         composed = [compose(stage, name, task, choices, further) for stage, choices in stages]
-    for (stage, choices), cfg in zip(stages, composed, strict=True):
-        try:
-            run(stage, cfg)
-        except ModelError as error:
-            failed = with_flags(f"{name} {' '.join(choices)} failed: {error}")
-            print(failed, file=sys.stderr)
+    with Bar(name, len(stages), plain=False) as bar:
+        for done, ((stage, choices), cfg) in enumerate(zip(stages, composed, strict=True)):
+            bar.step(done, " ".join([stage, *(choices if stage == "train" else [])]))
+            try:
+                run(stage, cfg)
+            except ModelError as error:
+                failed = with_flags(f"{name} {' '.join(choices)} failed: {error}")
+                print(failed, file=sys.stderr)
 
 
 def run(stage: str, cfg: Any) -> None:

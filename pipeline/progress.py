@@ -38,17 +38,22 @@ class Bar:
     """
     Show the progress of one piece of work; a context manager.
 
+    On a terminal a bar within another is shown below it.
+
     Parameters
     ----------
     title : str
         The work that is done.
     total : int or None
         Number of steps, or None when it is not known.
+    plain : bool, default=True
+        Whether to print a line now and then without a terminal.
     """
 
-    def __init__(self, title: str, total: int | None = None) -> None:
+    def __init__(self, title: str, total: int | None = None, plain: bool = True) -> None:
         self.title = title
         self.total = total
+        self.plain = plain and not console.is_terminal
         self.done = 0
         self.printed = time.monotonic()
         self.live = Progress(
@@ -88,7 +93,7 @@ class Bar:
         """
         self.live.update(self.bar, completed=done, note=note)
         now = time.monotonic()
-        if not console.is_terminal and now - self.printed >= PLAIN_EVERY_SECONDS:
+        if self.plain and now - self.printed >= PLAIN_EVERY_SECONDS:
             self.printed = now
             of = f"/{self.total}" if self.total else ""
             console.print(f"{self.title} {done}{of} {note}".rstrip())

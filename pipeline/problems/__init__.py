@@ -586,7 +586,10 @@ class Problem(ABC):
         target, outputs, meta
             Of the validation examples, as `predictions` takes them.
         """
-        decision = self.decide(self.predictions(target, outputs, meta))
+        undecided = self.predictions(target, outputs, meta)
+        decision = self.decide(undecided)
+        if not decision:
+            return decision, undecided
         return decision, self.predictions(target, outputs, meta, decision)
 
     def check_decision(self, decision: Mapping[str, Any]) -> None:

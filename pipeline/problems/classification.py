@@ -947,11 +947,12 @@ class Classification(Problem):
         decision: Mapping[str, Any] | None = None,
     ) -> ClassPredictions:
         """Return the probabilities together with the true classes."""
-        strange = sorted(set(target) - set(self.labels))
-        if strange:
+        places = {label: place for place, label in enumerate(self.labels)}
+        actual = np.fromiter((places.get(label, -1) for label in target), np.intp, len(target))
+        if (actual < 0).any():
             raise UserError(
-                f"label '{strange[0]}' is not one of the classes {', '.join(self.classes)}: "
-                "no model was trained for it"
+                f"label '{min(target[actual < 0])}' is not one of the classes "
+                f"{', '.join(self.classes)}: no model was trained for it"
             )
         code, threshold, points, temperature, set_from, above = self._parse_decision(decision or {})
         if threshold is not None and code != self.code:
@@ -960,7 +961,7 @@ class Classification(Problem):
                 f"is '{self.positive}': train it again"
             )
         return ClassPredictions(
-            pd.Index(self.labels).get_indexer(target),
+            actual,
             soften(outputs, temperature),
             self.code,
             threshold,

@@ -70,6 +70,33 @@ def test_a_terminal_shows_the_bar_with_its_note(monkeypatch):
     assert "validation 0.412" in shown
 
 
+def test_a_bar_within_another_is_shown_below_it(monkeypatch):
+    out = io.StringIO()
+    terminal = Console(file=out, force_terminal=True, width=120, _environ={})
+    monkeypatch.setattr(progress, "console", terminal)
+
+    with progress.Bar("titanic", 9) as whole:
+        whole.step(4, "train model=lightgbm")
+        with progress.Bar("titanic lightgbm", 500) as bar:
+            bar.step(20, "validation 0.412")
+            whole.live.refresh()
+        whole.live.refresh()
+
+    *_, both, after, _ = out.getvalue().split("4/9")
+    assert "train model=lightgbm" in both
+    assert both.index("\n") < both.index("titanic lightgbm") < both.index("20/500")
+    assert "20/500" not in after
+
+
+def test_a_bar_prints_no_lines_where_others_do(written, monkeypatch):
+    monkeypatch.setattr(progress, "PLAIN_EVERY_SECONDS", 0.0)
+
+    with progress.Bar("titanic", 9, plain=False) as bar:
+        bar.step(4, "train model=lightgbm")
+
+    assert written.getvalue() == ""
+
+
 def test_an_error_goes_through_the_bar(written):
     with pytest.raises(ValueError, match="bad"), progress.Bar("fitting"):
         raise ValueError("bad")
