@@ -32,6 +32,15 @@ RANGES: dict[str, tuple[type, float, float | None, str]] = {
     "reg_alpha": (Real, 0, None, "left"),
     "reg_lambda": (Real, 0, None, "left"),
 }
+# What stands for all threads. With fewer values than these one thread is faster, since several wait
+# for each other most of the time. The trees are the same.
+ALL = (0, -1)
+FEW_TO_BOOST, FEW_TO_GROW = 250_000, 40_000
+
+
+def threads(n_jobs: int | None, X: Any, few: int) -> int | None:
+    """Return how many threads fit trees to an array or a sparse matrix."""
+    return 1 if n_jobs in ALL and np.size(X) < few else n_jobs
 
 
 @contextmanager
@@ -117,10 +126,11 @@ class BoostedInRounds(SavesBooster):
                 max_val=greatest,
                 include_boundaries=included,
             )
+        n_jobs = threads(self.n_jobs, train[0], FEW_TO_BOOST)
         if validation is None:
             # LightGBM rejects it without validation.
             disabled = {name: None for name in params if name == "early_stopping_round"}
-            with _value_errors(), parameters(self, **disabled):
+            with _value_errors(), parameters(self, n_jobs=n_jobs, **disabled):
                 return super().fit(*train, **beside)
 
         best = (np.inf, 0)
@@ -144,7 +154,7 @@ class BoostedInRounds(SavesBooster):
                 if report(env.iteration + 1, losses):
                     raise EarlyStopException(best[1], env.evaluation_result_list)
 
-        with warnings.catch_warnings(), _value_errors():
+        with warnings.catch_warnings(), _value_errors(), parameters(self, n_jobs=n_jobs):
             # LightGBM 4.7 would have `eval_X` and `eval_y`, but encodes labels in `eval_set` only.
             warnings.simplefilter("ignore", LGBMDeprecationWarning)
             return super().fit(
@@ -201,14 +211,16 @@ class GrownInSteps(SavesTrees):
         report : callable, optional
             Called with the number of trees and the loss on validation.
         """
+        n_jobs = threads(self.n_jobs, X, FEW_TO_GROW)
         if validation is None or report is None:
-            return super().fit(X, y)
+            with parameters(self, n_jobs=n_jobs):
+                return super().fit(X, y)
         most = self.n_estimators
         check_scalar(most, "n_estimators", Integral, min_val=1)
         sizes = np.linspace(0, most, self.STEPS + 1, dtype=int)[1:]
         votes: Any = 0
         scored = 0
-        with parameters(self, n_estimators=most, warm_start=False):
+        with parameters(self, n_jobs=n_jobs, n_estimators=most, warm_start=False):
             for step, trees in enumerate(np.unique(sizes[sizes > 0])):
                 self.set_params(n_estimators=int(trees), warm_start=step > 0)
                 with warnings.catch_warnings():

@@ -13,7 +13,13 @@ from sklearn.ensemble import (
 )
 from sklearn.metrics import log_loss
 
-from pipeline.models.trees import ExtraTrees, HistGradientBoosting, LightGBM, RandomForest
+from pipeline.models.trees import (
+    ExtraTrees,
+    HistGradientBoosting,
+    LightGBM,
+    RandomForest,
+    threads,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(400, 5)).astype(np.float32)
@@ -21,6 +27,29 @@ X = RNG.normal(size=(400, 5)).astype(np.float32)
 NAMES = np.array(["essay", "novel", "poetry"])
 Y = NAMES[np.digitize(X[:, 0] + RNG.normal(size=400), [-0.6, 0.6])]
 TRAIN, VALIDATION = (X[:250], Y[:250]), (X[250:], Y[250:])
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "data", "expected"),
+    [
+        (-1, np.zeros((10, 9)), 1),
+        (0, np.zeros((10, 9)), 1),
+        (-1, np.zeros((10, 10)), -1),
+        (-1, sparse.csr_matrix(np.eye(99)), 1),
+        (-1, [[0.0] * 9] * 10, 1),
+        (2, np.zeros((10, 9)), 2),
+        (None, np.zeros((10, 9)), None),
+    ],
+)
+def test_few_data_are_fitted_by_one_thread_unless_a_number_is_set(n_jobs, data, expected):
+    assert threads(n_jobs, data, 100) == expected
+
+
+def test_a_fit_by_one_thread_leaves_the_setting_as_it_was():
+    model = boosting(n_jobs=0).fit(*TRAIN, VALIDATION)
+
+    assert model.booster_.params["num_threads"] == 1
+    assert model.n_jobs == 0
 
 
 @pytest.fixture
