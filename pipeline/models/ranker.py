@@ -129,7 +129,9 @@ class LightGBMRecommender(BoostedInRounds, Recommender, LGBMRanker):
         """Return the score of each of `items_` for each user: the lowest for no candidate."""
         found = self._find(X, Counts(self.share_, self.together_, self.appeal_))
         scores = np.full((X.shape[0], len(self.items_)), -np.inf)
-        ranked = self.predict(found.features.reshape(-1, found.features.shape[2]))
+        rows = found.features.reshape(-1, found.features.shape[2])
+        # LightGBM does not take no rows.
+        ranked = self.predict(rows) if len(rows) else np.empty(0)
         # Of equal ones the first candidate is the first.
         ranked = ranked.reshape(found.places.shape) - TIE * np.arange(found.places.shape[1])
         np.put_along_axis(scores, found.places, ranked, 1)

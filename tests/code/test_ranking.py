@@ -225,7 +225,7 @@ def test_recommending_to_a_few_users_at_a_time_changes_nothing(monkeypatch):
     np.testing.assert_array_equal(model.recommend(X, 10), expected)
 
 
-@pytest.mark.parametrize("estimator", [Popularity(), EASE(least=1)])
+@pytest.mark.parametrize("estimator", [Popularity(), EASE(least=1), ranker()])
 def test_nobody_is_recommended_nothing(estimator):
     view, model = fitted(estimator)
     table, _ = people()
