@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -32,15 +32,27 @@ RANGES: dict[str, tuple[type, float, float | None, str]] = {
     "reg_alpha": (Real, 0, None, "left"),
     "reg_lambda": (Real, 0, None, "left"),
 }
-# What stands for all threads. With fewer values than these one thread is faster, since several wait
-# for each other most of the time. The trees are the same.
-ALL = (0, -1)
+# With fewer values than these one thread is faster, since several wait for each other most of the
+# time. The trees are the same.
 FEW_TO_BOOST, FEW_TO_GROW = 250_000, 40_000
 
 
-def threads(n_jobs: int | None, X: Any, few: int) -> int | None:
-    """Return how many threads fit trees to an array or a sparse matrix."""
-    return 1 if n_jobs in ALL and np.size(X) < few else n_jobs
+def threads(n_jobs: int | None, every: Collection[int], X: Any, few: int) -> int | None:
+    """
+    Return how many threads are to fit trees.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        The setting.
+    every : collection of int
+        Settings that stand for as many threads as there are. Any other is kept.
+    X : array or sparse matrix
+        Features of the training examples.
+    few : int
+        With fewer values than these in `X`, it is one thread.
+    """
+    return 1 if n_jobs in every and np.size(X) < few else n_jobs
 
 
 @contextmanager
@@ -126,7 +138,7 @@ class BoostedInRounds(SavesBooster):
                 max_val=greatest,
                 include_boundaries=included,
             )
-        n_jobs = threads(self.n_jobs, train[0], FEW_TO_BOOST)
+        n_jobs = threads(self.n_jobs, (0, -1), train[0], FEW_TO_BOOST)
         if validation is None:
             # LightGBM rejects it without validation.
             disabled = {name: None for name in params if name == "early_stopping_round"}
@@ -211,7 +223,7 @@ class GrownInSteps(SavesTrees):
         report : callable, optional
             Called with the number of trees and the loss on validation.
         """
-        n_jobs = threads(self.n_jobs, X, FEW_TO_GROW)
+        n_jobs = threads(self.n_jobs, (-1,), X, FEW_TO_GROW)
         if validation is None or report is None:
             with parameters(self, n_jobs=n_jobs):
                 return super().fit(X, y)

@@ -38,11 +38,12 @@ TRAIN, VALIDATION = (X[:250], Y[:250]), (X[250:], Y[250:])
         (-1, sparse.csr_matrix(np.eye(99)), 1),
         (-1, [[0.0] * 9] * 10, 1),
         (2, np.zeros((10, 9)), 2),
+        (-2, np.zeros((10, 9)), -2),
         (None, np.zeros((10, 9)), None),
     ],
 )
 def test_few_data_are_fitted_by_one_thread_unless_a_number_is_set(n_jobs, data, expected):
-    assert threads(n_jobs, data, 100) == expected
+    assert threads(n_jobs, (0, -1), data, 100) == expected
 
 
 def test_a_fit_by_one_thread_leaves_the_setting_as_it_was():
