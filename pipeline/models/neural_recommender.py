@@ -15,7 +15,7 @@ from pipeline.features.history import LIKED, SEEN
 from pipeline.models.fitting import Report
 from pipeline.models.network_estimator import DTYPES
 from pipeline.models.neural_net import Target, TorchNetwork
-from pipeline.models.recommend import Recommender
+from pipeline.models.recommend import Recommender, strongest
 from pipeline.models.training import Loss
 
 
@@ -71,10 +71,7 @@ class NeuralNetRecommender(Recommender, TorchNetwork):
 
     def encode(self, y: np.ndarray) -> Tensor:
         """Mark what was liked afterwards by 1, a row per user and a column per item."""
-        user, place = self.places_after(y)
-        marks = np.zeros((len(y), len(self.items_)), np.uint8)
-        marks[user, place] = 1
-        return torch.from_numpy(marks)
+        return torch.from_numpy(self.mark_after(y).astype(np.uint8))
 
     def count_outputs(self) -> int:
         """Return the number of items."""
@@ -101,8 +98,7 @@ class NeuralNetRecommender(Recommender, TorchNetwork):
         without = sparse.vstack([X] * len(liked), format="csr")
         without.data.reshape(len(liked), -1)[np.arange(len(liked)), liked] = SEEN
         fall = (self.scores(X) - self.scores(without))[:, column[0]]
-        best = np.argsort(-fall, kind="stable")[:n]
-        return [int(X.indices[one]) for one in liked[best[fall[best] > 0]]]
+        return strongest(X.indices[liked], fall, n)
 
     def _preprocess(self, X: Any) -> np.ndarray:
         """Return the marks of a history as an array with a column per item."""

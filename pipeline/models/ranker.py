@@ -9,7 +9,7 @@ from scipy import sparse
 
 from pipeline.features.history import LIKED, SEEN
 from pipeline.models.fitting import Report
-from pipeline.models.recommend import USERS, Recommender
+from pipeline.models.recommend import USERS, Recommender, strongest
 from pipeline.models.trees import BoostedInRounds
 
 # Items per user that are ranked, and how many users must have liked each of them.
@@ -114,7 +114,7 @@ class LightGBMRecommender(BoostedInRounds, Recommender, LGBMRanker):
         *train, group = self._train_rows(X, y, likes)
         if validation is None:
             return self.boost(train, None, report, group=group)
-        *held_out, of_user = self._rows(validation[0], self._mark(validation[1]), counts)
+        *held_out, of_user = self._rows(validation[0], self.mark_after(validation[1]), counts)
         if not len(of_user):
             raise ValueError("nobody in validation liked afterwards what is ranked")
         return self.boost(
@@ -151,8 +151,7 @@ class LightGBMRecommender(BoostedInRounds, Recommender, LGBMRanker):
         if not len(column):
             return []
         alike = self.together_[liked, column[0]] * np.sqrt(self.share_[liked])
-        best = np.argsort(-alike, kind="stable")[:n]
-        return [int(one) for one in self.items_[liked[best[alike[best] > 0]]]]
+        return strongest(self.items_[liked], alike, n)
 
     def _count(self, X: Any, likes: sparse.csr_matrix) -> Counts:
         """Count what users liked, at any time and in their histories."""
@@ -170,12 +169,6 @@ class LightGBMRecommender(BoostedInRounds, Recommender, LGBMRanker):
             ((liked + often) / (seen + 1)).astype(np.float32),
         )
 
-    def _mark(self, y: np.ndarray) -> np.ndarray:
-        """Mark what each user liked afterwards."""
-        marks = np.zeros((len(y), len(self.items_)), bool)
-        marks[self.places_after(y)] = True
-        return marks
-
     def _train_rows(
         self, X: Any, y: np.ndarray, likes: sparse.csr_matrix
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -189,7 +182,7 @@ class LightGBMRecommender(BoostedInRounds, Recommender, LGBMRanker):
             own = fold == part
             others = self._count(X[~own], likes[~own])
             nothing = sparse.csr_matrix((own.sum(), 1))
-            shown.append(self._rows(X[own], self._mark(y[own]), others))
+            shown.append(self._rows(X[own], self.mark_after(y[own]), others))
             shown.append(self._rows(nothing, likes[own].toarray() > 0, others))
         rows, liked, group = (np.concatenate(parts) for parts in zip(*shown, strict=True))
         return rows, liked, group

@@ -102,10 +102,22 @@ class Recommender(BaseEstimator, ABC):
         """Return the user, and the place in `items_`, of each known item that was liked later."""
         return self._known(*_listed(y))
 
+    def mark_after(self, y: np.ndarray) -> np.ndarray:
+        """Mark by True what was liked later, a row per user and a column per known item."""
+        marks = np.zeros((len(y), len(self.items_)), bool)
+        marks[self.places_after(y)] = True
+        return marks
+
     def _known(self, user: np.ndarray, item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         place = np.minimum(np.searchsorted(self.items_, item), len(self.items_) - 1)
         known = self.items_[place] == item
         return user[known], place[known]
+
+
+def strongest(items: np.ndarray, pull: np.ndarray, n: int) -> list[int]:
+    """Return at most n items that speak for another one, the strongest pull first."""
+    best = np.argsort(-pull, kind="stable")[:n]
+    return [int(item) for item in items[best[pull[best] > 0]]]
 
 
 def _listed(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -210,9 +222,7 @@ class EASE(Recommender):
         liked = self._liked(X).indices
         if not len(column):
             return []
-        pull = self.weights_[liked, column[0]]
-        best = np.argsort(-pull, kind="stable")[:n]
-        return [int(self.items_[self.places_[one]]) for one in liked[best[pull[best] > 0]]]
+        return strongest(self.items_[self.places_[liked]], self.weights_[liked, column[0]], n)
 
     def _liked(self, X: Any) -> sparse.csr_matrix:
         """Return which items with weights each user liked."""

@@ -17,6 +17,15 @@ def written(monkeypatch):
     return out
 
 
+@pytest.fixture
+def shown(monkeypatch):
+    """Let the module write to a terminal."""
+    out = io.StringIO()
+    terminal = Console(file=out, force_terminal=True, width=120, _environ={})
+    monkeypatch.setattr(progress, "console", terminal)
+    return out
+
+
 def test_square_brackets_are_printed_as_they_are(capsys):
     progress.console.print("it's [a] {b}: 0.167 [too few to tell]")
 
@@ -55,26 +64,16 @@ def test_plain_lines_are_printed_every_ten_seconds_at_most(written, monkeypatch)
     assert written.getvalue() == "fitting 2\nfitting 4\n"
 
 
-def test_a_terminal_shows_the_bar_with_its_note(monkeypatch):
-    out = io.StringIO()
-    terminal = Console(file=out, force_terminal=True, width=120, _environ={})
-    monkeypatch.setattr(progress, "console", terminal)
-
+def test_a_terminal_shows_the_bar_with_its_note(shown):
     with progress.Bar("genre lightgbm", 500) as bar:
         bar.step(20, "validation 0.412")
         bar.live.refresh()
 
-    shown = out.getvalue()
-    assert "genre lightgbm" in shown
-    assert "20/500" in shown
-    assert "validation 0.412" in shown
+    for part in ("genre lightgbm", "20/500", "validation 0.412"):
+        assert part in shown.getvalue()
 
 
-def test_a_bar_within_another_is_shown_below_it(monkeypatch):
-    out = io.StringIO()
-    terminal = Console(file=out, force_terminal=True, width=120, _environ={})
-    monkeypatch.setattr(progress, "console", terminal)
-
+def test_a_bar_within_another_is_shown_below_it(shown):
     with progress.Bar("titanic", 9) as whole:
         whole.step(4, "train model=lightgbm")
         with progress.Bar("titanic lightgbm", 500) as bar:
@@ -82,7 +81,7 @@ def test_a_bar_within_another_is_shown_below_it(monkeypatch):
             whole.live.refresh()
         whole.live.refresh()
 
-    *_, both, after, _ = out.getvalue().split("4/9")
+    *_, both, after, _ = shown.getvalue().split("4/9")
     assert "train model=lightgbm" in both
     assert both.index("\n") < both.index("titanic lightgbm") < both.index("20/500")
     assert "20/500" not in after
