@@ -10,6 +10,7 @@ of standard input, output and error, then signals, and gets the exit code. Comma
 others by `sys.executable` start forks too: beside the socket lies a `python` that asks for them.
 """
 
+import atexit
 import gc
 import importlib
 import importlib.metadata
@@ -24,8 +25,21 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-import torch
-from mlflow.utils import requirements_utils
+exit_code: int | None = None
+
+
+@atexit.register  # first, and so called last
+def leave() -> None:
+    """
+    End this process without freeing what it has imported, object by object.
+
+    In a fork that would copy most of the memory, which takes longer than most commands.
+    """
+    if exit_code is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+
 
 PYTHON = str(Path(sys.argv[1]).with_name("python"))
 # What the commands import, some of it late.
@@ -34,17 +48,18 @@ LIBRARIES = [
     *("filelock", "git", "hydra._internal.hydra", "jinja2", "joblib", "lightgbm"),
     *("matplotlib.backends.backend_agg", "matplotlib.pyplot"),
     *("mlflow.genai", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store"),
-    *("mlflow.tracing.provider", "optuna", "pyarrow.dataset", "pyarrow.parquet"),
+    *("mlflow.tracing.provider", "mlflow.utils.requirements_utils"),
+    *("optuna", "pyarrow.dataset", "pyarrow.parquet"),
     *("rich._emoji_codes", "rich.console", "scipy.stats", "skops.io"),
     *("sklearn.compose", "sklearn.dummy", "sklearn.ensemble", "sklearn.linear_model"),
-    *("sklearn.feature_extraction.text", "sqlalchemy.dialects.sqlite"),
+    *("sklearn.feature_extraction.text", "sqlalchemy.dialects.sqlite", "torch"),
 ]
 for library in LIBRARIES:
     importlib.import_module(library)
 # Which package a distribution is of: MLflow looks through all that are installed, and so do we.
 importlib.metadata.packages_distributions = cache(importlib.metadata.packages_distributions)
-requirements_utils._init_modules_to_packages_map()
-torch.accelerator.is_available()
+sys.modules["mlflow.utils.requirements_utils"]._init_modules_to_packages_map()
+sys.modules["torch"].accelerator.is_available()
 # Otherwise the last collection of each fork copies the memory of all that was imported.
 gc.freeze()
 
@@ -64,7 +79,17 @@ def become(
     sys.path[:1] = [cwd, *filter(None, extra.split(os.pathsep))]
     sys.argv = [module, *arguments]
     sys.executable = PYTHON
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    global exit_code
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        exit_code = 0
+    except SystemExit as error:
+        # Python prints any other code.
+        exit_code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        raise
+    except Exception:
+        exit_code = 1
+        raise
 
 
 def pass_signals(connection: socket.socket, child: int) -> None:
