@@ -27,7 +27,7 @@ from pipeline.config import composition
 from pipeline.config.messages import describe_error
 from pipeline.errors import UserError, nearest
 from pipeline.paths import CONF, enter_project
-from pipeline.process import ensure_user, tie_workers
+from pipeline.process import ensure_user, keep_imports, tie_workers
 
 # Here, since stages import MLflow, which looks for a home, before they run.
 ensure_user()
@@ -104,6 +104,7 @@ def reporting(stage: str) -> Iterator[None]:
     SystemExit
         With code 1 on a mistake, 130 on Ctrl-C and 143 on SIGTERM.
     """
+    keep_imports()
     signal.signal(signal.SIGTERM, _terminated)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")

@@ -19,7 +19,7 @@ import yaml
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from pipeline import command, init, paths
+from pipeline import command, init, paths, process
 from pipeline.config import composition, conf
 from pipeline.config.settings import with_value
 from pipeline.config.settling import NAME
@@ -263,7 +263,8 @@ def compare(
 
 def run(stage: str, cfg: Any) -> None:
     """Run a stage. It is imported here, so that help and mistakes need not wait for it."""
-    module = importlib.import_module(f"pipeline.{stage}")
+    with process.importing():
+        module = importlib.import_module(f"pipeline.{stage}")
     if stage == "train":
         module.fit_and_keep(cfg, publish=True)
     else:

@@ -1,5 +1,7 @@
 """Processes of this machine, and the environment of this one."""
 
+import atexit
+import gc
 import getpass
 import os
 import runpy
@@ -25,6 +27,29 @@ def alive(pid: int) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def keep_imports() -> None:
+    """
+    Look for garbage from here on, but not in what there is already, which was imported.
+
+    Nor when this process ends: to free what the libraries are made of, object by object, takes
+    seconds, and the operating system does it at once.
+    """
+    gc.freeze()
+    gc.enable()
+    atexit.register(gc.freeze)
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Look for no garbage in a block that imports, or in what it has imported."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def end_with(parent: int) -> None:

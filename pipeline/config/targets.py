@@ -12,6 +12,7 @@ from hydra.errors import HydraException, InstantiationException
 
 from pipeline.errors import UserError, nearest
 from pipeline.paths import ROOT, in_checkout
+from pipeline.process import importing
 
 # The extra of this project that installs a package.
 EXTRAS = {"catboost": "catboost", "interpret": "ebm", "keras": "keras", "xgboost": "xgboost"}
@@ -134,7 +135,8 @@ def check_targets(node: Any, where: str) -> None:
 
 def _check_call(node: dict[str, Any], where: str) -> None:
     try:
-        target = hydra.utils.get_object(node["_target_"])
+        with importing():
+            target = hydra.utils.get_object(node["_target_"])
     except (ImportError, ValueError, AttributeError, HydraException) as error:
         raise UserError(
             f"{where}._target_: '{node['_target_']}' cannot be imported ({_describe(error)})"

@@ -4,6 +4,7 @@ import sys
 
 from pipeline import paths
 from pipeline.errors import UserError, address
+from pipeline.process import keep_imports
 from pipeline.tracking.records import PATIENCE, Recording
 
 
@@ -26,6 +27,7 @@ def main(uri: str) -> int:
     UserError
         When the store cannot be reached.
     """
+    keep_imports()
     recording = Recording(uri, required=True)
     kept = recording.finish(PATIENCE)
     sent = len(recording.left) - kept
