@@ -13,13 +13,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline import formats, storage
 from pipeline.errors import ModelError, UserError
-from pipeline.files import damaged, read_json, sha256, write_json
+from pipeline.files import ZIP_DAMAGE, damaged, read_json, sha256, write_json
 from pipeline.paths import ingested_folder
 from pipeline.requirements import own_modules, requirements
 
 MANIFEST, FEATURIZER = "bundle.json", "featurizer.skops"
+# The outputs of each fit for validation, beside the folders of the rounds.
+VALIDATION = "validation.npz"
 # Folders within that of a model, and the format of an ensemble.
 ROUNDS, MEMBERS, ENSEMBLE = "rounds", "members", "ensemble"
 VERSION = 1
@@ -113,6 +117,49 @@ def write(
     }
     write_json(folder / MANIFEST, manifest)
     return manifest
+
+
+def write_validation(folder: Path, outputs: Mapping[tuple[str, int], np.ndarray]) -> str:
+    """
+    Write the outputs of the fits of a model for validation.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the kept model.
+    outputs : mapping of (str, int) to ndarray
+        As `Problem.outputs` returned them, by round and seed.
+
+    Returns
+    -------
+    str
+        The hash of the file, for the entry ``validation`` of the manifest of the kept model.
+    """
+    path = folder / ROUNDS / VALIDATION
+    path.parent.mkdir(exist_ok=True)
+    arrays: dict[str, Any] = {f"{name}/{seed}": one for (name, seed), one in outputs.items()}
+    np.savez(path, **arrays)
+    return sha256(path)
+
+
+def read_validation(folder: Path, manifest: Mapping[str, Any]) -> dict[tuple[str, int], np.ndarray]:
+    """
+    Read what `write_validation` wrote, by round and seed.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged or replaced.
+    """
+    path = folder / ROUNDS / VALIDATION
+    if sha256(path) != manifest.get("validation"):
+        raise damaged(path, f"it is not the file that {MANIFEST} names")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            fits = [(one["round"], one["seed"]) for one in manifest["rounds"]]
+            return {(name, seed): stored[f"{name}/{seed}"] for name, seed in fits}
+    except ZIP_DAMAGE as error:
+        raise damaged(path, error) from error
 
 
 def write_ensemble(

@@ -14,15 +14,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline import bundle, command, experiment, paths, tracking
-from pipeline.config import conf, schema
+from pipeline.config import schema
 from pipeline.config.settings import merge
-from pipeline.contestants import Data
 from pipeline.errors import UserError
 from pipeline.evaluation.numbers import format_numbers
 from pipeline.files import dvc_digest, new_folder, read_json
 from pipeline.paths import ENSEMBLE
 from pipeline.problems import Predictions, Problem
-from pipeline.progress import console, track
+from pipeline.progress import console
 from pipeline.sources.examples import meta_of
 from pipeline.sources.rounds import FINAL, Rounds
 
@@ -73,8 +72,8 @@ def main(cfg: schema.Combine) -> None:
     ingested = paths.ingested_folder(task.name)
     target = read_json(ingested / "card.json", {"target": dict})["target"]
     kind = experiment.problem_of(task, target)
-    data = Data(kind, Rounds.read(ingested), {}, dvc_digest(ingested))
-    members = usable(cfg, data)
+    rounds = Rounds.read(ingested)
+    members = usable(cfg, kind, rounds.scored, dvc_digest(ingested))
     with (
         tracking.recording(cfg.tracking.uri, cfg.tracking.required) as records,
         new_folder(paths.model_folder(task.name, ENSEMBLE)) as folder,
@@ -84,14 +83,14 @@ def main(cfg: schema.Combine) -> None:
             bundle.write_failed(folder, provenance(cfg, members), why)
             console.print(f"{task.name} {ENSEMBLE}: {why}")
             return
-        fits = predict_validation(task.name, data, members)
+        fits = read_validation(task.name, rounds, members)
         by_fit = {fit: combine(kind, validation) for fit, validation in fits.items()}
         # The kept models of several rounds have seen all examples, so that weights come from
         # what those of the rounds said.
         kept = (
             combine(kind, pool(fits))
-            if data.rounds.kept == FINAL
-            else by_fit[data.rounds.kept, task.seeds[0]]
+            if rounds.kept == FINAL
+            else by_fit[rounds.kept, task.seeds[0]]
         )
         entries = describe(cfg, kind, members, by_fit, kept)
         with records.start_run(paths.ROOT, **experiment.identity(entries["settings"])) as run:
@@ -108,11 +107,24 @@ def main(cfg: schema.Combine) -> None:
     )
 
 
-def usable(cfg: schema.Combine, data: Data) -> dict[str, dict[str, Any]]:
+def usable(
+    cfg: schema.Combine, kind: Problem, rounds: list[str], data: str
+) -> dict[str, dict[str, Any]]:
     """
     Return the manifests of the models that can be combined, and print why others cannot.
 
     Baselines are left out.
+
+    Parameters
+    ----------
+    cfg : schema.Combine
+        Names the models.
+    kind : Problem
+        Problem of the task, for its target.
+    rounds : list of str
+        The rounds of the data that have a test.
+    data : str
+        Digest of the ingested examples.
     """
     task, found = cfg.task.name, {}
     for model in cfg.models:
@@ -120,9 +132,9 @@ def usable(cfg: schema.Combine, data: Data) -> dict[str, dict[str, Any]]:
             manifest = bundle.read_trained(
                 paths.model_folder(task, model),
                 model,
-                data.digest,
-                (task, cfg.task.kind, data.kind.target),
-                data.rounds.scored,
+                data,
+                (task, cfg.task.kind, kind.target),
+                rounds,
             )
             seeds = manifest["settings"]["task"]["seeds"]
             if seeds != cfg.task.seeds:
@@ -137,11 +149,11 @@ def usable(cfg: schema.Combine, data: Data) -> dict[str, dict[str, Any]]:
     return found
 
 
-def predict_validation(
-    task: str, data: Data, members: Mapping[str, Mapping[str, Any]]
+def read_validation(
+    task: str, rounds: Rounds, members: Mapping[str, Mapping[str, Any]]
 ) -> dict[Fit, Validation]:
     """
-    Predict the validation examples of each round with the models that were fitted in it.
+    Read what the models that were fitted in each round said about its validation examples.
 
     Returns
     -------
@@ -149,15 +161,13 @@ def predict_validation(
         By round and seed.
     """
     found: dict[Fit, Validation] = {}
-    for model, manifest in track(members.items(), "predicting validation", len(members)):
-        folder, trusted = paths.model_folder(task, model), conf.trusted(model)
-        for fit in manifest["rounds"]:
-            name, place = fit["round"], folder / fit["folder"]
-            part = data.rounds.part(name, VALIDATION)
-            new = Validation(part["label"].to_numpy(), meta_of(part), {})
-            validation = found.setdefault((name, fit["seed"]), new)
-            outputs = data.outputs(name, {VALIDATION: part}, place, trusted)
-            validation.outputs[model] = outputs[VALIDATION]
+    for model, manifest in members.items():
+        outputs = bundle.read_validation(paths.model_folder(task, model), manifest)
+        for fit, of_fit in outputs.items():
+            if fit not in found:
+                part = rounds.part(fit[0], VALIDATION)
+                found[fit] = Validation(part["label"].to_numpy(), meta_of(part), {})
+            found[fit].outputs[model] = of_fit
     return found
 
 

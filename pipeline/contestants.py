@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipeline import bundle, experiment, predictor
+from pipeline import experiment, predictor
 from pipeline.errors import ModelError, UserError
+from pipeline.predictor import Predictor
 from pipeline.problems import Predictions, Problem
 from pipeline.sources.examples import inputs_of, meta_of
 from pipeline.sources.rounds import Rounds
 
-TEST, TRAIN = "test", "train"
+TEST, TRAIN, SHUFFLED = "test", "train", "shuffled"
 # Train examples that a model predicts, in all rounds.
 TRAIN_SAMPLE = 300
 
@@ -37,6 +38,11 @@ class Data:
         Hash of the ingested data.
     variants : mapping of str to callable
         Functions that change the test examples of a round.
+    shuffled : mapping of str to DataFrame
+        Rows made of validation examples, by the rounds that have some.
+    featurizers : dict of str to transformer
+        Featurizers that were read, by the hash of their file: models of one view share that of a
+        round.
     """
 
     kind: Problem
@@ -44,9 +50,10 @@ class Data:
     slices: dict[str, pd.DataFrame]
     digest: str
     variants: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = field(default_factory=dict)
-    # Models of one view share the featurizer of a round, and its features.
-    _featurizers: dict[str, Any] = field(default_factory=dict)
-    _features: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    shuffled: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    featurizers: dict[str, Any] = field(default_factory=dict)
+    # By round, part and featurizer.
+    _features: dict[tuple[str, str, int], Any] = field(default_factory=dict)
     _parts: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict)
     _predicted: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict)
 
@@ -70,17 +77,16 @@ class Data:
         return self._parts[name]
 
     def predicted(self, name: str) -> dict[str, pd.DataFrame]:
-        """Return the examples that the models of a round predict: `parts`, and some of train."""
+        """Return what the models of a round predict: `parts`, some of train, and `shuffled`."""
         if name not in self._predicted:
             train = self.rounds.part(name, TRAIN)
             most = -(-TRAIN_SAMPLE // len(self.rounds.scored))
             some = self.kind.sample(train, most, seed=0)
-            self._predicted[name] = self.parts(name) | {TRAIN: some}
+            shuffled = {SHUFFLED: self.shuffled[name]} if name in self.shuffled else {}
+            self._predicted[name] = self.parts(name) | {TRAIN: some} | shuffled
         return self._predicted[name]
 
-    def outputs(
-        self, name: str, parts: Mapping[str, pd.DataFrame], folder: Path, trusted: list[str]
-    ) -> dict[str, np.ndarray]:
+    def outputs(self, name: str, trained: Predictor) -> dict[str, np.ndarray]:
         """
         Compute the outputs of a model of a round from raw inputs.
 
@@ -88,28 +94,22 @@ class Data:
         ----------
         name : str
             The round.
-        parts : mapping of str to DataFrame
-            Examples by part.
-        folder : Path
-            Folder of the model.
-        trusted : list of str
-            Types of other packages that are safe to load.
+        trained : Predictor
+            The model, with one of `featurizers`.
 
         Returns
         -------
         dict of str to ndarray
-            By part.
+            By part of `predicted`.
 
         Raises
         ------
         ModelError
             If the model fails.
         """
-        trained = predictor.load_single(folder, self.kind, trusted, self._featurizers)
-        digest = bundle.read(folder)["files"][bundle.FEATURIZER]
         outputs = {}
-        for part, rows in parts.items():
-            key = (name, part, digest)
+        for part, rows in self.predicted(name).items():
+            key = (name, part, id(trained.featurizer))
             try:
                 if key not in self._features:
                     self._features[key] = trained.features(rows[inputs_of(rows)])
@@ -134,7 +134,7 @@ class Scored(NamedTuple):
     validation : float
         Deciding score on the validation of the round.
     outputs : dict of str to ndarray
-        Outputs for the test examples of the round, each slice, and some train examples.
+        Outputs for what the models of the round predict, as `Data.predicted` lists it.
     predictions : dict of str to Predictions
         The same with the true target.
     frames : dict of str to DataFrame
@@ -149,18 +149,26 @@ class Scored(NamedTuple):
     frames: dict[str, pd.DataFrame]
 
 
-def predict_fit(data: Data, fit: Mapping[str, Any], folder: Path, trusted: list[str]) -> Scored:
+def predict_fits(
+    data: Data,
+    manifest: Mapping[str, Any],
+    kept: Predictor,
+    folder: Path,
+    trusted: list[str],
+) -> list[Scored]:
     """
-    Predict the examples of a round from raw inputs.
+    Predict the examples of each round from raw inputs with the model that was fitted in it.
 
     Parameters
     ----------
     data : Data
         The examples of the task.
-    fit : mapping
-        Round, seed and scores on validation, as the manifest of the kept model has them.
+    manifest : mapping
+        Manifest of the kept model.
+    kept : Predictor
+        The kept model, which of one round is that of the round.
     folder : Path
-        Folder of the kept model.
+        Its folder.
     trusted : list of str
         Types of other packages that are safe to load.
 
@@ -169,41 +177,15 @@ def predict_fit(data: Data, fit: Mapping[str, Any], folder: Path, trusted: list[
     ModelError
         If the model fails.
     """
-    place, name = folder / fit["folder"], fit["round"]
-    decision = bundle.read(place)["decision"]
-    outputs = data.outputs(name, data.predicted(name), place, trusted)
-    return score_fit(data, fit, outputs, decision)
-
-
-def predict_rows(
-    data: Data,
-    fit: Mapping[str, Any],
-    folder: Path,
-    trusted: list[str],
-    part: str,
-    rows: pd.DataFrame,
-) -> Predictions:
-    """
-    Predict rows made of examples of a round.
-
-    Parameters
-    ----------
-    data, fit, folder, trusted
-        As for `predict_fit`.
-    part : str
-        Name of the rows, which have to be the same for all models of the round.
-    rows : DataFrame
-        Examples with ``label``.
-
-    Raises
-    ------
-    ModelError
-        If the model fails.
-    """
-    place = folder / fit["folder"]
-    outputs = data.outputs(fit["round"], {part: rows}, place, trusted)[part]
-    decision = bundle.read(place)["decision"]
-    return data.kind.predictions(rows["label"].to_numpy(), outputs, meta_of(rows), decision)
+    fits = []
+    for fit in manifest["rounds"]:
+        trained = kept
+        if fit["folder"] != ".":
+            place = folder / fit["folder"]
+            trained = predictor.load_single(place, data.kind, trusted, data.featurizers)
+        outputs = data.outputs(fit["round"], trained)
+        fits.append(score_fit(data, fit, outputs, trained.decision))
+    return fits
 
 
 def average_fit(data: Data, fit: Mapping[str, Any], others: Mapping[str, list[Scored]]) -> Scored:

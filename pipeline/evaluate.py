@@ -16,7 +16,15 @@ import pandas as pd
 from pipeline import bundle, command, experiment, paths, predictor, tracking
 from pipeline.config import command_line, conf, schema, targets
 from pipeline.config.settings import leaves, pick_settings
-from pipeline.contestants import TEST, TRAIN, Data, Scored, average_fit, predict_fit, predict_rows
+from pipeline.contestants import (
+    SHUFFLED,
+    TEST,
+    TRAIN,
+    Data,
+    Scored,
+    average_fit,
+    predict_fits,
+)
 from pipeline.errors import UserError
 from pipeline.evaluation.board import (
     make_board,
@@ -97,7 +105,7 @@ def main(cfg: schema.Evaluate) -> None:
     check_interval(cfg.resamples, cfg.confidence)
     check_verdict(task.matters, task.cheapest)
     check_muted(task.mute)
-    card, kind, data = read_data(task)
+    card, kind, data = read_data(task, cfg.seed)
     with tracking.recording(cfg.tracking.uri, cfg.tracking.required) as records:
         entries, failed = predict_all(cfg, records, kind, data)
         compared = {
@@ -119,9 +127,16 @@ def main(cfg: schema.Evaluate) -> None:
     console.print(wording.get()(page))
 
 
-def read_data(task: schema.Task) -> tuple[dict[str, Any], Problem, Data]:
+def read_data(task: schema.Task, seed: int) -> tuple[dict[str, Any], Problem, Data]:
     """
     Read the ingested examples, test included.
+
+    Parameters
+    ----------
+    task : schema.Task
+        The task.
+    seed : int
+        Seed of the order of shuffled columns.
 
     Returns
     -------
@@ -143,9 +158,28 @@ def read_data(task: schema.Task) -> tuple[dict[str, Any], Problem, Data]:
     slices = {name: read_table(ingested / f"{name}.parquet") for name in card["slices"]}
     variants = {name: targets.build(node) for name, node in task.variants.items()}
     rounds = Rounds.read(ingested, with_test=True)
-    data = Data(kind, rounds, slices, dvc_digest(ingested), variants)
+    shuffled = shuffle_validation(kind, rounds, first_repeat(card, rounds), seed)
+    data = Data(kind, rounds, slices, dvc_digest(ingested), variants, shuffled)
     check_slices(data.tested, task.slice_by)
     return card, kind, data
+
+
+def first_repeat(card: Mapping[str, Any], rounds: Rounds) -> list[str]:
+    """Return the rounds in which every test example is tested once."""
+    return rounds.scored[: card["split"]["folds"] or 1]
+
+
+def shuffle_validation(
+    kind: Problem, rounds: Rounds, names: list[str], seed: int
+) -> dict[str, pd.DataFrame]:
+    """Shuffle each column of the validation examples of some rounds; of one input nothing."""
+    if len(inputs_of(rounds.examples)) < 2:
+        return {}
+    parts = {name: rounds.part(name, "validation") for name in names}
+    return {
+        name: shuffle_columns(sample_validation(kind, part, seed), seed)
+        for name, part in parts.items()
+    }
 
 
 def predict_all(
@@ -270,13 +304,13 @@ def entry(
     problem = (task.name, task.kind, kind.target)
     manifest = bundle.read_trained(folder, model, data.digest, problem, data.rounds.scored)
     trusted = conf.trusted_by(manifest)
-    kept = predictor.load(folder, trusted)
+    kept: Any = predictor.load(folder, trusted, data.featurizers)
     if model == ENSEMBLE:
         check_combined(manifest, others, task.name)
         of_others = {name: other.fits for name, other in others.items()}
         fits = [average_fit(data, one, of_others) for one in manifest["rounds"]]
     else:
-        fits = [predict_fit(data, one, folder, trusted) for one in manifest["rounds"]]
+        fits = predict_fits(data, manifest, kept, folder, trusted)
     found = records.find_run(task.name, bundle.digest(folder))
     run, metrics = found or (restore(cfg, records, model, manifest), {})
     tested = data.tested
@@ -444,7 +478,7 @@ def examine(
 ) -> dict[str, Any]:
     """Look for what makes the answer doubtful: controls, slices, hard examples and checks."""
     task, rounds, metric = cfg.task, data.rounds, kind.deciding.name
-    repeat = rounds.scored[: card["split"]["folds"] or 1]
+    repeat = first_repeat(card, rounds)
     fits = {
         model: [
             fit
@@ -521,43 +555,33 @@ def examine(
         "by": score_slices(kind, tests, examples, task.slice_by, compare_all),
         "hard": find_hard(kind, contestants, predicted, pd.concat(examples)),
         "checks": run_checks(evidence, task.mute),
-        "importance": rank_columns(cfg, data, entries, repeat, share),
+        "importance": rank_columns(cfg, data, fits, families, share),
         "photos": show_photos(cfg, data, entries, repeat, pooled, predicted, looked_into),
     }
 
 
 def rank_columns(
-    cfg: schema.Evaluate, data: Data, entries: Mapping[str, Entry], repeat: list[str], share: float
+    cfg: schema.Evaluate,
+    data: Data,
+    fits: Mapping[str, list[Scored]],
+    families: Mapping[str, str],
+    share: float,
 ) -> dict[str, list[dict[str, Any]]]:
     """Measure how much each column matters to each model, on validation; of one input nothing."""
-    kind, columns = data.kind, inputs_of(data.rounds.examples)
-    singles = {m: one for m, one in entries.items() if one.manifest["family"] in SINGLES}
-    if len(columns) < 2:
-        return {}
-    shuffled = {
-        name: shuffle_columns(
-            sample_validation(kind, data.rounds.part(name, "validation"), cfg.seed), cfg.seed
-        )
-        for name in repeat
-    }
-    found = {}
-    for model, entry in track(singles.items(), "shuffling columns", len(singles)):
-        folder, trusted = paths.model_folder(cfg.task.name, model), conf.trusted_by(entry.manifest)
-        first = {fit["round"]: fit for fit in reversed(entry.manifest["rounds"])}
-        predicted = [
-            predict_rows(data, first[name], folder, trusted, "shuffled", shuffled[name])
-            for name in repeat
-        ]
-        found[model] = measure_importance(
-            predicted,
-            columns,
+    kind = data.kind
+    singles = [model for model in fits if families[model] in SINGLES] if data.shuffled else []
+    return {
+        model: measure_importance(
+            [fit.predictions[SHUFFLED] for fit in fits[model]],
+            inputs_of(data.rounds.examples),
             kind.deciding,
             share=share,
             matters=kind.margin(cfg.task.matters),
             seed=cfg.seed,
             confidence=cfg.confidence,
         )
-    return found
+        for model in track(singles, "measuring importance", len(singles))
+    }
 
 
 def show_photos(

@@ -29,9 +29,25 @@ class Examples(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A fitted model, its predictions for validation, the decision on them, and what it took."""
+    """
+    A fitted model, what it says about validation, and what the fit took.
+
+    Attributes
+    ----------
+    estimator : estimator
+        The fitted estimator.
+    outputs : ndarray of shape (n, ...)
+        Its outputs for validation, as `Problem.outputs` returns them.
+    predictions : Predictions
+        The predictions that are made of them.
+    decision : dict
+        What was chosen for that.
+    spent : Spent
+        What the fit took.
+    """
 
     estimator: Any
+    outputs: np.ndarray
     predictions: Predictions
     decision: dict[str, Any]
     spent: Spent
@@ -179,7 +195,7 @@ def run(
         raise ModelError(f"{type(estimator).__name__} failed: {reason(error)}") from error
     target, meta = validation.y, validation.meta
     decision, predictions = kind.decided(target, outputs, meta)
-    return Fitted(estimator, predictions, decision, spent)
+    return Fitted(estimator, outputs, predictions, decision, spent)
 
 
 def learned(kind: Problem, part: Features) -> Features:

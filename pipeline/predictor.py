@@ -145,7 +145,11 @@ class Ensemble(NamedTuple):
         return self.problem.frame(self.outputs(examples), self.decision)
 
 
-def load(folder: Path, trusted: list[str] | None = None) -> Predictor | Ensemble:
+def load(
+    folder: Path,
+    trusted: list[str] | None = None,
+    featurizers: dict[str, Any] | None = None,
+) -> Predictor | Ensemble:
     """
     Read a trained model and its featurizer, or an ensemble of such.
 
@@ -155,6 +159,8 @@ def load(folder: Path, trusted: list[str] | None = None) -> Predictor | Ensemble
         Folder that `bundle.write` or `bundle.write_ensemble` wrote.
     trusted : list of str, optional
         Types of other packages that are safe to load, by their full names.
+    featurizers : dict of str to transformer, optional
+        As for `load_single`.
 
     Raises
     ------
@@ -165,6 +171,7 @@ def load(folder: Path, trusted: list[str] | None = None) -> Predictor | Ensemble
     """
     manifest = bundle.read(folder)
     bundle.check_trained(folder, manifest)
+    trusted, featurizers = trusted or [], {} if featurizers is None else featurizers
     decision = manifest["decision"]
     try:
         kind = problem(manifest["kind"]).on(manifest["target"])
@@ -172,13 +179,12 @@ def load(folder: Path, trusted: list[str] | None = None) -> Predictor | Ensemble
     except UserError as error:
         raise damaged(folder / bundle.MANIFEST, error) from error
     if manifest["estimator"]["format"] == bundle.ENSEMBLE:
-        featurizers: dict[str, Any] = {}
         members = [
-            load_single(bundle.member_folder(folder, one), kind, trusted or [], featurizers)
+            load_single(bundle.member_folder(folder, one), kind, trusted, featurizers)
             for one in manifest["members"]
         ]
         return Ensemble(members, [one["weight"] for one in manifest["members"]], kind, decision)
-    return load_single(folder, kind, trusted or [], {})
+    return load_single(folder, kind, trusted, featurizers)
 
 
 def load_single(

@@ -178,6 +178,7 @@ def train(
     reset_peak_memory()  # of another training in this process
     limit = TimeLimit(settings["task"]["time_limit"], len(fits))
     scored: list[dict[str, Any]] = []
+    outputs: dict[tuple[str, int], np.ndarray] = {}
     spent: list[Spent] = []
     limited = 0
     try:
@@ -199,11 +200,13 @@ def train(
             }
             if one.round != FINAL:
                 scored.append({**one._asdict(), "scores": scores})
+                outputs[one.round, one.seed] = fitted.outputs
+            place = folder / one.folder
+            place.mkdir(parents=True, exist_ok=True)
             if one is fits[-1]:
                 scores = validation_scores(kind, scored, fitted.predictions, settings["seed"])
                 entries |= {"scores": scores, "rounds": scored, "limited": limited}
-            place = folder / one.folder
-            place.mkdir(parents=True, exist_ok=True)
+                entries["validation"] = bundle.write_validation(folder, outputs)
             featurizer = view / one.round / views.FEATURIZER
             manifest = bundle.write(place, entries, fitted.estimator, featurizer, model.trusted)
             if one is not fits[-1]:

@@ -104,6 +104,27 @@ def test_a_round_is_in_no_other_folder(model, place):
         bundle.read(model)
 
 
+def test_what_fits_said_about_validation_is_read_again_and_nothing_else(model):
+    fits = {("0", 3): RNG.random((5, 2)), ("repeat_1", 0): RNG.random((4, 2, 3))}
+    rounds = [{"round": name, "seed": seed} for name, seed in fits]
+    hashed = bundle.write_validation(model, fits)
+    manifest = {"rounds": rounds, "validation": hashed}
+
+    found = bundle.read_validation(model, manifest)
+
+    assert list(found) == list(fits)
+    for fit, outputs in fits.items():
+        np.testing.assert_array_equal(found[fit], outputs)
+    file = model / "rounds/validation.npz"
+    assert bundle.size(model) == sum(f.stat().st_size for f in model.iterdir() if f.is_file())
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(UserError, match=r"validation\.npz is damaged \(it is not the file"):
+        bundle.read_validation(model, manifest)
+    file.unlink()
+    with pytest.raises(UserError, match=r"validation\.npz does not exist"):
+        bundle.read_validation(model, manifest)
+
+
 def test_the_same_training_gives_the_same_bytes_anywhere(tmp_path):
     for place in ("here", "there"):
         (tmp_path / place).mkdir()
