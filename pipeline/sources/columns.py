@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,7 +89,7 @@ CODES = (
     "set 'task.source.columns={{{}: number}}'"
 )
 ONE_CODE = (
-    "column '{}' is taken for numbers, though row {:,} holds '{}': if these are codes, "
+    "column '{}' is taken for numbers, though row {:,}{} holds '{}': if these are codes, "
     "set 'task.source.columns={{{}: category}}'"
 )
 SPELT = (
@@ -291,7 +292,7 @@ def _from_texts(texts: pd.Series, wanted: str | None, given: Given, codes: bool)
         form, doubt = _number_form(distinct, given, forced=wanted == "number")
         if form is not None:
             if wanted is None:
-                doubts = [ONE_CODE.format(name, at + 1, one, name) for at, one in zeros.items()]
+                doubts = [ONE_CODE.format(name, at + 1, "", one, name) for at, one in zeros.items()]
             return Column("number", form, doubts=tuple(doubts))
         doubts += doubt
     if len(distinct) and wanted != "number":
@@ -311,6 +312,33 @@ def _from_texts(texts: pd.Series, wanted: str | None, given: Given, codes: bool)
         pair = spelt_twice(distinct)
         doubts += [SPELT.format(name, *pair, "")] if pair else []
     return Column(kind, doubts=tuple(doubts))
+
+
+def codes_among_numbers(found: Mapping[str, Column], others: pd.DataFrame, file: Path) -> list[str]:
+    """
+    Return warnings about columns of numbers that hold codes in a file of test examples.
+
+    Parameters
+    ----------
+    found : mapping of str to Column
+        What `recognise` found in the examples to learn from.
+    others : DataFrame
+        The test examples as they are written.
+    file : Path
+        Their file.
+    """
+    warnings = []
+    for name, column in found.items():
+        texts = others[name]
+        if column.kind != "number" or not pd.api.types.is_string_dtype(texts):
+            continue
+        texts = texts.str.strip()
+        zeros = _beginning_with_zeros(texts, texts.dropna().drop_duplicates())
+        warnings += [
+            ONE_CODE.format(name, row + 1, f" of {file}", code, name)
+            for row, code in zeros.head(1).items()
+        ]
+    return warnings
 
 
 def _beginning_with_zeros(texts: pd.Series, distinct: pd.Series) -> pd.Series:

@@ -21,7 +21,14 @@ from pyarrow import json as json_lines
 from pipeline.errors import UserError, encoding_fault, nearest
 from pipeline.features.inputs import ISO, MISSING, USUAL, Form, convert, expected, kind_of
 from pipeline.files import sha256
-from pipeline.sources.columns import CODE, Column, Given, class_doubts, recognise
+from pipeline.sources.columns import (
+    CODE,
+    Column,
+    Given,
+    class_doubts,
+    codes_among_numbers,
+    recognise,
+)
 from pipeline.sources.examples import (
     CONTRADICTION,
     META,
@@ -188,9 +195,11 @@ def read(
         for frame in frames if found[label].form.missing else []:
             frame[label] = frame[label].mask(frame[label].isin(found[label].form.missing))
     frames, dropped = settle_unlabelled(frames, label, unlabelled)
-    found |= recognise(frames[0].drop(columns=list(roles.values())), wanted, given)
+    inputs = recognise(frames[0].drop(columns=list(roles.values())), wanted, given)
+    found |= inputs
     if "time" in roles:
         found |= recognise(frames[0][[time]], {}, given, codes=False)
+    in_test = codes_among_numbers(inputs, frames[-1], files[-1]) if test is not None else []
     parts = examples(files, frames, roles, found, target)
     counting, numbering = row_numbers(parts[0])
     empty = [name for name in inputs_of(parts[0]) if parts[0][name].isna().all()]
@@ -222,6 +231,7 @@ def read(
             *(EMPTY.format(name) for name in empty),
             *(NUMBERED.format(name) for name in numbering),
             *(doubt for column in found.values() for doubt in column.doubts),
+            *in_test,
             *_count_missing(found),
             *(class_doubts(parts[0]["label"], label) if target == "category" else []),
             *([] if set(roles) & {"group", "time"} else _in_order(parts[0])),

@@ -722,6 +722,21 @@ def test_codes_of_a_test_file_are_read_as_those_to_learn_from(coded, tmp_path):
     assert found.test["zip"].tolist() == coded["zip"].tolist()
 
 
+def test_codes_that_only_a_test_file_holds_are_told(coded, tmp_path):
+    learned = coded.assign(zip=coded["zip"].replace("0", "1", regex=True))
+    learned.to_csv(tmp_path / "a.csv", index=False)
+    coded.to_csv(tmp_path / "b.csv", index=False)
+
+    found = read(tmp_path / "a.csv", "label", test=tmp_path / "b.csv")
+
+    assert found.test["zip"].tolist()[:3] == [2139, 10001, 501]
+    (told,) = [one for one in found.warnings if "codes" in one]
+    assert told == (
+        f"column 'zip' is taken for numbers, though row 1 of {tmp_path / 'b.csv'} holds '02139': "
+        "if these are codes, set 'task.source.columns={zip: category}'"
+    )
+
+
 def test_a_workbook_needs_an_extra(write, monkeypatch):
     monkeypatch.setitem(sys.modules, "openpyxl", None)
 
