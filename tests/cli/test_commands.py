@@ -43,6 +43,7 @@ def test_a_training_with_settings_of_its_own_writes_beside_what_is_compared(
     assert {name for name in made if (reproduced.root / name).is_file()} == {
         f"{beside}/metrics.json",
         *(f"{beside}/model/{place}{name}" for place in places for name in model),
+        f"{beside}/model/rounds/validation.npz",
     }
     assert f"kept in {beside}\n" in done.stdout
     assert {name: hashes(reproduced.root / name) for name in kept} == kept

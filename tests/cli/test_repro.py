@@ -52,7 +52,8 @@ def expected(folder: str) -> list[str]:
             for m in MODELS
             for place in ["", *(f"rounds/{r}/0/" for r in rounds)]
             for f in [*ESTIMATOR.get(m, ["estimator.skops"]), "featurizer.skops", "bundle.json"]
-        ],
+        ]
+        + [f"{t}/{m}/rounds/validation.npz" for t in TASKS for m in MODELS],
         "metrics": [f"{t}/{m}.json" for t in TASKS for m in MODELS],
         "reports": [f"{t}/{f}" for t in TASKS for f in report],
     }

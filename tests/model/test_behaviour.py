@@ -11,7 +11,7 @@ from mlflow.pyfunc import load_model
 from safetensors.torch import load_file
 from sklearn import datasets
 
-from pipeline import predictor
+from pipeline import bundle, predictor
 
 EXPERIMENTS = [
     (task, model)
@@ -143,6 +143,21 @@ def test_original_examples_have_the_probabilities_of_evaluate(repro, task, model
         trained = predictor.load(folder / "rounds" / name / "0")
         given = trained.predict(originals(repro, task, name))
         np.testing.assert_array_equal(given.filter(like="probability_"), expected)
+
+
+@pytest.mark.parametrize(("task", "model"), EXPERIMENTS)
+def test_what_train_keeps_for_the_ensemble_is_what_the_models_predict_from_raw_inputs(
+    repro, task, model
+):
+    folder = repro.root / "models" / task / model
+
+    kept = bundle.read_validation(folder, bundle.read(folder))
+
+    assert list(kept) == [(name, 0) for name in ROUNDS]
+    for (name, seed), outputs in kept.items():
+        trained = predictor.load(folder / "rounds" / name / str(seed))
+        predicted = trained.outputs(repro.parts(task, name)["validation"])
+        np.testing.assert_allclose(outputs, predicted, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize(("task", "model"), SERVED)
