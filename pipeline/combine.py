@@ -73,7 +73,7 @@ def main(cfg: schema.Combine) -> None:
     target = read_json(ingested / "card.json", {"target": dict})["target"]
     kind = experiment.problem_of(task, target)
     rounds = Rounds.read(ingested)
-    members = usable(cfg, kind, rounds.scored, dvc_digest(ingested))
+    members, outputs = usable(cfg, kind, rounds.scored, dvc_digest(ingested))
     with (
         tracking.recording(cfg.tracking.uri, cfg.tracking.required) as records,
         new_folder(paths.model_folder(task.name, ENSEMBLE)) as folder,
@@ -83,7 +83,7 @@ def main(cfg: schema.Combine) -> None:
             bundle.write_failed(folder, provenance(cfg, members), why)
             console.print(f"{task.name} {ENSEMBLE}: {why}")
             return
-        fits = read_validation(task.name, rounds, members)
+        fits = join_validation(rounds, outputs)
         by_fit = {fit: combine(kind, validation) for fit, validation in fits.items()}
         # The kept models of several rounds have seen all examples, so that weights come from
         # what those of the rounds said.
@@ -109,9 +109,9 @@ def main(cfg: schema.Combine) -> None:
 
 def usable(
     cfg: schema.Combine, kind: Problem, rounds: list[str], data: str
-) -> dict[str, dict[str, Any]]:
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[Fit, np.ndarray]]]:
     """
-    Return the manifests of the models that can be combined, and print why others cannot.
+    Return the models that can be combined, and print why others cannot.
 
     Baselines are left out.
 
@@ -125,12 +125,20 @@ def usable(
         The rounds of the data that have a test.
     data : str
         Digest of the ingested examples.
+
+    Returns
+    -------
+    manifests : dict of str to dict
+        The manifest of each model.
+    outputs : dict of str to dict
+        Its outputs for validation, by round and seed.
     """
-    task, found = cfg.task.name, {}
+    task, found, outputs = cfg.task.name, {}, {}
     for model in cfg.models:
+        folder = paths.model_folder(task, model)
         try:
             manifest = bundle.read_trained(
-                paths.model_folder(task, model),
+                folder,
                 model,
                 data,
                 (task, cfg.task.kind, kind.target),
@@ -139,21 +147,29 @@ def usable(
             seeds = manifest["settings"]["task"]["seeds"]
             if seeds != cfg.task.seeds:
                 raise UserError(f"trained with seeds {seeds}, not {cfg.task.seeds}")
+            of_fits = bundle.read_validation(folder, manifest)
         except UserError as error:
             why = str(error).replace(f"{paths.ROOT}/", "")
             console.print(f"{task} {ENSEMBLE}: without {model}: {why}")
         else:
             # A constant changes no ranking, and so would be taken for nothing.
             if manifest["family"] != "baseline":
-                found[model] = manifest
-    return found
+                found[model], outputs[model] = manifest, of_fits
+    return found, outputs
 
 
-def read_validation(
-    task: str, rounds: Rounds, members: Mapping[str, Mapping[str, Any]]
+def join_validation(
+    rounds: Rounds, outputs: Mapping[str, Mapping[Fit, np.ndarray]]
 ) -> dict[Fit, Validation]:
     """
-    Read what the models that were fitted in each round said about its validation examples.
+    Join the validation examples of each fit with what each model says about them.
+
+    Parameters
+    ----------
+    rounds : Rounds
+        The examples in rounds.
+    outputs : mapping of str to mapping
+        The outputs of each model, by round and seed.
 
     Returns
     -------
@@ -161,9 +177,8 @@ def read_validation(
         By round and seed.
     """
     found: dict[Fit, Validation] = {}
-    for model, manifest in members.items():
-        outputs = bundle.read_validation(paths.model_folder(task, model), manifest)
-        for fit, of_fit in outputs.items():
+    for model, of_model in outputs.items():
+        for fit, of_fit in of_model.items():
             if fit not in found:
                 part = rounds.part(fit[0], VALIDATION)
                 found[fit] = Validation(part["label"].to_numpy(), meta_of(part), {})

@@ -61,6 +61,13 @@ def test_the_served_ensemble_predicts_what_evaluate_had_and_a_stale_one_has_no_s
         "python -m pipeline.combine task=breast_cancer"
     )
 
+    # Nor is one that does not know what it said about validation.
+    (project.root / "models/breast_cancer/lightgbm/rounds/validation.npz").write_bytes(b"PK")
+    said = project.must_warm(warm, "pipeline.combine", *ASKED)
+    assert (
+        "without lightgbm: models/breast_cancer/lightgbm/rounds/validation.npz is damaged" in said
+    )
+
     # One model alone is none.
     (project.root / "models/breast_cancer/lightgbm/bundle.json").unlink()
     said = project.must_warm(warm, "pipeline.combine", *ASKED)
