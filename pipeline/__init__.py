@@ -9,7 +9,7 @@ import sys
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Keras reads it when it is imported; the user may name another.
 os.environ.setdefault("KERAS_BACKEND", "torch")
-# Python has this here while it starts `python -m pipeline.MODULE`, which imports a million objects:
-# to look for garbage among them takes a quarter of that time. `process.keep_imports` ends it.
+# Python sets this while it starts `python -m pipeline.MODULE`. Importing makes a million objects,
+# and collecting garbage among them takes a quarter of that time. `process.keep_imports` enables it.
 if sys.argv[:1] == ["-m"]:
     gc.disable()

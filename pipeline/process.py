@@ -31,10 +31,10 @@ def alive(pid: int) -> bool:
 
 def keep_imports() -> None:
     """
-    Look for garbage from here on, but not in what there is already, which was imported.
+    Exempt what was imported from garbage collection, and collect garbage from here on.
 
-    Nor when this process ends: to free what the libraries are made of, object by object, takes
-    seconds, and the operating system does it at once.
+    What is there when the process ends is exempt too. Python would free the objects of the
+    libraries one by one, which takes seconds; the operating system frees the memory at once.
     """
     gc.freeze()
     gc.enable()
@@ -43,13 +43,15 @@ def keep_imports() -> None:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Look for no garbage in a block that imports, or in what it has imported."""
+    """Collect no garbage in a block that imports, and exempt what it imported from then on."""
+    looks = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if looks:
+            gc.enable()
 
 
 def end_with(parent: int) -> None:
